@@ -1,0 +1,5 @@
+"""`python -m tollhouse`."""
+
+from tollhouse.cli import main
+
+main()

@@ -1,0 +1,246 @@
+"""Header fields as they travel: wire lines for forwarding, an index for looking up.
+
+The same peer sends the same header lines again and again. So the part that came off the wire is a
+`FieldBlock`: checked and indexed once, then shared by every message that carries the same bytes, along
+with its lines as they are forwarded. A message's own `Headers` begins as a view of such a block; what
+plugins add is kept beside it, and only a change to what came off the wire makes a copy.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+_COMMA: Final = ", "
+_FORWARDS_KEPT: Final = 8
+
+
+#: a field made once to be sent often: lower-case name, value, wire line without CRLF
+WireField = tuple[str, str, bytes]
+
+
+def wire_field(name: str, value: str) -> WireField:
+    """A field as `Headers.put_first` takes it."""
+    return name.lower(), value, f"{name}: {value}".encode("latin-1")
+
+
+class FieldSet:
+    """Fields made once to be put on many messages, with those names that must not stay beside them."""
+
+    __slots__ = ("lines", "names", "unwanted", "values")
+
+    def __init__(self, fields: Iterable[WireField], unwanted: Iterable[str] = ()) -> None:
+        fields = list(fields)
+        self.values = {key: value for key, value, _ in fields}
+        self.lines = [(key, line) for key, _, line in fields]
+        self.unwanted = tuple(unwanted)
+        self.names = frozenset((*self.values, *self.unwanted))
+
+
+class FieldBlock:
+    """The field lines of one head, in order. Shared between messages and never changed.
+
+    `values` has the first value of each lower-case name. While no name is repeated, its order is that
+    of the lines; `names` exists only when a name is repeated.
+    """
+
+    __slots__ = ("forwards", "lines", "names", "values")
+
+    def __init__(self, lines: list[bytes], fields: list[tuple[str, str]]) -> None:
+        self.lines = lines
+        self.values = dict(fields)
+        self.names: list[str] | None = None
+        if len(self.values) != len(lines):
+            self.names = [name for name, _ in fields]
+            self.values = dict(reversed(fields))
+        self.forwards: dict[frozenset[str], bytes] = {}
+
+    def without(self, unwanted: frozenset[str]) -> bytes:
+        """The lines but for those named, each with CRLF; remembered, for few sets are ever asked for."""
+        found = self.forwards.get(unwanted)
+        if found is None:
+            names: Iterable[str] = self.values if self.names is None else self.names
+            kept = [line for line, name in zip(self.lines, names, strict=True) if name not in unwanted]
+            found = b"\r\n".join((*kept, b""))
+            if len(self.forwards) < _FORWARDS_KEPT:
+                self.forwards[unwanted] = found
+        return found
+
+
+NO_FIELDS: Final = FieldBlock([], [])
+
+
+class Headers:
+    """An ordered multi-map of header fields. Names are looked up in lower case.
+
+    Values are `str` with one character per byte (latin-1), without surrounding blanks.
+    """
+
+    __slots__ = ("_added", "_block", "_owned", "values")
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._block = NO_FIELDS
+        #: lines added beside the block: (lower-case name, line)
+        self._added: list[tuple[str, bytes]] | None = None
+        #: the lines as (lower-case name, line), once the block no longer tells them
+        self._owned: list[tuple[str, bytes]] | None = None
+        #: first value by lower-case name; read it directly where speed counts
+        self.values: dict[str, str] = {}
+        for name, value in fields:
+            self.add(name, value)
+
+    @classmethod
+    def of(cls, block: FieldBlock) -> "Headers":
+        """A message's view of a shared block."""
+        headers = cls.__new__(cls)
+        headers._block = block
+        headers._added = headers._owned = None
+        headers.values = block.values
+        return headers
+
+    # Looking up
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The first value of the field, as Kong's `get_header` gives it."""
+        return self.values.get(name, default)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name]
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether some name may have more than one line."""
+        return self._block.names is not None or self._added is not None or self._owned is not None
+
+    def is_original(self, name: str) -> bool:
+        """Whether the field is as it came off the wire."""
+        return self._block.values.get(name) == self.values.get(name)
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of the field, in order."""
+        if not self.has_repeats:
+            return [self.values[name]] if name in self.values else []
+        return [_value(line) for key, line in self._lines() if key == name]
+
+    def joined(self, name: str) -> str | None:
+        """All values of the field as one list value (RFC 9110 5.3), `None` without any."""
+        if not self.has_repeats:
+            return self.values.get(name)
+        return _COMMA.join(self.get_all(name)) if name in self.values else None
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Lower-case name and value of each field line, in order."""
+        for key, line in self._lines():
+            yield key, _value(line)
+
+    def grouped(self) -> dict[str, str | list[str]]:
+        """As log records show them: repeated names have a list of values."""
+        if not self.has_repeats:
+            return dict(self.values)
+        found: dict[str, str | list[str]] = {}
+        for name, value in self.items():
+            earlier = found.get(name)
+            if earlier is None:
+                found[name] = value
+            elif isinstance(earlier, list):
+                earlier.append(value)
+            else:
+                found[name] = [earlier, value]
+        return found
+
+    def _lines(self) -> list[tuple[str, bytes]]:
+        if self._owned is not None:
+            return self._owned
+        block = self._block
+        names: Iterable[str] = block.values if block.names is None else block.names
+        return [*zip(names, block.lines, strict=True), *(self._added or ())]
+
+    # Changing
+
+    def add(self, name: str, value: str) -> None:
+        """Appends a field line and keeps those of the same name."""
+        key = name.lower()
+        self._own_values()
+        self.values.setdefault(key, value)
+        self._append(key, f"{name}: {value}".encode("latin-1"))
+
+    def put_first(self, fields: Sequence[WireField]) -> None:
+        """Adds field lines before those of the same names that are there already."""
+        values = self.values = dict(self.values)
+        if self._owned is None and not any([field[0] in values for field in fields]):
+            added = self._added
+            if added is None:
+                added = self._added = []
+            for key, value, line in fields:
+                values[key] = value
+                added.append((key, line))
+            return
+        self._owned = [*((key, line) for key, _, line in fields), *self._lines()]
+        for key, value, _ in reversed(fields):
+            values[key] = value
+
+    def assign(self, fields: FieldSet) -> None:
+        """Sets every field of the set and removes what it does not want beside them."""
+        if self._owned is None and fields.names.isdisjoint(self.values):
+            self.values = {**self.values, **fields.values}
+            self._added = [*self._added, *fields.lines] if self._added is not None else fields.lines.copy()
+            return
+        for key in fields.unwanted:
+            self.remove(key)
+        for key, line in fields.lines:
+            self.set_field((key, fields.values[key], line))
+
+    def set_field(self, field: WireField) -> None:
+        """Replaces every field line of that name by this one, at the place of the first."""
+        key, value, line = field
+        self._own_values()
+        if key not in self.values:
+            self.values[key] = value
+            self._append(key, line)
+            return
+        lines = self._lines()
+        place = next(i for i, (found, _) in enumerate(lines) if found == key)
+        kept = [pair for pair in lines[place + 1 :] if pair[0] != key]
+        self._owned = [*lines[:place], (key, line), *kept]
+        self.values[key] = value
+
+    def set(self, name: str, value: str) -> None:
+        """Replaces every field line of that name by one, at the place of the first."""
+        self.set_field(wire_field(name, value))
+
+    def remove(self, name: str) -> None:
+        """Removes every field line of that name; absent is fine."""
+        if name in self.values:
+            self._owned = [pair for pair in self._lines() if pair[0] != name]
+            self._own_values()
+            del self.values[name]
+
+    def _own_values(self) -> None:
+        if self.values is self._block.values:
+            self.values = dict(self.values)
+
+    def _append(self, key: str, line: bytes) -> None:
+        if self._owned is not None:
+            self._owned.append((key, line))
+        elif self._added is None:
+            self._added = [(key, line)]
+        else:
+            self._added.append((key, line))
+
+    # Sending
+
+    def without(self, unwanted: frozenset[str]) -> bytes:
+        """The wire lines, each with CRLF, but for those whose names are in `unwanted`."""
+        if self._owned is None:
+            lines = self._block.forwards.get(unwanted) or self._block.without(unwanted)
+            if self._added is None:
+                return lines
+            added = [line for key, line in self._added if key not in unwanted]
+            return b"%b%b\r\n" % (lines, b"\r\n".join(added)) if added else lines
+        kept = [line for key, line in self._owned if key not in unwanted]
+        return b"\r\n".join((*kept, b""))
+
+
+def _value(line: bytes) -> str:
+    return line.partition(b":")[2].strip(b" \t").decode("latin-1")
