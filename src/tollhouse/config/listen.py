@@ -1,0 +1,53 @@
+"""Listening addresses as Kong writes them: `0.0.0.0:8000 reuseport backlog=16384, [::]:8443 ssl`."""
+
+from dataclasses import dataclass
+from typing import Final
+
+_PLAIN: Final = frozenset({"ssl", "reuseport", "deferred", "bind", "http2"})
+_NOT_YET: Final = {"proxy_protocol": "the PROXY protocol is not supported by this version of Tollhouse"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One address to listen on; `path` instead of host and port for a Unix socket."""
+
+    host: str
+    port: int
+    tls: bool = False
+    backlog: int = 16384
+    path: str | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse_listens(text: str) -> tuple[Listen, ...]:
+    """The addresses of a setting, none for `off`. Raises `ValueError` saying what is wrong."""
+    if text == "off":
+        return ()
+    return tuple(_parse(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _parse(text: str) -> Listen:
+    address, *flags = text.split()
+    backlog = 16384
+    tls = False
+    for flag in flags:
+        name, _, value = flag.partition("=")
+        if name in _NOT_YET:
+            raise ValueError(_NOT_YET[name])
+        if name == "backlog" and value.isdigit():
+            backlog = int(value)
+        elif name in _PLAIN or name.startswith(("so_keepalive", "ipv6only")):
+            tls |= name == "ssl"
+        else:
+            raise ValueError(f"unknown listen flag '{flag}'")
+    if address.startswith("unix:"):
+        return Listen("", 0, tls, backlog, address.removeprefix("unix:"))
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"'{address}' is not an address like 0.0.0.0:8000")
+    return Listen(host.strip("[]"), int(port), tls, backlog)
