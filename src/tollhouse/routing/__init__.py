@@ -1,0 +1,21 @@
+"""Request head to route: which route answers, and what path its upstream is asked for.
+
+A router is built once per snapshot, in slices, and never changes. It reproduces the precedence of
+Kong's three router flavours over one shared index. Nothing here opens a socket, reads a clock or
+remembers a request.
+"""
+
+from tollhouse.routing.build import build_router, building
+from tollhouse.routing.match import Captures, Flavour, Match, RouteLike, Router
+from tollhouse.routing.upstream_path import path_builder
+
+__all__ = [
+    "Captures",
+    "Flavour",
+    "Match",
+    "RouteLike",
+    "Router",
+    "build_router",
+    "building",
+    "path_builder",
+]

@@ -1,0 +1,73 @@
+"""Building a router out of routes, in slices."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Final, TypeAlias
+
+from tollhouse.errors import ConfigErrors
+from tollhouse.routing import compatible, expressions, traditional
+from tollhouse.routing.grow import Growing, growing, in_order
+from tollhouse.routing.hosts import HostKeys, Splitter, compatible_parts, traditional_parts
+from tollhouse.routing.match import Flavour, RouteLike, Router
+from tollhouse.routing.routers import CompatibleRouter, ExpressionRouter, TraditionalRouter
+from tollhouse.routing.rules import Problems, Rule
+
+# Connections without HTTP are routed elsewhere.
+_STREAM_PROTOCOLS: Final = frozenset({"tcp", "udp", "tls", "tls_passthrough"})
+
+#: takes a route and its place in the configuration
+_Ruler: TypeAlias = Callable[[RouteLike, int, Problems], Iterator[Rule]]
+_RULERS: Final[dict[Flavour, _Ruler]] = {
+    "traditional_compatible": compatible.rules,
+    "traditional": traditional.rules,
+    "expressions": expressions.rules,
+}
+
+
+def build_router(routes: Iterable[RouteLike], flavour: Flavour) -> Router:
+    """The router, built at once; raises `ConfigErrors` with all that is wrong with the routes."""
+    steps = building(routes, flavour)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            router: Router = done.value
+            return router
+
+
+def building(routes: Iterable[RouteLike], flavour: Flavour) -> Generator[None, None, Router]:
+    """Builds the router in small steps, so that an event loop can go on between them."""
+    problems = Problems()
+    found: list[Rule] = []
+    for place, route in enumerate(routes):
+        if not _STREAM_PROTOCOLS.intersection(route.protocols):
+            found.extend(_RULERS[flavour](route, place, problems))
+        yield
+    if problems.found:
+        raise ConfigErrors(problems.found)
+    rules = yield from in_order(found, key=attrgetter("order"), reverse=True)
+    found.clear()
+    router = yield from _router(rules, flavour)
+    while rules:  # freeing all of them at once would take as long as many steps
+        del rules[-100:]
+        yield
+    return router
+
+
+def _router(rules: Sequence[Rule], flavour: Flavour) -> Growing[Router]:
+    root = yield from growing(rules)
+    split = traditional_parts if flavour == "traditional" else compatible_parts
+    hosts = yield from _host_keys(rules, split)
+    if flavour == "traditional":
+        return TraditionalRouter(hosts, root, (yield from traditional.measuring(rules)))
+    return ExpressionRouter(hosts, root) if flavour == "expressions" else CompatibleRouter(hosts, root)
+
+
+def _host_keys(rules: Sequence[Rule], split: Splitter) -> Growing[HostKeys]:
+    wild = ported = False
+    for rule in rules:
+        for host in rule.hosts or ():
+            wild = wild or "*" in host
+            ported = ported or ":" in host
+        yield
+    return HostKeys(split, wild=wild, ported=ported)
