@@ -1,0 +1,27 @@
+"""All that a plugin may touch: the exchange, ways to refuse, settings, and what the node offers.
+
+A plugin imports from here and from `llm`, never from `flow`, `server` or `upstream`.
+"""
+
+from tollhouse.errors import Reject
+from tollhouse.model.schema import item, setting
+from tollhouse.pdk.exchange import Exchange, Request, Response
+from tollhouse.pdk.plugin import Plugin, Scope
+from tollhouse.pdk.services import NodeInfo, Services, Sink, Window
+from tollhouse.wire.headers import wire_field
+
+__all__ = [
+    "Exchange",
+    "NodeInfo",
+    "Plugin",
+    "Reject",
+    "Request",
+    "Response",
+    "Scope",
+    "Services",
+    "Sink",
+    "Window",
+    "item",
+    "setting",
+    "wire_field",
+]

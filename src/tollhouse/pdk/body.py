@@ -1,0 +1,82 @@
+"""Arguments in request bodies: forms, JSON objects and multipart forms."""
+
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import Any
+
+import msgspec
+
+from tollhouse.pdk.exchange import Request
+from tollhouse.wire.uri import arguments, without_arguments
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+
+def body_arguments(request: Request) -> dict[str, Any]:
+    """The body's arguments by name, a list where one is repeated; empty for any other kind of body."""
+    content, kind = request.content or b"", request.media_type
+    found: dict[str, Any] = {}
+    if kind == FORM:
+        for name, value in arguments(content.decode("latin-1")):
+            _add(found, name, value)
+    elif kind == "application/json":
+        try:
+            decoded = msgspec.json.decode(content)
+        except msgspec.DecodeError:
+            return {}
+        return decoded if isinstance(decoded, dict) else {}
+    elif kind == MULTIPART:
+        for part, _, value in _parts(request):
+            _add(found, part, value)
+    return found
+
+
+def _add(found: dict[str, Any], name: str, value: Any) -> None:
+    if name not in found:
+        found[name] = value
+    elif isinstance(found[name], list):
+        found[name].append(value)
+    else:
+        found[name] = [found[name], value]
+
+
+def _parts(request: Request) -> list[tuple[str, bytes, str]]:
+    """Name, raw part and text of each field of a multipart form."""
+    content_type = request.headers.values.get("content-type", "")
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1")
+    message = BytesParser(policy=HTTP).parsebytes(head + (request.content or b""))
+    if not message.is_multipart():
+        return []
+    parts = []
+    for part in message.iter_parts():
+        payload = part.get_payload(decode=True)
+        name = part.get_param("name", header="content-disposition")
+        if isinstance(name, str) and isinstance(payload, bytes):
+            parts.append((name, payload, payload.decode("latin-1")))
+    return parts
+
+
+def without_body_arguments(request: Request, names: frozenset[str]) -> bytes:
+    """The body without the arguments of these names, all else unchanged."""
+    content, kind = request.content or b"", request.media_type
+    if kind == FORM:
+        return without_arguments(content.decode("latin-1"), names).encode("latin-1")
+    if kind == "application/json":
+        members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        return msgspec.json.encode({name: raw for name, raw in members.items() if name not in names})
+    if kind == MULTIPART:
+        return _without_parts(request, names)
+    return content
+
+
+def _without_parts(request: Request, names: frozenset[str]) -> bytes:
+    content_type = request.headers.values.get("content-type", "")
+    boundary = content_type.partition("boundary=")[2].partition(";")[0].strip().strip('"')
+    delimiter = b"--" + boundary.encode("latin-1")
+    kept = []
+    for piece in (request.content or b"").split(delimiter):
+        head = piece.partition(b"\r\n\r\n")[0].decode("latin-1")
+        if not any(f'name="{name}"' in head for name in names):
+            kept.append(piece)
+    return delimiter.join(kept)

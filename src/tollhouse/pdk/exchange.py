@@ -1,0 +1,252 @@
+"""One request and its response, as plugins see them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from tollhouse.model.entities import Consumer, Credential, Route, Service
+from tollhouse.pdk.caller import Caller
+from tollhouse.wire.headers import Headers, WireField, wire_field
+from tollhouse.wire.http1 import CHUNKED, RequestHead, ResponseHead, framing_field
+from tollhouse.wire.uri import Target, arguments
+
+T = TypeVar("T")
+
+JSON_UTF8: Final = "application/json; charset=utf-8"
+
+
+class ClientSide(Protocol):
+    """The client's connection, as far as plugins may know it."""
+
+    peer_ip: str
+    peer_port: int
+    scheme: str
+    port: int
+    number: int
+    requests: int
+
+
+class Request(RequestHead):
+    """The client's request. Header changes made here are what the upstream gets, as in Kong."""
+
+    __slots__ = ("content", "received")
+
+    #: the whole body; `None` while it is still arriving
+    content: bytes | None
+    #: body bytes that have arrived
+    received: int
+
+    @property
+    def path(self) -> str:
+        """The path as the client sent it, without the query."""
+        return self.target.path
+
+    @property
+    def content_length(self) -> int | None:
+        """The declared length in bytes; `None` if the body is chunked."""
+        return None if self.body == CHUNKED else self.body
+
+    @property
+    def chunked(self) -> bool:
+        return self.body == CHUNKED
+
+    @property
+    def media_type(self) -> str:
+        """The content type in lower case without parameters, empty if there is none."""
+        return self.headers.values.get("content-type", "").partition(";")[0].strip().lower()
+
+    def replace_content(self, content: bytes) -> None:
+        """Puts another body in place of the client's; it must have been read before."""
+        self.content = content
+        self.body = len(content)
+        self.framing = framing_field(self.body)
+
+    def arguments(self) -> dict[str, str | bool | list[str | bool]]:
+        """Query arguments by name; a repeated one has a list, one without `=` is `True`."""
+        found: dict[str, str | bool | list[str | bool]] = {}
+        for name, value in arguments(self.target.query):
+            if name not in found:
+                found[name] = value
+                continue
+            earlier = found[name]
+            if isinstance(earlier, list):
+                earlier.append(value)
+            else:
+                found[name] = [earlier, value]
+        return found
+
+
+class Response(ResponseHead):
+    """The answer on its way to the client, the upstream's or the gateway's own."""
+
+    __slots__ = ("content", "from_upstream")
+
+    #: the whole body if it is known; `None` while it streams
+    content: bytes | None
+    from_upstream: bool
+
+    @classmethod
+    def own(cls, status: int, content: bytes = b"", content_type: str | None = None) -> "Response":
+        """An answer that the gateway gives itself."""
+        response = cls()
+        response.status = status
+        response.line = b""
+        response.headers = Headers((("Content-Type", content_type),) if content_type else ())
+        response.body = len(content)
+        response.keep_alive = True
+        response.content = content
+        response.from_upstream = False
+        return response
+
+
+#: what a regex path captured: by name, and by position (`None` for a group that took no part)
+Captures = tuple[Mapping[str, str], tuple[str | None, ...]]
+
+
+class Matched:
+    """What the router found for a request target.
+
+    `captures` holds what a regex path captured, by name and by number (the first at index 0).
+    """
+
+    __slots__ = (
+        "captures",
+        "forwarded",
+        "plan",
+        "prefix",
+        "route",
+        "service",
+        "upstream_path",
+        "upstream_target",
+    )
+
+    def __init__(
+        self,
+        route: Route,
+        service: Service | None,
+        plan: Any,
+        target: Target,
+        upstream_path: str,
+        prefix: str,
+        captures: Captures | None,
+    ) -> None:
+        self.route = route
+        self.service = service
+        self.plan = plan
+        self.upstream_path = upstream_path
+        #: path and query for the upstream's request line
+        self.upstream_target = upstream_path if target.query is None else f"{upstream_path}?{target.query}"
+        self.prefix = prefix
+        self.captures = captures
+        shown = f"X-Forwarded-Prefix: {prefix}\r\n" if prefix else ""
+        #: the lines that tell the upstream what the client asked for
+        self.forwarded = f"X-Forwarded-Path: {target.path}\r\n{shown}"
+
+
+class Peer(Protocol):
+    """An address that requests are sent to."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Try:
+    """One attempt to get an answer from a target. Instants in seconds of the node's clock."""
+
+    ip: str
+    port: int
+    started: float
+    ended: float = 0.0
+    state: str | None = None
+    code: int | None = None
+    #: it failed because a kept connection had been closed by the target; not counted as a retry
+    stale: bool = False
+
+
+class Exchange:
+    """One request and its response.
+
+    Instants are seconds on the node's monotonic clock, 0.0 while they have not come. Plugins keep
+    their own state in a typed slot (`ex.slot(Seen)`), never under a string key.
+    """
+
+    matched: Matched | None = None
+    consumer: Consumer | None = None
+    credential: Credential | None = None
+    response: Response | None = None
+    #: what a plugin puts in place of the service's address (scheme, host, port), of path and query,
+    #: and of the Host that the upstream gets
+    upstream_address: tuple[str, str, int] | None = None
+    upstream_target: str | None = None
+    upstream_host: str | None = None
+    #: fields that plugins put on the answer before there is one; they stand before the upstream's own
+    early_headers: list[WireField] | None = None
+    #: set by a plugin that must see the whole answer before its head goes out
+    wants_whole_response: bool = False
+    sent_at: float = 0.0
+    answered_at: float = 0.0
+    ended_at: float = 0.0
+    #: the lines that the gateway put on the answer, as text
+    gateway_fields: str = ""
+    #: bytes of the answer on the wire
+    bytes_out: int = 0
+    upstream_status: int = 0
+    #: the address that answered
+    peer: Peer | None = None
+    #: the attempts that failed
+    tries: list[Try] | None = None
+    _slots: dict[type, Any] | None = None
+
+    def __init__(self, client: ClientSide, request: Request, request_id: str, started: float) -> None:
+        self.client = client
+        self.request = request
+        self.request_id = request_id
+        self.started = started
+        self.client_ip = client.peer_ip
+
+    @property
+    def route(self) -> Route | None:
+        return self.matched.route if self.matched is not None else None
+
+    @property
+    def service(self) -> Service | None:
+        return self.matched.service if self.matched is not None else None
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes of the request on the wire, as far as they have come."""
+        return self.request.head_bytes + self.request.received
+
+    def add_early_headers(self, fields: Iterable[WireField]) -> None:
+        """Puts fields on the answer, whoever will make it."""
+        if self.early_headers is None:
+            self.early_headers = []
+        self.early_headers.extend(fields)
+
+    def set_early_header(self, name: str, value: str) -> None:
+        """Puts one field on the answer, whoever will make it."""
+        self.add_early_headers((wire_field(name, value),))
+
+    def slot(self, kind: type[T]) -> T:
+        """This exchange's object of that type, made without arguments when first asked for."""
+        slots = self._slots
+        if slots is None:
+            slots = self._slots = {}
+        found = slots.get(kind)
+        if found is None:
+            found = slots[kind] = kind()
+        return found
+
+    def peek(self, kind: type[T]) -> T | None:
+        """This exchange's object of that type if somebody made it."""
+        return self._slots.get(kind) if self._slots else None
+
+    def authenticate(self, caller: Caller) -> None:
+        """Attaches who is calling and tells the upstream."""
+        self.consumer = caller.consumer
+        self.credential = caller.credential
+        self.request.headers.assign(caller.fields)

@@ -1,0 +1,51 @@
+"""What a plugin is: one class, one object for each configuration of it."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from tollhouse.pdk.services import Services
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a plugin is configured: entity ids, `None` where it is not bound to one."""
+
+    route: str | None = None
+    service: str | None = None
+    consumer: str | None = None
+
+
+class Plugin(Generic[C]):
+    """Base of all plugins. `self.conf` is a `Config` object, checked and complete.
+
+    One object is made for each configuration when a snapshot is compiled, and kept while that
+    configuration stays the same; what depends on configuration alone belongs into `prepare`.
+
+    Phases are Kong's, each a method that a plugin has or has not: `rewrite`, `access`, `response`
+    (with the whole answer in `ex.response.content`), `header_filter`, `body_filter` (given a chunk
+    and whether it is the last, returns what to send) and `log`. `rewrite` and `access` may be
+    `async def`; make them so only to await. Raising `Reject` ends the exchange with an answer.
+    """
+
+    name: ClassVar[str]
+    priority: ClassVar[int]
+    #: the dataclass of settings
+    Config: ClassVar[type]
+    #: of route, service and consumer those that it must not be bound to
+    forbidden_scopes: ClassVar[frozenset[str]] = frozenset()
+    #: largest request body that `access` needs in `ex.request.content`, in bytes; `None`: it needs none
+    request_body_limit: int | None = None
+
+    def __init__(self, conf: C, scope: Scope, services: Services) -> None:
+        self.conf = conf
+        self.scope = scope
+        self.services = services
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Computes what depends on the configuration alone."""
+
+    def close(self) -> None:
+        """The configuration has gone; gives back what `prepare` took."""

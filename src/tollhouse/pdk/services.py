@@ -1,0 +1,123 @@
+"""What the node offers to plugins. Stores and telemetry implement these; plugins see only this."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tollhouse.model.entities import Consumer
+from tollhouse.pdk.caller import Caller
+
+
+class Counters(Protocol):
+    """Counts shared by all workers of the node; exact, and kept over reloads."""
+
+    def take(self, windows: Sequence["Window"], amount: int = 1) -> tuple[bool, list[int]]:
+        """Adds `amount` to every window's count if that keeps each within its limit.
+
+        Returns whether it was added, and the counts after it (before it if it was not added).
+        """
+        ...
+
+    def add(self, window: "Window", amount: int) -> int:
+        """Adds without asking for a limit; returns the new count."""
+        ...
+
+    def read(self, window: "Window") -> int:
+        """The count as it is now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One counter: whose it is, in which span of time, and how much it allows.
+
+    `start` and `seconds` are in whole seconds since the epoch.
+    """
+
+    key: str
+    start: int
+    seconds: int
+    limit: float
+
+
+class Counter(Protocol):
+    """A metric that only grows."""
+
+    def inc(self, labels: tuple[str, ...], amount: float = 1) -> None: ...
+
+
+class Histogram(Protocol):
+    """A metric of a distribution."""
+
+    def observe(self, labels: tuple[str, ...], value: float) -> None: ...
+
+
+class Meter(Protocol):
+    """Where metrics are made. Asking twice for one name gives the same metric."""
+
+    def counter(self, name: str, help_: str, labels: Sequence[str]) -> Counter: ...
+
+    def histogram(
+        self, name: str, help_: str, labels: Sequence[str], buckets: Sequence[float]
+    ) -> Histogram: ...
+
+
+class Sink(Protocol):
+    """Takes log lines without ever making the caller wait; drops and counts what it cannot hold."""
+
+    def write(self, line: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Directory(Protocol):
+    """Who may call, in the snapshot that is being served."""
+
+    def consumer(self, id_or_username: str) -> Consumer | None:
+        """The consumer of that id, else of that username."""
+        ...
+
+    def caller(self, kind: str, presented: str) -> Caller | None:
+        """Who presents this credential of a kind (`keyauth_credentials`)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """Who this node and this worker are."""
+
+    node_id: str
+    hostname: str
+    worker: int
+    pid: int
+    #: host and port of the embedded model, `None` where it is not installed
+    local_model: tuple[str, int] | None = None
+
+
+class Sinks(Protocol):
+    """Opens sinks; two users of one file share it."""
+
+    def file(self, path: str, *, reopen: bool) -> Sink: ...
+
+
+class Records(Protocol):
+    """Makes Kong's log object of a finished exchange."""
+
+    def record(self, ex: Any) -> dict[str, Any]: ...
+
+    def entity(self, value: Any) -> dict[str, Any]:
+        """A route or service as it is shown outside: in Kong's shape, without what is not set."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything together, as a plugin gets it. `wall_clock` is seconds since the epoch."""
+
+    node: NodeInfo
+    counters: Counters
+    meter: Meter
+    directory: Directory
+    sinks: Sinks
+    records: Records
+    wall_clock: Callable[[], float]

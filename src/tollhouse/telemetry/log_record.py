@@ -1,0 +1,161 @@
+"""Kong's log object: everything about one exchange, as logging plugins send it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.usage import Metered
+
+_SECRET_HEADERS: Final = ("authorization", "proxy-authorization")
+_CLIENT_CLOSED: Final = 499
+
+
+class LogRecords:
+    """Makes log objects. `wall_at` tells the time of day, in seconds, for an instant of the node's clock."""
+
+    def __init__(self, wall_at: Callable[[float], float], workspace_id: str) -> None:
+        self._wall_at = wall_at
+        self._workspace_id = workspace_id
+
+    def record(self, ex: Exchange) -> dict[str, Any]:
+        """The log object of a finished exchange."""
+        matched = ex.matched
+        response = ex.response
+        record: dict[str, Any] = {
+            "request": self._request(ex),
+            "upstream_uri": (ex.upstream_target or matched.upstream_target) if matched is not None else "",
+            "upstream_status": str(ex.upstream_status) if ex.upstream_status else "",
+            "response": {
+                "status": response.status if response is not None else _CLIENT_CLOSED,
+                "headers": _response_headers(ex),
+                "size": ex.bytes_out,
+            },
+            "latencies": _latencies(ex),
+            "tries": self._tries(ex),
+            "client_ip": ex.client_ip,
+            "started_at": int(self._wall_at(ex.started) * 1000),
+            "source": "upstream" if response is not None and response.from_upstream else "kong",
+            "workspace": self._workspace_id,
+            "workspace_name": "default",
+        }
+        if matched is not None:
+            record["route"] = self.entity(matched.route)
+            if matched.service is not None:
+                record["service"] = self.entity(matched.service)
+        if ex.consumer is not None:
+            record["consumer"] = _without_nulls(ex.consumer)
+        if ex.credential is not None:
+            record["authenticated_entity"] = {"id": ex.credential.id}
+        metered = ex.peek(Metered)
+        if metered is not None and metered.statistics:
+            record["ai"] = {"proxy": ai_block(metered)}
+        return record
+
+    def entity(self, value: Any) -> dict[str, Any]:
+        """A route or service in Kong's shape, without what is not set."""
+        shown = {**_without_nulls(value), "ws_id": self._workspace_id}
+        if "expression" not in shown:
+            shown.pop("priority", None)  # the other router flavours do not know it
+        return shown
+
+    def _request(self, ex: Exchange) -> dict[str, Any]:
+        request, client = ex.request, ex.client
+        headers = request.headers.grouped()
+        for name in _SECRET_HEADERS:
+            if name in headers:
+                headers[name] = "REDACTED"
+        host = request.headers.values.get("host", "").partition(":")[0]
+        return {
+            "id": ex.request_id,
+            "uri": request.target.raw,
+            "url": f"{client.scheme}://{host}:{client.port}{request.target.raw}",
+            "querystring": request.arguments(),
+            "method": request.method,
+            "headers": headers,
+            "size": ex.bytes_in,
+        }
+
+    def _tries(self, ex: Exchange) -> list[dict[str, Any]]:
+        tries = []
+        for attempt in ex.tries or ():
+            started = self._wall_at(attempt.started)
+            taken = attempt.ended - attempt.started
+            shown: dict[str, Any] = {
+                "ip": attempt.ip,
+                "port": attempt.port,
+                "balancer_start": int(started * 1000),
+                "balancer_start_ns": int(started * 1_000_000) * 1000,
+                "balancer_latency": int(taken * 1000),
+                "balancer_latency_ns": int(taken * 1_000_000_000),
+            }
+            if attempt.state is not None:
+                shown["state"], shown["code"] = attempt.state, attempt.code
+            tries.append(shown)
+        if ex.peer is not None and ex.response is not None and ex.response.from_upstream:
+            sent = self._wall_at(ex.sent_at)
+            tries.append(
+                {
+                    "ip": ex.peer.host,
+                    "port": ex.peer.port,
+                    "balancer_start": int(sent * 1000),
+                    "balancer_start_ns": int(sent * 1_000_000) * 1000,
+                    "balancer_latency": 0,
+                    "balancer_latency_ns": 0,
+                }
+            )
+        return tries
+
+
+def _without_nulls(value: Any) -> dict[str, Any]:
+    shown: Mapping[str, Any] = msgspec.to_builtins(value)
+    return {name: field for name, field in shown.items() if field is not None}
+
+
+def _response_headers(ex: Exchange) -> dict[str, str | list[str]]:
+    """What the client got: the answer's fields, with those that the gateway added."""
+    if ex.response is None:
+        return {}
+    headers = ex.response.headers.grouped()
+    headers.setdefault("connection", "keep-alive" if ex.request.keep_alive else "close")
+    for line in ex.gateway_fields.split("\r\n"):
+        name, colon, value = line.partition(": ")
+        if colon:
+            headers[name.lower()] = value
+    return headers
+
+
+def _latencies(ex: Exchange) -> dict[str, int]:
+    total = int((ex.ended_at - ex.started) * 1000)
+    if not ex.sent_at or not ex.answered_at:
+        return {"request": total, "kong": total, "proxy": -1, "receive": 0}
+    proxy = int((ex.answered_at - ex.sent_at) * 1000)
+    receive = int((ex.ended_at - ex.answered_at) * 1000)
+    return {"request": total, "kong": max(0, total - proxy - receive), "proxy": proxy, "receive": receive}
+
+
+def ai_block(metered: Metered) -> dict[str, Any]:
+    """Kong's `ai.proxy` object."""
+    usage = metered.usage
+    completion = usage.completion_tokens
+    cost = (metered.cost_nano_usd or 0) / 1e9
+    block: dict[str, Any] = {
+        "meta": {
+            "plugin_id": metered.plugin_id,
+            "provider_name": metered.provider,
+            "request_model": metered.model,
+            "response_model": metered.response_model or metered.model,
+            "llm_latency": metered.latency_ms,
+        },
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": completion,
+            "total_tokens": usage.total_tokens,
+            "time_per_token": metered.latency_ms / completion if completion else 0,
+            "cost": int(cost) if cost == int(cost) else cost,
+        },
+    }
+    if metered.payload is not None:
+        block["payload"] = metered.payload
+    return block

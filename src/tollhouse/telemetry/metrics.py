@@ -1,0 +1,174 @@
+"""Metrics as plain numbers of each worker, gathered and rendered by the control process.
+
+A worker counts into dicts (a tenth of a microsecond each) and hands over what has changed when it is
+asked; the gatherer adds it up, so that a worker that is replaced takes nothing away with it.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+
+class Counter:
+    """A metric that only grows."""
+
+    kind = "counter"
+    __slots__ = ("help", "labels", "name", "values")
+
+    def __init__(self, name: str, help_: str, labels: Sequence[str]) -> None:
+        self.name = name
+        self.help = help_
+        self.labels = tuple(labels)
+        self.values: dict[tuple[str, ...], float] = {}
+
+    def inc(self, labels: tuple[str, ...], amount: float = 1) -> None:
+        """Adds to the series with these label values."""
+        values = self.values
+        values[labels] = values.get(labels, 0) + amount
+
+
+class Histogram:
+    """A metric of a distribution: a count for each bucket, the sum, and the number of observations."""
+
+    kind = "histogram"
+    __slots__ = ("buckets", "help", "labels", "name", "values")
+
+    def __init__(self, name: str, help_: str, labels: Sequence[str], buckets: Sequence[float]) -> None:
+        self.name = name
+        self.help = help_
+        self.labels = tuple(labels)
+        self.buckets = tuple(buckets)
+        #: by label values: one count for each bucket, one for what is above all, then the sum
+        self.values: dict[tuple[str, ...], list[float]] = {}
+
+    def observe(self, labels: tuple[str, ...], value: float) -> None:
+        """Counts one observation."""
+        series = self.values.get(labels)
+        if series is None:
+            series = self.values[labels] = [0] * (len(self.buckets) + 2)
+        series[bisect_left(self.buckets, value)] += 1
+        series[-1] += value
+
+
+class Series(msgspec.Struct, frozen=True, array_like=True):
+    """What has changed in one metric since it was last handed over."""
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...]
+    values: list[tuple[tuple[str, ...], list[float]]]
+
+
+class Metrics:
+    """The metrics of one worker. Asking twice for a name gives the same metric."""
+
+    def __init__(self) -> None:
+        self._counters: dict[str, Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+
+    def counter(self, name: str, help_: str, labels: Sequence[str]) -> Counter:
+        """The counter of that name."""
+        found = self._counters.get(name)
+        if found is None:
+            found = self._counters[name] = Counter(name, help_, labels)
+        return found
+
+    def histogram(self, name: str, help_: str, labels: Sequence[str], buckets: Sequence[float]) -> Histogram:
+        """The histogram of that name."""
+        found = self._histograms.get(name)
+        if found is None:
+            found = self._histograms[name] = Histogram(name, help_, labels, buckets)
+        return found
+
+    def hand_over(self) -> list[Series]:
+        """What was counted since the last time; counting starts anew from zero."""
+        changes = []
+        for counter in self._counters.values():
+            values = [(labels, [value]) for labels, value in counter.values.items()]
+            counter.values.clear()
+            changes.append(Series(counter.name, counter.kind, counter.help, counter.labels, (), values))
+        for histogram in self._histograms.values():
+            taken = list(histogram.values.items())
+            histogram.values.clear()
+            changes.append(
+                Series(
+                    histogram.name, histogram.kind, histogram.help, histogram.labels, histogram.buckets, taken
+                )
+            )
+        return changes
+
+
+class Gathered:
+    """The sum over all workers, of all that ever ran."""
+
+    def __init__(self) -> None:
+        self._series: dict[str, Series] = {}
+        self._values: dict[str, dict[tuple[str, ...], list[float]]] = {}
+
+    def add(self, changes: Iterable[Series]) -> None:
+        """Takes in what a worker handed over."""
+        for change in changes:
+            self._series.setdefault(change.name, change)
+            values = self._values.setdefault(change.name, {})
+            for labels, numbers in change.values:
+                known = values.get(labels)
+                if known is None:
+                    values[labels] = list(numbers)
+                else:
+                    values[labels] = [a + b for a, b in zip(known, numbers, strict=True)]
+
+    def render(self) -> list[str]:
+        """All of it as Prometheus text lines."""
+        lines: list[str] = []
+        for name in sorted(self._series):
+            series = self._series[name]
+            if not self._values[name]:
+                continue  # nothing was counted yet
+            lines += (f"# HELP {name} {series.help}", f"# TYPE {name} {series.kind}")
+            for labels, numbers in sorted(self._values[name].items()):
+                if series.kind == "counter":
+                    lines.append(f"{name}{label_text(series.labels, labels)} {number(numbers[0])}")
+                else:
+                    lines += _histogram_lines(series, labels, numbers)
+        return lines
+
+
+def _histogram_lines(series: Series, labels: tuple[str, ...], numbers: Sequence[float]) -> Iterable[str]:
+    total: float = 0
+    bounds = [*map(number, series.buckets), "+Inf"]
+    for bound, count in zip(bounds, numbers, strict=False):
+        total += count
+        yield f"{series.name}_bucket{label_text((*series.labels, 'le'), (*labels, bound))} {number(total)}"
+    shown = label_text(series.labels, labels)
+    yield f"{series.name}_count{shown} {number(total)}"
+    yield f"{series.name}_sum{shown} {number(numbers[-1])}"
+
+
+def label_text(names: Sequence[str], values: Sequence[str]) -> str:
+    """`{name="value",…}`, empty without labels."""
+    if not names:
+        return ""
+    pairs = (f'{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True))
+    return "{" + ",".join(pairs) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def number(value: float) -> str:
+    """A number as Prometheus reads it: whole ones without a point."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def gauge_lines(name: str, help_: str, samples: Iterable[tuple[dict[str, Any], float]]) -> list[str]:
+    """A gauge with its samples as text lines."""
+    lines = [f"# HELP {name} {help_}", f"# TYPE {name} gauge"]
+    for labels, value in samples:
+        shown = label_text(tuple(labels), tuple(map(str, labels.values())))
+        lines.append(f"{name}{shown} {number(value)}")
+    return lines
