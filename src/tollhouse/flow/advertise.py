@@ -1,0 +1,37 @@
+"""Which headers the gateway adds of its own: Kong's `headers` and `headers_upstream` settings."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tollhouse import __version__
+
+PRODUCT = f"tollhouse/{__version__}"
+
+_SERVER = frozenset({"via", "server"})
+_LATENCY = frozenset(
+    {"x-kong-upstream-latency", "x-kong-proxy-latency", "x-kong-response-latency", "x-kong-admin-latency"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """Lower-case names of the headers to add to answers, and whether the upstream gets the request id."""
+
+    names: frozenset[str]
+    request_id_upstream: bool
+    #: nothing was taken away or added, so the ready-made text can be used
+    plain: bool
+
+    @classmethod
+    def of(cls, headers: Iterable[str], headers_upstream: Iterable[str]) -> "Advertised":
+        names: set[str] = set()
+        for word in (h.lower() for h in headers):
+            if word == "server_tokens":
+                names |= _SERVER
+            elif word == "latency_tokens":
+                names |= _LATENCY
+            elif word != "off":
+                names.add(word)
+        upstream = "x-kong-request-id" in {h.lower() for h in headers_upstream}
+        plain = names == _SERVER | _LATENCY | {"x-kong-request-id"} and upstream
+        return cls(frozenset(names), upstream, plain)

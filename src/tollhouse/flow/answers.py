@@ -1,0 +1,168 @@
+"""Answers that the gateway gives itself, in Kong's shapes."""
+
+import html
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from tollhouse.errors import Reject
+from tollhouse.pdk.exchange import JSON_UTF8, Request, Response
+
+#: Kong's words where they differ from the status' own phrase.
+_MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        413: "Payload too large",
+        414: "URI too long",
+        416: "Range not satisfiable",
+        494: "Request header or cookie too large",
+        500: "An unexpected error occurred",
+        502: "An invalid response was received from the upstream server",
+        503: "The upstream server is currently unavailable",
+        504: "The upstream server is timing out",
+        505: "HTTP version not supported",
+    }
+)
+
+_PAGES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "json": (
+            JSON_UTF8,
+            '{{\n  "message":"{message}",\n  "request_id":"{request_id}"\n}}',
+        ),
+        "plain": ("text/plain; charset=utf-8", "{message}\nrequest_id: {request_id}\n"),
+        "html": (
+            "text/html; charset=utf-8",
+            '<!doctype html>\n<html>\n  <head>\n    <meta charset="utf-8">\n    <title>Error</title>\n'
+            "  </head>\n  <body>\n    <h1>Error</h1>\n    <p>{message}.</p>\n"
+            "    <p>request_id: {request_id}</p>\n  </body>\n</html>\n",
+        ),
+        "xml": (
+            "application/xml; charset=utf-8",
+            '<?xml version="1.0" encoding="UTF-8"?>\n<error>\n  <message>{message}</message>\n'
+            "  <requestid>{request_id}</requestid>\n</error>\n",
+        ),
+    }
+)
+_KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "application/json": "json",
+        "text/plain": "plain",
+        "text/html": "html",
+        "application/xml": "xml",
+        "*/*": "json",
+        "application/*": "json",
+        "text/*": "plain",
+    }
+)
+#: Statuses that nginx answers with its error page, whose type also follows the request's content type.
+PAGE_STATUSES: Final = frozenset({400, 404, 405, 408, 411, 412, 413, 414, 417, 494, 500, 502, 503, 504})
+_NGINX_PAGE_STATUSES: Final = frozenset(
+    {301, 302, 303, 307, 308, 401, 402, 403, 406, 409, 410, 415, 416, 421, 429, 501, 505, 507}
+)
+
+
+def message_of(status: int) -> str:
+    """Kong's message for a status that came without one."""
+    known = _MESSAGES.get(status)
+    if known is not None:
+        return known
+    try:
+        return HTTPStatus(status).phrase.capitalize()
+    except ValueError:
+        return f"The upstream server responded with {status}"
+
+
+def reason(status: int) -> str:
+    """The reason phrase of a status line, empty for a status that has none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def negotiate(accept: str | None, initial: str = "json") -> str:
+    """Which page an `Accept` value asks for: the first of the highest q, unknown types are passed over."""
+    chosen, best = initial, 0.0
+    for entry in (accept or "").split(","):
+        media, _, parameters = entry.partition(";")
+        kind = _KINDS.get(media.strip())
+        quality = _quality(parameters)
+        if kind is not None and quality > best:
+            chosen, best = kind, quality
+    return chosen
+
+
+def _quality(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 1.0
+    return 1.0
+
+
+def page(status: int, message: str, request_id: str, kind: str) -> tuple[str, bytes]:
+    """Content type and body of an error page. The message is inserted as it is, as Kong does, but
+    for HTML and XML, where client text could become markup."""
+    content_type, template = _PAGES[kind]
+    if kind in ("html", "xml"):
+        message = html.escape(message, quote=False)
+    return content_type, template.format(message=message, request_id=request_id).encode()
+
+
+def error_page(request: Request | None, status: int, request_id: str, *, default_kind: str) -> Response:
+    """The answer where nginx would show its error page: an upstream failed, a request was malformed."""
+    kind = default_kind
+    if request is not None:
+        values = request.headers.values
+        accept = values.get("accept") or values.get("content-type")
+        kind = _page_kind(accept, default_kind)
+    content_type, body = page(status, message_of(status), request_id, kind)
+    shown = 400 if status == 494 else status
+    return Response.own(shown, body, content_type)
+
+
+def _page_kind(accept: str | None, default_kind: str) -> str:
+    return default_kind if accept is None else negotiate(accept)
+
+
+def of_reject(reject: Reject, request: Request, request_id: str, *, default_kind: str) -> Response:
+    """The answer that a `Reject` asks for."""
+    if reject.exact:
+        response = _exact(reject, request, request_id, default_kind)
+    else:
+        message = reject.message if reject.message is not None else message_of(reject.status)
+        kind = negotiate(request.headers.values.get("accept"))
+        content_type, body = page(reject.status, message, request_id, kind)
+        response = Response.own(reject.status, body, content_type)
+    for name, value in (reject.headers or {}).items():
+        response.headers.set(name, value)
+    return response
+
+
+def _exact(reject: Reject, request: Request, request_id: str, default_kind: str) -> Response:
+    body: Any = reject.body
+    if body is None:
+        if reject.status in PAGE_STATUSES:
+            return error_page(request, reject.status, request_id, default_kind=default_kind)
+        if reject.status in _NGINX_PAGE_STATUSES:
+            return nginx_page(reject.status)
+        return Response.own(reject.status)
+    if isinstance(body, bytes | str):
+        return Response.own(reject.status, body.encode() if isinstance(body, str) else body)
+    return Response.own(reject.status, msgspec.json.encode(body), JSON_UTF8)
+
+
+def nginx_page(status: int) -> Response:
+    """The small page that nginx itself writes for an empty answer with that status."""
+    title = f"{status} {HTTPStatus(status).phrase}"
+    body = (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    )
+    return Response.own(status, body.encode(), "text/html")

@@ -1,0 +1,135 @@
+"""Where a service's requests go: one address, a name, or the targets of an upstream."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tollhouse.balance.round_robin import Wheel
+from tollhouse.errors import Reject
+from tollhouse.upstream.dns import Resolver
+from tollhouse.upstream.pool import Address, Pool, Pools
+
+NO_PEER = "failure to get a peer from the ring-balancer"
+NAME_FAILED = "name resolution failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address to send to, and the value of Host that it gets."""
+
+    pool: Pool
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """A service's timeouts in seconds."""
+
+    connect: float
+    read: float
+    write: float
+
+
+class Targets(Protocol):
+    """Picks an endpoint. `now` is for what can be told at once, `pick` for what must be looked up."""
+
+    def now(self) -> Endpoint | None: ...
+
+    async def pick(self) -> Endpoint: ...
+
+
+@dataclass(slots=True)
+class Backend:
+    """A service's side of a plan."""
+
+    targets: Targets
+    #: the endpoint, if there is but one and nothing to look up
+    endpoint: Endpoint | None
+    retries: int
+    timeouts: Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """How a service's endpoints are reached: scheme and TLS settings."""
+
+    pools: Pools
+    resolver: Resolver
+    tls: bool = False
+    verify: bool = False
+
+    def endpoint(self, ip: str, port: int, host: str) -> Endpoint:
+        """The endpoint at an address; `host` is the name for Host and TLS."""
+        address = Address(ip, port, True, host, self.verify) if self.tls else Address(ip, port)
+        return Endpoint(self.pools.at(address), host_field(host, port, tls=self.tls))
+
+
+def host_field(host: str, port: int, *, tls: bool) -> str:
+    """Host as Kong sends it: with the port unless that is the scheme's own."""
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port == (443 if tls else 80) else f"{shown}:{port}"
+
+
+@dataclass(slots=True)
+class Fixed:
+    """A single address."""
+
+    endpoint: Endpoint
+
+    def now(self) -> Endpoint:
+        return self.endpoint
+
+    async def pick(self) -> Endpoint:
+        return self.endpoint
+
+
+@dataclass(slots=True)
+class Named:
+    """A host name: its addresses in turn."""
+
+    name: str
+    port: int
+    dial: Dial
+    host: str = ""
+    _turn: int = 0
+    _endpoints: dict[str, Endpoint] = field(default_factory=dict)
+
+    def now(self) -> Endpoint | None:
+        addresses = self.dial.resolver.known(self.name)
+        return self._next(addresses) if addresses else None
+
+    async def pick(self) -> Endpoint:
+        addresses = await self.dial.resolver.resolve(self.name)
+        if not addresses:
+            raise Reject(503, NAME_FAILED)
+        return self._next(addresses)
+
+    def _next(self, addresses: Sequence[str]) -> Endpoint:
+        self._turn += 1
+        ip = addresses[self._turn % len(addresses)]
+        endpoint = self._endpoints.get(ip)
+        if endpoint is None:
+            endpoint = self._endpoints[ip] = self.dial.endpoint(ip, self.port, self.host or self.name)
+        return endpoint
+
+
+@dataclass(slots=True)
+class Balanced:
+    """The targets of an upstream, by weight."""
+
+    wheel: Wheel[Targets]
+
+    def now(self) -> Endpoint | None:
+        if not self.wheel:
+            raise Reject(503, NO_PEER)
+        return self.wheel.next().now()
+
+    async def pick(self) -> Endpoint:
+        return await self.wheel.next().pick()
+
+
+def targets_at(host: str, port: int, dial: Dial, *, is_ip: Callable[[str], bool], shown: str = "") -> Targets:
+    """What one host and port stands for."""
+    if is_ip(host):
+        return Fixed(dial.endpoint(host.strip("[]"), port, shown or host.strip("[]")))
+    return Named(host, port, dial, shown)

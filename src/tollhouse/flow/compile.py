@@ -1,0 +1,252 @@
+"""Compiles a snapshot for a worker, in slices, so that its loop never stands still for long.
+
+Whatever depends on configuration alone is done here: the router, each route's effective plugins in
+order, bound phase methods, backends. Plugin objects whose configuration has not changed are taken over
+from the snapshot before, with whatever they hold.
+"""
+
+import ipaddress
+import random
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from tollhouse.balance.round_robin import Wheel
+from tollhouse.flow.backend import Backend, Balanced, Dial, Fixed, Targets, Timeouts, targets_at
+from tollhouse.flow.guards import guard_of
+from tollhouse.flow.plan import Plan, Scoped, order, plan_of
+from tollhouse.flow.snapshot import CompiledRoute, CompiledSnapshot
+from tollhouse.model.entities import PluginInstance, Route, Service, Upstream
+from tollhouse.model.snapshot import Snapshot
+from tollhouse.pdk.plugin import Plugin, Scope
+from tollhouse.routing.build import building
+from tollhouse.routing.match import Flavour
+from tollhouse.routing.upstream_path import path_builder
+from tollhouse.upstream.dns import Resolver
+from tollhouse.upstream.pool import Pools
+
+#: entities handled between two pauses
+SLICE: Final = 50
+_TIMEOUT_MS: Final = 60_000
+
+Effective = Callable[[str | None], Sequence[Plugin[Any]]]
+
+
+class PluginFactory(Protocol):
+    """Makes plugin objects; knows the registry, which this package does not."""
+
+    def __call__(self, instance: PluginInstance, scope: Scope) -> Plugin[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What compiling needs besides the snapshot. Lives as long as the worker."""
+
+    pools: Pools
+    resolver: Resolver
+    flavor: Flavour
+
+
+@dataclass(slots=True)
+class PluginObjects:
+    """The plugin objects of a snapshot, by the instance they were made from."""
+
+    made: dict[str, tuple[PluginInstance, Plugin[Any]]]
+
+    def close_missing(self, successor: "PluginObjects") -> None:
+        """Closes those that the next snapshot did not take over."""
+        kept = {id(plugin) for _, plugin in successor.made.values()}
+        for _, plugin in self.made.values():
+            if id(plugin) not in kept:
+                plugin.close()
+
+
+def compiling(
+    snapshot: Snapshot, workshop: Workshop, make: PluginFactory, before: PluginObjects
+) -> Generator[None, None, tuple[CompiledSnapshot, PluginObjects]]:
+    """Yields between slices; returns the compiled snapshot and its plugin objects."""
+    objects = yield from _plugin_objects(snapshot, make, before)
+    plugins = _Effective([(instance, plugin) for instance, plugin in objects.made.values()])
+    services = {service.id: service for service in snapshot.services}
+    backends = _Backends(snapshot, workshop)
+    yield
+    routes: dict[str, CompiledRoute] = {}
+    served: list[Route] = []
+    for number, route in enumerate(snapshot.routes):
+        service = services.get(route.service.id) if route.service else None
+        if service is None or service.enabled:
+            served.append(route)
+            routes[route.id] = _route(route, service, plugins, backends, workshop)
+        if number % SLICE == 0:
+            yield
+    router = yield from building(served, workshop.flavor)
+    everywhere = plugins.of(None, None)(None)
+    unmatched = replace(plan_of(everywhere), access=())
+    rewrite = tuple(plugin.rewrite for plugin in everywhere if hasattr(plugin, "rewrite"))
+    by_target = workshop.flavor != "expressions" and not any(route.headers or route.snis for route in served)
+    return CompiledSnapshot(router, routes, unmatched, rewrite, snapshot.hash, by_target=by_target), objects
+
+
+def _plugin_objects(
+    snapshot: Snapshot, make: PluginFactory, before: PluginObjects
+) -> Generator[None, None, PluginObjects]:
+    made: dict[str, tuple[PluginInstance, Plugin[Any]]] = {}
+    for number, instance in enumerate(snapshot.plugins):
+        if instance.enabled:
+            earlier = before.made.get(instance.id)
+            if earlier is not None and earlier[0] == instance:
+                made[instance.id] = (instance, earlier[1])
+            else:
+                scope = Scope(
+                    *(
+                        ref.id if ref else None
+                        for ref in (instance.route, instance.service, instance.consumer)
+                    )
+                )
+                made[instance.id] = (instance, make(instance, scope))
+        if number % SLICE == 0:
+            yield
+    return PluginObjects(made)
+
+
+class _Effective:
+    """Which configuration of each plugin counts: Kong's order of precedence."""
+
+    def __init__(self, plugins: Sequence[tuple[PluginInstance, Plugin[Any]]]) -> None:
+        self._by_name: dict[str, dict[Scope, Plugin[Any]]] = defaultdict(dict)
+        self.bound_to_consumers = False
+        for _, plugin in plugins:
+            self._by_name[plugin.name][plugin.scope] = plugin
+            self.bound_to_consumers |= plugin.scope.consumer is not None
+        self._plans: dict[tuple[int, ...], Plan] = {}
+
+    def of(self, route: str | None, service: str | None) -> Effective:
+        """The plugins of a route, as a function of the consumer."""
+
+        def effective(consumer: str | None) -> list[Plugin[Any]]:
+            scopes = _precedence(route, service, consumer)
+            found = []
+            for configured in self._by_name.values():
+                for scope in scopes:
+                    plugin = configured.get(scope)
+                    if plugin is not None:
+                        found.append(plugin)
+                        break
+            return sorted(found, key=order)
+
+        return effective
+
+    def plan(self, effective: Effective) -> Plan:
+        """The plan without a consumer; routes with the same plugins share its phases."""
+        plugins = effective(None)
+        key = tuple(map(id, plugins))
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = plan_of(plugins)
+        return plan
+
+
+def _precedence(route: str | None, service: str | None, consumer: str | None) -> list[Scope]:
+    scopes = []
+    if consumer is not None:
+        scopes = [
+            Scope(route, service, consumer),
+            Scope(route, None, consumer),
+            Scope(None, service, consumer),
+            Scope(route, service),
+            Scope(None, None, consumer),
+        ]
+    else:
+        scopes = [Scope(route, service)]
+    return list(dict.fromkeys([*scopes, Scope(route), Scope(None, service), Scope()]))
+
+
+def _route(
+    route: Route, service: Service | None, plugins: _Effective, backends: "_Backends", workshop: Workshop
+) -> CompiledRoute:
+    effective = plugins.of(route.id, service.id if service else None)
+    plan = replace(
+        plugins.plan(effective),
+        backend=backends.of(service) if service else None,
+        guard=guard_of(route),
+        preserve_host=route.preserve_host,
+    )
+    if plugins.bound_to_consumers:
+        plan = replace(plan, scoped=Scoped(plan, effective))
+    build = path_builder(
+        service.path if service else None, route.strip_path, route.path_handling or "v0", workshop.flavor
+    )
+    return CompiledRoute(route, service, plan, build)
+
+
+class _Backends:
+    """Backends of services, made once each."""
+
+    def __init__(self, snapshot: Snapshot, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in snapshot.upstreams}
+        self._targets: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for target in snapshot.targets:
+            self._targets[target.upstream.id].append((target.target, _or(target.weight, 100)))
+        self._made: dict[str, Backend] = {}
+
+    def of(self, service: Service) -> Backend:
+        """The backend of a service."""
+        backend = self._made.get(service.id)
+        if backend is None:
+            tls = service.protocol in ("https", "grpcs", "tls")
+            dial = Dial(
+                self._workshop.pools, self._workshop.resolver, tls=tls, verify=bool(service.tls_verify)
+            )
+            targets = self._targets_of(service, dial)
+            backend = self._made[service.id] = Backend(
+                targets=targets,
+                endpoint=targets.endpoint if isinstance(targets, Fixed) else None,
+                retries=_or(service.retries, 5),
+                timeouts=Timeouts(
+                    _or(service.connect_timeout, _TIMEOUT_MS) / 1000,
+                    _or(service.read_timeout, _TIMEOUT_MS) / 1000,
+                    _or(service.write_timeout, _TIMEOUT_MS) / 1000,
+                ),
+            )
+        return backend
+
+    def _targets_of(self, service: Service, dial: Dial) -> Targets:
+        upstream = self._upstreams.get(service.host)
+        if upstream is None:
+            return targets_at(service.host, service.port, dial, is_ip=is_ip)
+        items = []
+        for target, weight in self._targets[upstream.id]:
+            host, _, port = target.rpartition(":")
+            shown = upstream.host_header or ""
+            items.append((targets_at(host, int(port), dial, is_ip=is_ip, shown=shown), weight))
+        return Balanced(Wheel(items, random.SystemRandom().shuffle))
+
+
+def _or(value: int | None, default: int) -> int:
+    """Kong's entities may have null where there is a default."""
+    return default if value is None else value
+
+
+def backend_at(workshop: Workshop) -> Callable[[tuple[str, str, int], Backend], Backend]:
+    """Makes backends for addresses that plugins choose. TLS is verified there whatever the service says:
+    such requests carry credentials of the gateway's own."""
+
+    def make(address: tuple[str, str, int], own: Backend) -> Backend:
+        scheme, host, port = address
+        dial = Dial(workshop.pools, workshop.resolver, tls=scheme == "https", verify=True)
+        targets = targets_at(host, port, dial, is_ip=is_ip)
+        endpoint = targets.endpoint if isinstance(targets, Fixed) else None
+        return Backend(targets, endpoint, own.retries, own.timeouts)
+
+    return make
+
+
+def is_ip(host: str) -> bool:
+    """Whether a host is an address that needs no looking up."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

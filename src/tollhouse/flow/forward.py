@@ -1,0 +1,174 @@
+"""Sends the request to a target: pick, send, retry."""
+
+from collections.abc import Awaitable
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from tollhouse.errors import Cause, Reject, UpstreamFault
+from tollhouse.flow.backend import Backend, Endpoint
+from tollhouse.flow.drive import DrivenExchange
+from tollhouse.flow.upload import Upload
+from tollhouse.pdk.exchange import Try
+from tollhouse.upstream.http1 import Arrival, UpstreamConnection
+from tollhouse.wire.headers import Headers
+from tollhouse.wire.http1 import KEEP_ALIVE, connection_tokens
+
+if TYPE_CHECKING:
+    from tollhouse.flow.gateway import Gateway
+    from tollhouse.flow.plan import Plan
+
+NO_SERVICE: Final = "no Service found with those values"
+#: Fields that the gateway writes itself, or that end at this hop (RFC 9110 7.6.1).
+_NOT_FORWARDED: Final = frozenset(
+    {
+        "host", "connection", "keep-alive", "proxy-connection", "proxy", "te", "upgrade", "expect",
+        "transfer-encoding", "content-length", "via", "x-kong-request-id", "x-real-ip",
+        "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
+        "x-forwarded-path", "x-forwarded-prefix",
+    }
+)  # fmt: skip
+#: nginx repeats these only if nothing was sent yet.
+_NOT_REPEATABLE: Final = frozenset({"POST", "LOCK", "PATCH"})
+
+
+def begin(ex: DrivenExchange, plan: "Plan", gateway: "Gateway") -> Awaitable[Arrival]:
+    """Sends at once if a kept connection is at hand, which is the usual case; else begins attempts."""
+    backend = plan.backend if ex.upstream_address is None else gateway.elsewhere(ex, plan)
+    if backend is None:
+        raise Reject(503, NO_SERVICE)
+    endpoint = backend.endpoint
+    content = ex.request.content
+    if endpoint is None or content is None:
+        return _attempts(ex, backend, gateway)
+    connection = endpoint.pool.take()
+    if connection is None:
+        return _attempts(ex, backend, gateway)
+    now = ex.sent_at = perf_counter()
+    connection.read_timeout = wait = backend.timeouts.read
+    ex.connection = connection
+    ex.peer = endpoint.pool.address
+    head = request_head(ex, endpoint, gateway)
+    connection.send(head + content if content else head, ex.request.method, now + wait, complete=True)
+    return connection
+
+
+async def again(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", fault: UpstreamFault) -> Arrival:
+    """Goes on after the first attempt failed, if another is allowed. Raises `UpstreamFault`."""
+    backend = plan.backend if ex.upstream_address is None else gateway.elsewhere(ex, plan)
+    connection = ex.connection
+    if backend is None or connection is None or ex.tries:
+        raise fault  # it came out of `_attempts`, which has tried what may be tried
+    _note(ex, connection, ex.sent_at, fault)
+    if not _may_repeat(ex, backend, fault):
+        raise fault
+    return await _attempts(ex, backend, gateway)
+
+
+async def _attempts(ex: DrivenExchange, backend: Backend, gateway: "Gateway") -> Arrival:
+    while True:
+        endpoint = backend.targets.now() or await gateway.settled(backend.targets.pick())
+        started = perf_counter()
+        ex.sent_at = ex.sent_at or started
+        connection: UpstreamConnection | None = None
+        try:
+            connection = endpoint.pool.take()
+            if connection is None:
+                connection = await gateway.settled(endpoint.pool.connect(backend.timeouts.connect))
+            return await _send(ex, gateway, backend, endpoint, connection)
+        except UpstreamFault as fault:
+            _note(ex, connection, started, fault, endpoint)
+            if not _may_repeat(ex, backend, fault):
+                raise
+
+
+async def _send(
+    ex: DrivenExchange,
+    gateway: "Gateway",
+    backend: Backend,
+    endpoint: Endpoint,
+    connection: UpstreamConnection,
+) -> Arrival:
+    request = ex.request
+    timeouts = backend.timeouts
+    connection.read_timeout, connection.write_timeout = timeouts.read, timeouts.write
+    ex.connection = connection
+    ex.peer = endpoint.pool.address
+    content = request.content
+    complete = content is not None
+    wait = timeouts.read if complete else timeouts.write
+    head = request_head(ex, endpoint, gateway)
+    connection.send(head + (content or b""), request.method, perf_counter() + wait, complete=complete)
+    if not complete:
+        ex.upload = Upload(ex.client, connection, chunked=request.chunked)
+        ex.upload.start()
+    return await connection
+
+
+def _may_repeat(ex: DrivenExchange, backend: Backend, fault: UpstreamFault) -> bool:
+    """Kong's rule: `retries` more attempts, for failures of the connection only; what may have been
+    acted upon is repeated only if that does no harm. A kept connection that the target had closed in
+    the meantime does not count."""
+    if ex.upload is not None or (fault.sent and ex.request.method in _NOT_REPEATABLE):
+        return False
+    tries = ex.tries or []
+    return tries[-1].stale or sum(not attempt.stale for attempt in tries) <= backend.retries
+
+
+def _note(
+    ex: DrivenExchange,
+    connection: UpstreamConnection | None,
+    started: float,
+    fault: UpstreamFault,
+    endpoint: Endpoint | None = None,
+) -> None:
+    """Remembers a failed attempt, for the retry rule and the log record."""
+    pool = connection.pool if connection is not None else endpoint.pool if endpoint is not None else None
+    stale = connection is not None and connection.carried > 1 and fault.cause is Cause.RESET
+    attempt = Try(pool.address.host, pool.address.port, started) if pool is not None else Try("", 0, started)
+    attempt.ended = perf_counter()
+    attempt.state, attempt.code, attempt.stale = "failed", fault.status, stale
+    ex.tries = [*(ex.tries or ()), attempt]
+
+
+def request_head(ex: DrivenExchange, endpoint: Endpoint, gateway: "Gateway") -> bytes:
+    """The request head for the upstream, up to and including its empty line."""
+    request = ex.request
+    headers = request.headers
+    values = headers.values
+    matched = ex.matched
+    if matched is None:
+        raise Reject(503, NO_SERVICE)
+    client = ex.client
+    if client.forwarded_host == values.get("host") and "x-forwarded-for" not in values:
+        forwarded = client.forwarded + matched.forwarded
+    else:
+        forwarded = gateway.forwarded(ex, matched)
+    unwanted, hop = _NOT_FORWARDED, "Connection: keep-alive\r\n"
+    if "connection" in values or "te" in values:
+        unwanted, hop = _hop_by_hop(headers)
+    via = f"Via: {values['via']}, {gateway.via}\r\n" if "via" in values else gateway.via_field
+    host = ex.upstream_host or endpoint.host
+    request_id = f"X-Kong-Request-Id: {ex.request_id}\r\n" if gateway.id_upstream else ""
+    return b"".join(
+        (
+            f"{request.method} {ex.upstream_target or matched.upstream_target} HTTP/1.1\r\nHost: {host}\r\n"
+            f"{hop}{via}{forwarded}{request_id}{request.framing}".encode("latin-1"),
+            headers.without(unwanted),
+            b"\r\n",
+        )
+    )
+
+
+def _hop_by_hop(headers: Headers) -> tuple[frozenset[str], str]:
+    """What not to forward of this request's own hop, and the hop's fields towards the upstream."""
+    values = headers.values
+    tokens = connection_tokens(headers)
+    fields = "Connection: keep-alive\r\n"
+    if "upgrade" in tokens and values.get("upgrade", "").lower() == "websocket":
+        fields = f"Connection: keep-alive, Upgrade\r\nUpgrade: {values['upgrade']}\r\n"
+    if "trailers" in values.get("te", "").lower():
+        fields += "TE: trailers\r\n"
+    if tokens <= {"", KEEP_ALIVE, "close", "upgrade", "te"}:
+        return _NOT_FORWARDED, fields
+    # Only what the client sent is the client's to withhold, not what a plugin put there since.
+    return _NOT_FORWARDED | {token for token in tokens if headers.is_original(token)}, fields

@@ -1,0 +1,166 @@
+"""The data plane of one worker: what all its exchanges share."""
+
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from random import SystemRandom
+from time import perf_counter
+from typing import Any, Final
+
+from tollhouse.errors import BadRequest
+from tollhouse.flow import answers
+from tollhouse.flow.advertise import PRODUCT, Advertised
+from tollhouse.flow.backend import Backend, Timeouts
+from tollhouse.flow.client import Client
+from tollhouse.flow.drive import DrivenExchange, settled
+from tollhouse.flow.forwarded import Trust, forwarded_fields, host_without_port
+from tollhouse.flow.plan import Plan
+from tollhouse.flow.run import run
+from tollhouse.flow.snapshot import CompiledSnapshot
+from tollhouse.pdk.exchange import Matched, Request, Response
+from tollhouse.pdk.tasks import Tasks
+from tollhouse.upstream.wait import Wait
+
+_ADDRESSES_KNOWN: Final = 1024
+_OWN_FIELDS: Final = frozenset({"x-kong-upstream-latency", "x-kong-proxy-latency", "x-kong-request-id"})
+
+
+class Gateway:
+    """Takes requests from connections and sees them through, each by the snapshot of its beginning."""
+
+    def __init__(
+        self,
+        snapshot: CompiledSnapshot,
+        tasks: Tasks,
+        *,
+        advertised: Advertised,
+        trust: Trust,
+        default_kind: str,
+        backend_at: Callable[[tuple[str, str, int], Backend], Backend],
+    ) -> None:
+        self.snapshot = snapshot
+        self.draining = False
+        self.trust = trust
+        self._real_ip = bool(trust.networks) or trust.unix
+        self.default_kind = default_kind
+        self.via = f"1.1 {PRODUCT}"
+        self.via_field = f"Via: {self.via}\r\n"
+        self.server_field = f"Server: {PRODUCT}\r\n"
+        self.plain_headers = advertised.plain
+        self.id_upstream = advertised.request_id_upstream
+        self._backend_at = backend_at
+        self._elsewhere: dict[tuple[tuple[str, str, int], Timeouts, int], Backend] = {}
+        self._advertised = advertised.names
+        #: fields that the gateway does not add, so that an upstream's own pass
+        self.upstream_may_set = _OWN_FIELDS - advertised.names
+        self._tasks = tasks
+        random = SystemRandom()
+        # Unique ids need no fresh randomness each time: a random half for the worker, then counting on.
+        self._id_prefix = f"{random.getrandbits(64):016x}"
+        self._id = random.getrandbits(63)
+        self._date = (0, "")
+
+    # Requests
+
+    def begin(self, client: Client, request: Request) -> None:
+        """Starts the exchange of a request that has just arrived."""
+        self._id += 1
+        ex = DrivenExchange(client, request, f"{self._id_prefix}{self._id:016x}", perf_counter())
+        if self._real_ip and self.trust.trusts(client.peer_ip):
+            ex.peer_trusted = True
+            ex.client_ip = self.trust.client_ip(client.peer_ip, request)
+        client.flow = ex
+        ex.start(run(ex, self))
+
+    def refuse(self, client: Client, error: BadRequest) -> None:
+        """Answers bytes that are no request."""
+        self._id += 1
+        request_id = f"{self._id_prefix}{self._id:016x}"
+        response = answers.error_page(None, error.status, request_id, default_kind=self.default_kind)
+        fields = self._chosen(
+            ("x-kong-response-latency", "X-Kong-Response-Latency: 0\r\n"),
+            ("server", self.server_field),
+            ("x-kong-request-id", f"X-Kong-Request-Id: {request_id}\r\n"),
+        )
+        head = (
+            f"HTTP/1.1 {response.status} {answers.reason(response.status)}\r\nDate: {self.date()}\r\n"
+            f"Content-Type: {response.headers['content-type']}\r\nConnection: close\r\n"
+            f"Content-Length: {response.body}\r\n{fields}\r\n"
+        )
+        client.write(head.encode("latin-1") + (response.content or b""))
+
+    async def settled(self, waiting: Awaitable[Any]) -> Any:
+        """Waits for whatever a plugin or a connection attempt is waiting for."""
+        if isinstance(waiting, Wait):
+            return await waiting
+        return await settled(self._tasks.awaited(_as_coroutine(waiting), "exchange"))
+
+    def elsewhere(self, ex: DrivenExchange, plan: Plan) -> Backend | None:
+        """The backend for an address that a plugin put in place of the service's own."""
+        address, own = ex.upstream_address, plan.backend
+        if address is None or own is None:
+            return own
+        key = (address, own.timeouts, own.retries)
+        found = self._elsewhere.get(key)
+        if found is None:
+            if len(self._elsewhere) >= _ADDRESSES_KNOWN:
+                self._elsewhere.clear()
+            found = self._elsewhere[key] = self._backend_at(address, own)
+        return found
+
+    # Headers
+
+    def forwarded(self, ex: DrivenExchange, matched: Matched) -> str:
+        """The X-Forwarded lines of a request; remembered on its connection while they stay the same."""
+        client, request = ex.client, ex.request
+        if ex.peer_trusted:
+            return forwarded_fields(client, request, ex.client_ip, matched.prefix, trusted=True)
+        values = request.headers.values
+        if "x-forwarded-for" in values:
+            return forwarded_fields(client, request, ex.client_ip, matched.prefix, trusted=False)
+        host = values.get("host")
+        client.forwarded_host = host
+        client.forwarded = (
+            f"X-Forwarded-For: {client.peer_ip}\r\nX-Forwarded-Proto: {client.scheme}\r\n"
+            f"X-Forwarded-Host: {host_without_port((host or '').lower())}\r\n"
+            f"X-Forwarded-Port: {client.port}\r\nX-Real-IP: {client.peer_ip}\r\n"
+        )
+        return client.forwarded + matched.forwarded
+
+    def own_headers(self, ex: DrivenExchange) -> str:
+        """The gateway's headers on an answer of its own."""
+        latency = int((perf_counter() - ex.started) * 1000)
+        return self._chosen(
+            ("x-kong-response-latency", f"X-Kong-Response-Latency: {latency}\r\n"),
+            ("server", self.server_field),
+            ("x-kong-request-id", f"X-Kong-Request-Id: {ex.request_id}\r\n"),
+        )
+
+    def proxied_headers(self, ex: DrivenExchange, response: Response | None = None) -> str:
+        """The gateway's headers on an upstream's answer, or on the error in place of one."""
+        values = response.headers.values if response is not None else {}
+        answered = ex.answered_at or perf_counter()
+        sent = ex.sent_at or answered
+        via = f"{values['via']}, {self.via}" if "via" in values else self.via
+        kept_via = f"Via: {values['via']}\r\n" if "via" in values and "via" not in self._advertised else ""
+        return kept_via + self._chosen(
+            ("x-kong-upstream-status", f"X-Kong-Upstream-Status: {ex.upstream_status}\r\n"),
+            ("x-kong-upstream-latency", f"X-Kong-Upstream-Latency: {int((answered - sent) * 1000)}\r\n"),
+            ("x-kong-proxy-latency", f"X-Kong-Proxy-Latency: {int((sent - ex.started) * 1000)}\r\n"),
+            ("via", f"Via: {via}\r\n"),
+            ("server", "" if "server" in values else self.server_field),
+            ("x-kong-request-id", f"X-Kong-Request-Id: {ex.request_id}\r\n"),
+        )
+
+    def _chosen(self, *fields: tuple[str, str]) -> str:
+        return "".join(line for name, line in fields if name in self._advertised)
+
+    def date(self) -> str:
+        """Now, as an HTTP date; made once a second."""
+        second = int(perf_counter())
+        if self._date[0] != second:
+            self._date = (second, formatdate(usegmt=True))
+        return self._date[1]
+
+
+async def _as_coroutine(waiting: Awaitable[Any]) -> Any:
+    return await waiting

@@ -1,0 +1,125 @@
+"""The plan of a route: its plugins in order and its backend, compiled once per snapshot."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tollhouse.flow.backend import Backend
+from tollhouse.flow.drive import DrivenExchange
+from tollhouse.pdk.plugin import Plugin
+
+if TYPE_CHECKING:
+    from tollhouse.flow.gateway import Gateway
+
+AccessStep = Callable[[Any], Awaitable[None] | None]
+Step = Callable[[Any], None]
+BodyFilter = Callable[[Any, bytes, bool], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens to an exchange of one route: every phase in order of priority, and the backend."""
+
+    plugins: tuple[Plugin[Any], ...] = ()
+    access: tuple[AccessStep, ...] = ()
+    response: tuple[Step, ...] = ()
+    header_filter: tuple[Step, ...] = ()
+    body_filter: tuple[BodyFilter, ...] = ()
+    log: tuple[Step, ...] = ()
+    backend: Backend | None = None
+    #: refuses requests of the wrong protocol for this route
+    guard: Step | None = None
+    preserve_host: bool = False
+    #: goes on with the access phase by the consumer, where plugins are bound to consumers
+    scoped: "Scoped | None" = None
+
+
+def order(plugin: Plugin[Any]) -> tuple[int, tuple[int, ...]]:
+    """Kong's order inside a phase: higher priority first, equal ones by name from z to a."""
+    return (-plugin.priority, tuple(-ord(character) for character in plugin.name))
+
+
+def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
+    """The phases of these plugins, which are in order."""
+    access: list[AccessStep] = []
+    for plugin in plugins:
+        step = getattr(plugin, "access", None)
+        if step is not None:
+            if plugin.request_body_limit is not None:
+                access.append(_ReadBody(plugin.request_body_limit))
+            access.append(step)
+    return Plan(
+        plugins=tuple(plugins),
+        access=tuple(access),
+        response=_phase(plugins, "response"),
+        header_filter=_phase(plugins, "header_filter"),
+        body_filter=_phase(plugins, "body_filter"),
+        log=_phase(plugins, "log"),
+    )
+
+
+def _phase(plugins: Sequence[Plugin[Any]], name: str) -> tuple[Any, ...]:
+    return tuple(getattr(plugin, name) for plugin in plugins if hasattr(plugin, name))
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadBody:
+    """An access step of its own: waits for the request body, up to a limit in bytes."""
+
+    limit: int
+
+    def __call__(self, ex: DrivenExchange) -> Awaitable[None] | None:
+        body = ex.client.body
+        if ex.request.content is not None or body is None:
+            return None
+        return body.collect(self.limit)
+
+
+class Scoped:
+    """The access phase where plugins are bound to consumers.
+
+    Which configuration of a plugin counts is decided when its turn comes: a plugin that runs before
+    the consumer is known never sees one of that consumer's own. So after every step this looks whether
+    the consumer has changed, and goes on with the plugins that come later for that consumer.
+    """
+
+    def __init__(self, plan: Plan, effective: Callable[[str], Sequence[Plugin[Any]]]) -> None:
+        self._plan = plan
+        self._effective = effective
+        self._plans: dict[tuple[str, Plugin[Any]], Plan] = {}
+
+    async def go_on(self, ex: DrivenExchange, gateway: "Gateway") -> Plan:
+        """Runs the access phase; returns the plan for the rest of the exchange."""
+        plan, place, known = self._plan, 0, ex.consumer
+        while place < len(plan.plugins):
+            plugin = plan.plugins[place]
+            await self._run(plugin, ex, gateway)
+            place += 1
+            if ex.consumer is not known and ex.consumer is not None:
+                known = ex.consumer
+                plan = ex.plan = self._plan_for(plan, place, known.id)
+        return plan
+
+    async def _run(self, plugin: Plugin[Any], ex: DrivenExchange, gateway: "Gateway") -> None:
+        step = getattr(plugin, "access", None)
+        if step is None:
+            return
+        if plugin.request_body_limit is not None:
+            reading = _ReadBody(plugin.request_body_limit)(ex)
+            if reading is not None:
+                await gateway.settled(reading)
+        waiting = step(ex)
+        if waiting is not None:
+            await gateway.settled(waiting)
+
+    def _plan_for(self, plan: Plan, place: int, consumer: str) -> Plan:
+        last = plan.plugins[place - 1]
+        found = self._plans.get((consumer, last))
+        if found is None:
+            later = [plugin for plugin in self._effective(consumer) if order(plugin) > order(last)]
+            found = plan_of([*plan.plugins[:place], *later])
+            found = replace(found, backend=plan.backend, preserve_host=plan.preserve_host)
+            if len(self._plans) >= 10_000:
+                self._plans.clear()
+            self._plans[(consumer, last)] = found
+        return found

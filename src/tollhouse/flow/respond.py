@@ -1,0 +1,252 @@
+"""The way back: the upstream's answer or the gateway's own, through the plugins, to the client."""
+
+import logging
+from collections.abc import Awaitable
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, cast
+
+from tollhouse.errors import Cause, Reject, UpstreamFault
+from tollhouse.flow import answers
+from tollhouse.flow.download import Download, collect
+from tollhouse.flow.drive import DrivenExchange
+from tollhouse.flow.tunnel import tunnel
+from tollhouse.pdk.exchange import Request, Response
+from tollhouse.upstream.http1 import Arrival
+from tollhouse.wire.headers import Headers
+from tollhouse.wire.http1 import KEEP_ALIVE, connection_tokens
+
+if TYPE_CHECKING:
+    from tollhouse.flow.gateway import Gateway
+    from tollhouse.flow.plan import Plan, Step
+
+log = logging.getLogger("tollhouse.flow")
+
+#: Fields that the gateway writes itself, or that end at this hop (RFC 9110 7.6.1).
+_NOT_RETURNED: Final = frozenset(
+    {
+        "connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-connection", "trailer", "via",
+        "x-kong-upstream-latency", "x-kong-proxy-latency", "x-kong-request-id",
+    }
+)  # fmt: skip
+_NOT_RETURNED_NOR_LENGTH: Final = _NOT_RETURNED | {"content-length"}
+_WITHOUT_BODY: Final = frozenset({204, 304})
+
+
+def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival) -> Awaitable[None] | None:
+    """Sends the upstream's answer on: at once if it is all here, else what is returned must be awaited."""
+    response, content, done = arrival
+    ex.answered_at = perf_counter()
+    ex.response = response
+    ex.upstream_status = response.status
+    if response.status == 101:
+        return tunnel(ex, gateway, response, content)
+    if not done:
+        whole = bool(plan.response) or ex.wants_whole_response
+        return (
+            _collected(ex, plan, gateway, response, content)
+            if whole
+            else _stream(ex, plan, gateway, response, content)
+        )
+    ex.connection = None
+    response.content = content
+    if ex.early_headers is not None:
+        response.headers.put_first(ex.early_headers)
+    for phase in plan.response:
+        phase(ex)
+    for phase in plan.header_filter:
+        phase(ex)
+    _send_whole(ex, plan, gateway, response)
+    return None
+
+
+async def _collected(
+    ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response, content: bytes
+) -> None:
+    response.content = await collect(ex, content)
+    if ex.early_headers is not None:
+        response.headers.put_first(ex.early_headers)
+    for phase in plan.response:
+        phase(ex)
+    for phase in plan.header_filter:
+        phase(ex)
+    _send_whole(ex, plan, gateway, response)
+
+
+def _send_whole(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response) -> None:
+    """Sends an upstream's answer whose body is all here, head and body in one write."""
+    content = response.content or b""
+    for body_filter in plan.body_filter:
+        content = body_filter(ex, content, True)
+    unwanted = _NOT_RETURNED
+    framing = ""
+    if len(content) != response.body and ex.request.method != "HEAD" and response.status not in _WITHOUT_BODY:
+        unwanted = _NOT_RETURNED_NOR_LENGTH
+        framing = f"Content-Length: {len(content)}\r\n"
+    data = b"".join((_proxied_head(ex, gateway, response, unwanted, framing), content))
+    ex.bytes_out += len(data)
+    ex.ended_at = perf_counter()
+    client = ex.client
+    client.write(data)
+    client.finish(ex.request.keep_alive)
+
+
+async def _stream(
+    ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response, content: bytes
+) -> None:
+    response.content = None
+    if ex.early_headers is not None:
+        response.headers.put_first(ex.early_headers)
+    for phase in plan.header_filter:
+        phase(ex)
+    client = ex.client
+    connection = ex.connection
+    if cast("bytes | None", response.content) is not None:
+        give_up_upstream(ex)  # a plugin has put a body of its own in place of the upstream's
+        _send_whole(ex, plan, gateway, response)
+        return
+    if connection is None:
+        raise UpstreamFault(Cause.TRUNCATED, "the connection has gone", sent=True)
+    keep_alive = ex.request.keep_alive
+    if response.body >= 0 and not plan.body_filter:
+        chunked, unwanted, framing = False, _NOT_RETURNED, ""
+    elif ex.request.minor:
+        chunked, unwanted, framing = True, _NOT_RETURNED_NOR_LENGTH, "Transfer-Encoding: chunked\r\n"
+    else:
+        # A 1.0 client knows no chunks: the body ends with the connection.
+        chunked, unwanted, framing, keep_alive = False, _NOT_RETURNED_NOR_LENGTH, "", False
+        ex.request.keep_alive = False
+    download = Download(ex, plan.body_filter, chunked=chunked)
+    ex.head_sent = True
+    head = _proxied_head(ex, gateway, response, unwanted, framing)
+    download.begin(head, content)
+    client.source = connection
+    if client.writing_paused:
+        connection.pause_reading()
+    connection.stream_to(download)
+    await download
+    ex.connection = None
+    ex.ended_at = perf_counter()
+    client.finish(keep_alive)
+
+
+def _proxied_head(
+    ex: DrivenExchange, gateway: "Gateway", response: Response, unwanted: frozenset[str], framing: str
+) -> bytes:
+    """The response head up to and including its empty line."""
+    headers = response.headers
+    values = headers.values
+    request = ex.request
+    if "connection" in values and values["connection"] not in ("close", KEEP_ALIVE):
+        unwanted = unwanted | connection_tokens(headers)
+    content_type = values.get("content-type")
+    if content_type is not None and content_type.startswith("text/"):
+        _add_charset(headers, content_type)
+    if not request.keep_alive or not request.minor or gateway.draining:
+        framing += _connection_field(request, gateway)
+    if gateway.plain_headers:
+        via = f"{values['via']}, {gateway.via}" if "via" in values else gateway.via
+        server = "" if "server" in values else gateway.server_field
+        sent = ex.sent_at
+        own = ex.gateway_fields = (
+            f"X-Kong-Upstream-Latency: {int((ex.answered_at - sent) * 1000)}\r\n"
+            f"X-Kong-Proxy-Latency: {int((sent - ex.started) * 1000)}\r\n"
+            f"Via: {via}\r\n{server}X-Kong-Request-Id: {ex.request_id}\r\n{framing}\r\n"
+        )
+    else:
+        unwanted = unwanted - gateway.upstream_may_set
+        own = ex.gateway_fields = f"{gateway.proxied_headers(ex, response)}{framing}\r\n"
+    return b"".join(
+        (response.line or _status_line(response.status), headers.without(unwanted), own.encode("latin-1"))
+    )
+
+
+def _add_charset(headers: Headers, content_type: str) -> None:
+    """nginx names the charset of text that has none (`charset UTF-8` in Kong's configuration)."""
+    if "charset" not in content_type.lower() and content_type not in ("text/event-stream",):
+        headers.set("Content-Type", f"{content_type}; charset=UTF-8")
+
+
+def _connection_field(request: Request, gateway: "Gateway") -> str:
+    return (
+        "Connection: keep-alive\r\n"
+        if request.keep_alive and not gateway.draining
+        else "Connection: close\r\n"
+    )
+
+
+def _status_line(status: int) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n" % (status, answers.reason(status).encode())
+
+
+def own(
+    ex: DrivenExchange, gateway: "Gateway", response: Response, *, close: bool = False, proxied: bool = False
+) -> None:
+    """Sends an answer that the gateway gives itself; `proxied` if an upstream had been tried."""
+    give_up_upstream(ex)
+    if ex.head_sent:
+        ex.client.abort()
+        return
+    ex.response = response
+    request = ex.request
+    if ex.early_headers is not None:
+        response.headers.put_first(ex.early_headers)
+    run_quietly(ex, ex.plan.header_filter)
+    content = response.content or b""
+    for body_filter in ex.plan.body_filter:
+        content = body_filter(ex, content, True)
+    keep_alive = request.keep_alive and not close
+    request.keep_alive = keep_alive
+    headers = response.headers
+    if response.status not in _WITHOUT_BODY:
+        headers.set("Content-Length", str(len(content)))
+    fields = gateway.proxied_headers(ex) if proxied else gateway.own_headers(ex)
+    if not keep_alive or not request.minor or gateway.draining:
+        fields += _connection_field(request, gateway)
+    ex.gateway_fields = fields
+    head = f"{fields}Date: {gateway.date()}\r\n\r\n".encode("latin-1")
+    body = b"" if request.method == "HEAD" or response.status in _WITHOUT_BODY else content
+    data = b"".join((_status_line(response.status), headers.without(frozenset()), head, body))
+    ex.bytes_out += len(data)
+    ex.ended_at = perf_counter()
+    client = ex.client
+    client.write(data)
+    client.finish(keep_alive)
+
+
+def run_quietly(ex: DrivenExchange, phases: "tuple[Step, ...]") -> None:
+    """Runs phases that must not stop one another: those of error answers, and logging."""
+    for phase in phases:
+        try:
+            phase(ex)
+        except Exception:  # a plugin's bug, seen in the log; the answer is on its way already
+            log.exception("a plugin failed after the answer to %s was made", ex.request_id)
+
+
+def refused(ex: DrivenExchange, gateway: "Gateway", reject: Reject) -> None:
+    """Answers for a decision of the gateway or a plugin."""
+    own(ex, gateway, answers.of_reject(reject, ex.request, ex.request_id, default_kind=gateway.default_kind))
+
+
+def failed(ex: DrivenExchange, gateway: "Gateway", fault: UpstreamFault) -> None:
+    """Answers for an upstream that could not, or cuts the answer that it had begun."""
+    log.info("exchange %s: %s", ex.request_id, fault)
+    ex.answered_at = ex.answered_at or perf_counter()
+    ex.upstream_status = ex.upstream_status or fault.status
+    response = answers.error_page(ex.request, fault.status, ex.request_id, default_kind=gateway.default_kind)
+    own(ex, gateway, response, proxied=True)
+
+
+def gone(ex: DrivenExchange) -> None:
+    """The client has gone: nobody is there to answer."""
+    give_up_upstream(ex)
+    ex.ended_at = perf_counter()
+    ex.client.abort()
+
+
+def give_up_upstream(ex: DrivenExchange) -> None:
+    """Ends what is under way towards the upstream."""
+    connection, ex.connection = ex.connection, None
+    if connection is not None:
+        connection.close()
+    if ex.upload is not None:
+        ex.upload.stop()

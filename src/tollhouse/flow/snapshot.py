@@ -1,0 +1,95 @@
+"""A snapshot as a worker uses it: the router, and for each route its plan."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tollhouse.errors import Reject
+from tollhouse.flow.drive import DrivenExchange
+from tollhouse.flow.plan import Plan, Step
+from tollhouse.model.entities import Route, Service
+from tollhouse.pdk.exchange import Matched
+from tollhouse.routing.match import Router
+from tollhouse.wire.uri import Target
+
+NO_ROUTE: Final = "no Route matched with those values"
+_REMEMBERED: Final = 4096
+
+
+class CompiledRoute:
+    """A route with its service, its plan and the builder of its upstream paths."""
+
+    __slots__ = ("plan", "route", "service", "upstream_path")
+
+    def __init__(
+        self, route: Route, service: Service | None, plan: Plan, upstream_path: Callable[[str, str], str]
+    ) -> None:
+        self.route = route
+        self.service = service
+        self.plan = plan
+        self.upstream_path = upstream_path
+
+
+class CompiledSnapshot:
+    """One immutable configuration, ready to serve."""
+
+    def __init__(
+        self,
+        router: Router,
+        routes: Mapping[str, CompiledRoute],
+        unmatched: Plan,
+        rewrite: tuple[Step, ...],
+        hash_: str,
+        *,
+        by_target: bool,
+    ) -> None:
+        self._router = router
+        self._routes = routes
+        #: what happens to a request that no route takes: global plugins, but for their access phase
+        self.unmatched = unmatched
+        self.rewrite = rewrite
+        self.hash = hash_
+        #: whether request target and Host alone decide the route
+        self._by_target = by_target
+        self._seen: dict[tuple[Target, str | None], Matched] = {}
+
+    def match(self, ex: DrivenExchange) -> Plan:
+        """Finds the route. Raises `Reject` if there is none or it is not for this protocol."""
+        request = ex.request
+        host = request.headers.values.get("host")
+        matched = self._seen.get((request.target, host)) or self._find(ex, host)
+        ex.matched = matched
+        plan: Plan = matched.plan
+        if plan.preserve_host:
+            ex.upstream_host = host
+        ex.plan = plan
+        if plan.guard is not None:
+            plan.guard(ex)
+        return plan
+
+    def _find(self, ex: DrivenExchange, host: str | None) -> Matched:
+        request, client = ex.request, ex.client
+        target = request.target
+        found = self._router.find(
+            request.method,
+            target.normal,
+            host or "",
+            request.headers,
+            client.scheme,
+            client.port,
+            client.sni,
+            target.query,
+            (client.peer_ip, client.peer_port),
+        )
+        if found is None:
+            raise Reject(404, NO_ROUTE)
+        compiled = self._routes[found.route.id]
+        plan = compiled.plan
+        path = compiled.upstream_path(found.prefix, target.normal)
+        prefix = found.prefix if compiled.route.strip_path and found.prefix != "/" else ""
+        matched = Matched(compiled.route, compiled.service, plan, target, path, prefix, found.captures)
+        if self._by_target:
+            # Connections keep one Target for a repeated request line, so its identity is the key.
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            self._seen[(target, host)] = matched
+        return matched

@@ -1,0 +1,387 @@
+"""One client connection: bytes in, exchanges one after the other, bytes out."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from tollhouse.errors import BadRequest, ClientGone, PeerError
+from tollhouse.pdk.exchange import Request
+from tollhouse.server.limits import Limits
+from tollhouse.server.request_body import RequestBody
+from tollhouse.wire.body import body_reader
+from tollhouse.wire.http1 import has_bare_lf
+
+if TYPE_CHECKING:
+    from tollhouse.server.listen import Listener
+
+NEVER: Final = float("inf")
+_ANY_SIZE: Final = 1 << 62
+#: idle from now on: the next look, a moment later, sets the deadline and spares reading the clock
+_FROM_NEXT_LOOK: Final = -1.0
+
+
+class Flow(Protocol):
+    """A running exchange."""
+
+    finished: bool
+
+    def throw(self, error: BaseException) -> None: ...
+
+
+class Source(Protocol):
+    """Where the bytes of an answer come from; it pauses while the client takes no more."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class ClientConnection(asyncio.Protocol):
+    """Reads requests and writes answers, in order; a pipelined request waits for its turn."""
+
+    __slots__ = (
+        "_body_limit",
+        "_buffer",
+        "_closing",
+        "_eof_at",
+        "_lingering",
+        "_listener",
+        "_reading_paused",
+        "_transport",
+        "_tunnel",
+        "_unsent",
+        "_wrote_since_eof",
+        "body",
+        "deadline",
+        "flow",
+        "forwarded",
+        "forwarded_host",
+        "limits",
+        "number",
+        "peer_ip",
+        "peer_port",
+        "port",
+        "requests",
+        "scheme",
+        "sni",
+        "source",
+        "writing_paused",
+    )
+
+    def __init__(self, listener: "Listener") -> None:
+        self._listener = listener
+        self.limits: Limits = listener.limits
+        self._body_limit = listener.limits.body_bytes or _ANY_SIZE
+        self.scheme = listener.scheme
+        self.port = listener.port
+        self.sni: str | None = None
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._closing = False
+        self._lingering = False
+        self._unsent = 0
+        self._tunnel: Callable[[bytes], None] | None = None
+        self._eof_at = 0.0
+        self._wrote_since_eof = False
+        self._reading_paused = False
+        self.writing_paused = False
+        #: the exchange under way; `None` between requests
+        self.flow: Flow | None = None
+        #: the part of its request body that is still arriving
+        self.body: RequestBody | None = None
+        self.source: Source | None = None
+        self.deadline = NEVER
+        self.requests = 0
+        self.number = 0
+        self.peer_ip = ""
+        self.peer_port = 0
+        #: the forwarded headers that every request of this connection sends, made by the flow
+        self.forwarded = ""
+        self.forwarded_host: str | None = None
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.peer_ip, self.peer_port = peer[0], peer[1]
+        else:
+            self.peer_ip = "unix:"
+        secured = transport.get_extra_info("ssl_object")
+        if secured is not None:
+            self.sni = getattr(secured, "server_name_indication", None)
+        self.deadline = self._listener.now() + self.limits.header_seconds
+        self.number = self._listener.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.flow is None and not self._closing:
+            self._read_requests(self._buffer + data if self._buffer else data)
+        else:
+            self._read_ahead(data)
+
+    def eof_received(self) -> bool:
+        """Keeps the connection open for the answer: the client may have closed its side only."""
+        if self.flow is None:
+            if self._buffer:
+                self._refuse(BadRequest("the request ended early"))
+            return False
+        if self.body is not None and not self.body.done:
+            self._abandon(ClientGone())
+            return False
+        self._closing = True
+        self._eof_at = self._listener.now()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.deadline = NEVER
+        self._listener.closed(self)
+        if self.flow is not None:
+            self._abandon(ClientGone())
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+        self.deadline = self._listener.now() + self.limits.send_seconds
+        if self.source is not None:
+            self.source.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        self.deadline = NEVER
+        if self.source is not None:
+            self.source.resume_reading()
+
+    # Reading requests
+
+    def _read_requests(self, data: bytes) -> None:
+        """Starts exchanges as long as each is answered at once and whole requests are here."""
+        listener = self._listener
+        while self.flow is None:
+            end = data.find(b"\r\n\r\n")
+            if end <= 0 or self._closing:
+                break
+            try:
+                if end > self.limits.line_bytes:
+                    self._check_head_size(data, end)
+                request = listener.reader.read(data[:end])
+                framing = request.body
+                end += 4
+                request.received = framing
+                if framing == 0:
+                    request.content = b""
+                    self._buffer = data[end:]
+                elif 0 < framing <= len(data) - end and framing <= self._body_limit:
+                    request.content = data[end : end + framing]
+                    self._buffer = data[end + framing :]
+                else:
+                    self._buffer = self._take_body(request, data[end:])
+            except BadRequest as error:
+                if data.startswith(b"\r\n"):
+                    break
+                self._refuse(error)
+                return
+            self.requests += 1
+            self.deadline = NEVER
+            listener.begin(self, request)
+            data = self._buffer
+        if data and self.flow is None:
+            self._wait_for_head(data)
+
+    def _wait_for_head(self, data: bytes) -> None:
+        """Holds the beginning of a request until there is more of it."""
+        if data.startswith(b"\r\n") and not self._closing:
+            # RFC 9112 2.2: empty lines before a request are ignored.
+            self._buffer = b""
+            self._read_requests(data[2:])
+            return
+        self._buffer = data
+        try:
+            self._check_head_size(data, len(data))
+            if has_bare_lf(data):
+                raise BadRequest("a line ends in LF alone")
+        except BadRequest as error:
+            self._refuse(error)
+
+    def _read_ahead(self, data: bytes) -> None:
+        """Bytes while an exchange is under way: its body, or requests that wait for their turn."""
+        if self._tunnel is not None:
+            self._tunnel(data)
+            return
+        if self._closing:
+            return  # what comes after the last request is not read (RFC 9112 9.6)
+        if self.body is not None:
+            self._read_body(self.body, data)
+            return
+        self._buffer += data
+        if len(self._buffer) > self.limits.window_bytes:
+            self.pause_reading()
+
+    def _check_head_size(self, data: bytes, end: int) -> None:
+        limits = self.limits
+        if end <= limits.line_bytes:
+            return
+        line_end = data.find(b"\r\n", 0, end)
+        if (line_end if line_end >= 0 else end) > limits.line_bytes:
+            raise BadRequest("the request line is too long", 414)
+        if end > limits.head_bytes or max(map(len, data[:end].split(b"\r\n"))) > limits.line_bytes:
+            raise BadRequest("the request head is too large", 494)
+
+    def _take_body(self, request: Request, data: bytes) -> bytes:
+        """Takes what is here of a body that is not, or may not be, complete; returns bytes after it."""
+        framing = request.body
+        if framing > self._body_limit:
+            raise BadRequest("the request body is too large", 413)
+        request.content = None
+        body = self.body = RequestBody(
+            self,
+            request,
+            body_reader(framing),
+            self.limits.window_bytes,
+            self._body_limit,
+            expects_continue=request.expects_continue and not data,
+        )
+        try:
+            rest = body.feed(data) if data else None
+        except BadRequest:
+            raise
+        except PeerError as error:
+            raise BadRequest(str(error)) from None
+        if rest is None:
+            return b""
+        request.replace_content(body.held())
+        self.body = None
+        return rest
+
+    def _read_body(self, body: RequestBody, data: bytes) -> None:
+        try:
+            rest = body.feed(data)
+        except PeerError as error:
+            fault = error if isinstance(error, BadRequest) else BadRequest(str(error))
+            self._abandon(fault)
+            return
+        if rest is not None:
+            if self.body is body:
+                self.body = None
+            if rest:
+                self.data_received(rest)
+
+    # Writing answers
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes of an answer; a client that has gone takes no more."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
+            self._wrote_since_eof = True
+
+    def finish(self, keep_alive: bool) -> None:
+        """The answer is complete: the next request may start, or the connection ends."""
+        body = self.body
+        self.flow = self.source = self.body = None
+        unread = body is not None and not body.done
+        if unread or not keep_alive or self._closing or self._listener.draining:
+            self._close(linger=unread)
+            return
+        if self.requests >= self.limits.requests:
+            self._close(linger=False)
+            return
+        self.deadline = _FROM_NEXT_LOOK
+        if self._reading_paused:
+            self.resume_reading()
+        if self._buffer:
+            # Not here and now: this may be running inside the loop that reads requests.
+            self._listener.call_soon(self._next)
+
+    def _next(self) -> None:
+        if self.flow is None and self._buffer and not self._closing:
+            self._read_requests(self._buffer)
+
+    def tunnel_to(self, write: Callable[[bytes], None]) -> None:
+        """From now on bytes are passed on as they are: the protocol is no longer HTTP."""
+        self._tunnel = write
+        self.deadline = NEVER
+        buffered, self._buffer = self._buffer, b""
+        if buffered:
+            write(buffered)
+
+    def abort(self) -> None:
+        """Ends the connection so that the client sees that its answer was cut."""
+        self.flow = self.source = self.body = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def drain(self) -> None:
+        """The node is going: an idle connection closes now, a busy one after its answer."""
+        if self.flow is None and not self._lingering:
+            self._close(linger=False)
+
+    def _close(self, *, linger: bool) -> None:
+        self._closing = True
+        self._buffer = b""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if linger:
+            # Closing on unread bytes resets the connection and may take the answer with it.
+            self._lingering = True
+            self.deadline = self._listener.now() + self.limits.linger_seconds
+            self.resume_reading()
+            if transport.can_write_eof():
+                transport.write_eof()
+        else:
+            transport.close()
+
+    def _refuse(self, error: BadRequest) -> None:
+        self._buffer = b""
+        self.body = None
+        self._listener.refuse(self, error)
+        self._close(linger=True)
+
+    def _abandon(self, error: Exception) -> None:
+        flow = self.flow
+        if flow is not None:
+            flow.throw(error)
+
+    # Pausing
+
+    def pause_reading(self) -> None:
+        if not self._reading_paused and self._transport is not None and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._reading_paused and self._transport is not None and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    # Waiting
+
+    def look(self, now: float) -> None:
+        """Ends what has waited too long; called a few times a second."""
+        if self._eof_at and self.flow is not None:
+            if self._wrote_since_eof:
+                self._eof_at, self._wrote_since_eof = now, False
+            elif now - self._eof_at > self.limits.half_closed_seconds:
+                self._abandon(ClientGone())
+                return
+        if self.writing_paused and self._transport is not None:
+            waiting = self._transport.get_write_buffer_size()
+            if waiting != self._unsent:
+                self._unsent = waiting
+                self.deadline = now + self.limits.send_seconds
+        if self.deadline == _FROM_NEXT_LOOK:
+            self.deadline = now + self.limits.idle_seconds
+        elif self.deadline <= now:
+            self._expire()
+
+    def _expire(self) -> None:
+        self.deadline = NEVER
+        if self._lingering or self.writing_paused:
+            self.abort()
+        elif self.flow is not None:
+            self._abandon(BadRequest("the request body did not arrive in time", 408))
+        elif self._buffer:
+            self._refuse(BadRequest("the request did not arrive in time", 408))
+        else:
+            self._close(linger=False)

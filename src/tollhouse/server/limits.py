@@ -1,0 +1,26 @@
+"""What a client may cost: sizes in bytes, waits in seconds. Defaults are nginx's."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one listener."""
+
+    line_bytes: int = 16384
+    head_bytes: int = 65536
+    header_count: int = 1000
+    body_bytes: int = 0
+    """Largest request body, 0 for any (`client_max_body_size`)."""
+    window_bytes: int = 65536
+    """Request bytes held for a target that takes no more, before reading from the client pauses."""
+    header_seconds: float = 60.0
+    body_seconds: float = 60.0
+    send_seconds: float = 60.0
+    idle_seconds: float = 75.0
+    requests: int = 1_000_000
+    """Requests on one connection (`keepalive_requests`)."""
+    linger_seconds: float = 5.0
+    """How long unread bytes of a refused request are still taken, so that the answer arrives."""
+    half_closed_seconds: float = 1.0
+    """How long a client that closed its sending side counts as still there without proof."""

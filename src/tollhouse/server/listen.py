@@ -1,0 +1,103 @@
+"""A listening socket of a worker and the connections that came in through it."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from tollhouse.errors import BadRequest
+from tollhouse.flow.client import Client
+from tollhouse.pdk.exchange import Request
+from tollhouse.server.connection import ClientConnection
+from tollhouse.server.limits import Limits
+from tollhouse.wire.http1 import RequestReader
+
+
+class Handler(Protocol):
+    """Whoever answers requests."""
+
+    def begin(self, client: Client, request: Request) -> None: ...
+
+    def refuse(self, client: Client, error: BadRequest) -> None: ...
+
+
+class Traffic:
+    """Counts connections and requests of a worker, as nginx's status page does."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.requests = 0
+
+
+class Listener:
+    """Accepts connections on one socket and hands their requests to a handler."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        handler: Handler,
+        limits: Limits,
+        traffic: Traffic,
+        *,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._socket = sock
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._traffic = traffic
+        self._loop = asyncio.get_running_loop()
+        self.limits = limits
+        self.port = port
+        self.scheme = "https" if tls else "http"
+        self.reader = RequestReader(Request)
+        self.connections: set[ClientConnection] = set()
+        self.draining = False
+        self.begin: Callable[[Client, Request], None] = handler.begin
+        self.refuse: Callable[[Client, BadRequest], None] = handler.refuse
+        self.now = time.perf_counter
+        self.call_soon = self._loop.call_soon
+
+    async def start(self) -> None:
+        self._server = await self._loop.create_server(
+            lambda: ClientConnection(self), sock=self._socket, ssl=self._tls, backlog=16384
+        )
+
+    def opened(self, connection: ClientConnection) -> int:
+        """A connection came in; returns its number."""
+        self.connections.add(connection)
+        self._traffic.accepted += 1
+        return self._traffic.accepted
+
+    def closed(self, connection: ClientConnection) -> None:
+        self.connections.discard(connection)
+        self._traffic.requests += connection.requests
+
+    def look(self, now: float) -> None:
+        """The clock of all connections."""
+        for connection in list(self.connections):
+            connection.look(now)
+
+    async def drain(self) -> None:
+        """Stops accepting; idle connections close, busy ones after their answer.
+
+        Connections that the kernel has accepted already are served as well: closing the socket under
+        them would reset clients that did nothing wrong.
+        """
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        await self._accept_waiting()
+        for connection in list(self.connections):
+            connection.drain()
+
+    async def _accept_waiting(self) -> None:
+        while True:
+            try:
+                sock, _ = self._socket.accept()
+            except (BlockingIOError, OSError):
+                return
+            sock.setblocking(False)
+            await self._loop.connect_accepted_socket(lambda: ClientConnection(self), sock, ssl=self._tls)

@@ -1,0 +1,156 @@
+"""Connections to targets, kept alive and reused; one pool for each address and TLS setting."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tollhouse.errors import Cause, UpstreamFault
+from tollhouse.pdk.exchange import Response
+from tollhouse.upstream.http1 import NEVER, UpstreamConnection
+from tollhouse.wire.http1 import ResponseReader
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to connect: an IP address or socket path, and how. `server_name` is for TLS (SNI)."""
+
+    host: str
+    port: int
+    tls: bool = False
+    server_name: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """Kong's `upstream_keepalive_*`: idle connections kept, requests each carries, idle seconds."""
+
+    pool_size: int = 512
+    max_requests: int = 10_000
+    idle_seconds: float = 60.0
+
+
+class Pool:
+    """The connections to one address of one worker."""
+
+    def __init__(
+        self,
+        address: Address,
+        keep_alive: KeepAlive,
+        reader: ResponseReader[Response],
+        clock: Callable[[], float],
+        tls: Callable[[Address], ssl.SSLContext],
+    ) -> None:
+        self.address = address
+        self._keep_alive = keep_alive
+        self.reader = reader
+        self._clock = clock
+        self._tls = tls
+        self._idle: list[UpstreamConnection] = []
+        self._open: set[UpstreamConnection] = set()
+
+    def take(self) -> UpstreamConnection | None:
+        """The most recently used idle connection, `None` if a new one must be opened."""
+        return self._idle.pop() if self._idle else None
+
+    async def connect(self, timeout_seconds: float) -> UpstreamConnection:
+        """Opens a connection. Raises `UpstreamFault` with `sent=False`."""
+        address = self.address
+        context = self._tls(address) if address.tls else None
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self),
+                    address.host,
+                    address.port,
+                    ssl=context,
+                    server_hostname=address.server_name if address.tls else None,
+                )
+        except TimeoutError:
+            raise UpstreamFault(Cause.CONNECT_TIMEOUT, self._name()) from None
+        except ssl.SSLError as error:
+            raise UpstreamFault(Cause.TLS_FAILED, f"{self._name()}: {error}") from error
+        except OSError as error:
+            raise UpstreamFault(Cause.CONNECT_REFUSED, f"{self._name()}: {error}") from error
+        self._open.add(connection)
+        return connection
+
+    def _name(self) -> str:
+        return f"{self.address.host}:{self.address.port}"
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Takes back a connection whose exchange is complete."""
+        limits = self._keep_alive
+        if connection.carried >= limits.max_requests or len(self._idle) >= limits.pool_size:
+            connection.close()
+            return
+        connection.idle_since = 0.0
+        self._idle.append(connection)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """The connection is closing: nobody may take it any longer."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def look(self, now: float) -> None:
+        """Ends what has waited too long; called a few times a second."""
+        for connection in list(self._open):
+            deadline = connection.deadline
+            if connection.heard:
+                # Reading deadlines from a flag, once in a while, keeps the clock out of every chunk.
+                connection.heard = False
+                if deadline != NEVER:
+                    wait = connection.write_timeout if connection.sending else connection.read_timeout
+                    connection.deadline = now + wait
+            elif deadline <= now:
+                connection.expire()
+        for connection in list(self._idle):
+            if not connection.idle_since:
+                connection.idle_since = now
+            elif now - connection.idle_since > self._keep_alive.idle_seconds:
+                self._idle.remove(connection)
+                connection.close()
+
+    def close(self) -> None:
+        """Closes the idle connections; busy ones end with their exchange."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @property
+    def is_unused(self) -> bool:
+        return not self._open
+
+
+@dataclass(slots=True)
+class Pools:
+    """All pools of a worker, by address; shared by every snapshot."""
+
+    keep_alive: KeepAlive
+    clock: Callable[[], float]
+    tls: Callable[[Address], ssl.SSLContext]
+    _reader: ResponseReader[Response] = field(default_factory=lambda: ResponseReader(Response))
+    _pools: dict[Address, Pool] = field(default_factory=dict)
+
+    def at(self, address: Address) -> Pool:
+        """The pool for that address, made when first asked for."""
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = Pool(address, self.keep_alive, self._reader, self.clock, self.tls)
+            self._pools[address] = pool
+        return pool
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(list(self._pools.values()))
+
+    def look(self, now: float) -> None:
+        """The clock of all connections."""
+        for pool in self:
+            pool.look(now)
+
+    def close(self) -> None:
+        for pool in self:
+            pool.close()
