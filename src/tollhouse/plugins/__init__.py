@@ -1,0 +1,79 @@
+"""Kong's plugins by their names and fields, one module each; a module imports from `pdk` and `llm` only.
+
+`BUNDLED` is the whole list: deleting a line removes a feature. Modules are imported when a
+configuration first names them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Final
+
+from tollhouse.model.entities import PluginInstance
+from tollhouse.model.schema import Record, build, schema_of
+from tollhouse.pdk.plugin import Plugin, Scope
+from tollhouse.pdk.services import Services
+
+BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ai-proxy": "ai_proxy:AiProxy",
+        "correlation-id": "correlation_id:CorrelationId",
+        "cors": "cors:Cors",
+        "file-log": "file_log:FileLog",
+        "key-auth": "key_auth:KeyAuth",
+        "prometheus": "prometheus:Prometheus",
+        "rate-limiting": "rate_limiting:RateLimiting",
+        "request-termination": "request_termination:RequestTermination",
+        "response-ratelimiting": "response_ratelimiting:ResponseRatelimiting",
+    }
+)
+_HTTP: Final = ("grpc", "grpcs", "http", "https")
+
+
+@cache
+def _plugin_class(place: str) -> type[Plugin[Any]]:
+    module, _, name = place.partition(":")
+    found: type[Plugin[Any]] = getattr(import_module(f"tollhouse.plugins.{module}"), name)
+    return found
+
+
+class Registry:
+    """The plugins that are enabled on this node (Kong's `plugins` setting)."""
+
+    def __init__(self, enabled: Iterable[str] = ("bundled",)) -> None:
+        names: set[str] = set()
+        for word in enabled:
+            names |= set(BUNDLED) if word == "bundled" else {word}
+        self.names = tuple(sorted(name for name in names if name in BUNDLED))
+        #: names that were asked for and that nobody knows
+        self.unknown = tuple(sorted(names - set(BUNDLED) - {"off"}))
+
+    def plugin_class(self, name: str) -> type[Plugin[Any]] | None:
+        """The class of a plugin, `None` if it is not enabled."""
+        return _plugin_class(BUNDLED[name]) if name in self.names else None
+
+    # model.plugin.PluginSchemas
+
+    def config(self, name: str) -> Record | None:
+        cls = self.plugin_class(name)
+        return schema_of(cls.Config) if cls is not None else None
+
+    def forbidden_scopes(self, name: str) -> Collection[str]:
+        cls = self.plugin_class(name)
+        return cls.forbidden_scopes if cls is not None else ()
+
+    def protocols(self, name: str) -> tuple[str, ...]:
+        return _HTTP
+
+    def default_protocols(self, name: str) -> tuple[str, ...]:
+        return _HTTP
+
+    # flow.compile.PluginFactory
+
+    def make(self, instance: PluginInstance, scope: Scope, services: Services) -> Plugin[Any]:
+        """The object for one configuration, which has been checked before."""
+        cls = self.plugin_class(instance.name)
+        if cls is None:
+            raise LookupError(f"plugin {instance.name!r} is not enabled on this node")
+        return cls(build(cls.Config, instance.config), scope, services)

@@ -1,0 +1,125 @@
+"""key-auth: a caller shows a key in a header, a query argument or the body.
+
+Names are tried in order, for each name the header, then the query, then the body. A place that holds
+the key twice is refused rather than guessed at.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tollhouse.model.entities import Credential, KeyAuthCredential
+from tollhouse.model.validators import header_name
+from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
+from tollhouse.pdk.caller import Caller
+from tollhouse.pdk.body import body_arguments, without_body_arguments
+from tollhouse.wire.uri import without_arguments
+
+KIND: Final = "keyauth_credentials"
+#: bodies above this are not searched for a key, in bytes
+BODY_LIMIT: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    key_names: tuple[str, ...] = setting(
+        ("apikey",), required=True, items=item(validator=header_name), doc="Where the key is looked for."
+    )
+    hide_credentials: bool = setting(False, required=True, doc="Keep the key from the upstream.")
+    anonymous: str | None = setting(None, doc="Consumer (id or username) of callers without a valid key.")
+    key_in_header: bool = setting(True, required=True, doc="Look in headers.")
+    key_in_query: bool = setting(True, required=True, doc="Look in the query.")
+    key_in_body: bool = setting(False, required=True, doc="Look in forms and JSON bodies.")
+    run_on_preflight: bool = setting(True, required=True, doc="Ask OPTIONS requests for a key as well.")
+    realm: str | None = setting(None, doc="Realm in WWW-Authenticate.")
+
+
+class KeyAuth(Plugin[Config]):
+    name = "key-auth"
+    priority = 1250
+    Config = Config
+    forbidden_scopes = frozenset({"consumer"})
+
+    def prepare(self) -> None:
+        conf = self.conf
+        self._headers = tuple(name.lower() for name in conf.key_names)
+        self._names = frozenset(conf.key_names)
+        challenge = f'Key realm="{conf.realm}"' if conf.realm else "Key"
+        self._challenge = {"WWW-Authenticate": challenge}
+        self.request_body_limit = BODY_LIMIT if conf.key_in_body else None
+
+    def access(self, ex: Exchange) -> None:
+        conf = self.conf
+        if ex.request.method == "OPTIONS" and not conf.run_on_preflight:
+            return
+        if conf.anonymous is not None and ex.credential is not None:
+            return  # another way of authentication has succeeded already
+        try:
+            caller = self._caller(ex)
+        except Reject:
+            if conf.anonymous is None:
+                raise
+            self._attach_anonymous(ex, conf.anonymous)
+            return
+        ex.authenticate(caller)
+
+    def _caller(self, ex: Exchange) -> Caller:
+        caller = self.services.directory.caller(KIND, self._key(ex))
+        if caller is None or self._is_expired(caller.credential):
+            raise self._refusal("Unauthorized")
+        return caller
+
+    def _is_expired(self, credential: Credential | None) -> bool:
+        if not isinstance(credential, KeyAuthCredential) or credential.ttl is None:
+            return False
+        return credential.created_at + credential.ttl < self.services.wall_clock()
+
+    def _key(self, ex: Exchange) -> str:
+        conf = self.conf
+        headers = ex.request.headers
+        query: dict[str, Any] | None = None
+        for name, header in zip(conf.key_names, self._headers, strict=True):
+            if conf.key_in_header and header in headers.values:
+                key = headers.values[header]
+                if headers.has_repeats and len(headers.get_all(header)) > 1:
+                    raise self._refusal("Duplicate API key found")
+                if key:
+                    if conf.hide_credentials:
+                        headers.remove(header)
+                    return key
+            if conf.key_in_query and ex.request.target.query:
+                query = ex.request.arguments() if query is None else query
+                key = self._single(query.get(name))
+                if key:
+                    self._hide_in_query(ex)
+                    return key
+            if conf.key_in_body:
+                key = self._single(body_arguments(ex.request).get(name))
+                if key:
+                    self._hide_in_body(ex)
+                    return key
+        raise self._refusal("No API key found in request")
+
+    def _single(self, value: Any) -> str:
+        if isinstance(value, list):
+            raise self._refusal("Duplicate API key found")
+        return value if isinstance(value, str) else ""
+
+    def _hide_in_query(self, ex: Exchange) -> None:
+        if not self.conf.hide_credentials or ex.matched is None or ex.request.target.query is None:
+            return
+        query = without_arguments(ex.request.target.query, self._names)
+        path = ex.matched.upstream_path
+        ex.upstream_target = f"{path}?{query}" if query else path
+
+    def _hide_in_body(self, ex: Exchange) -> None:
+        if self.conf.hide_credentials:
+            ex.request.replace_content(without_body_arguments(ex.request, self._names))
+
+    def _attach_anonymous(self, ex: Exchange, name: str) -> None:
+        consumer = self.services.directory.consumer(name)
+        if consumer is None:
+            raise Reject(500, f"anonymous consumer {name} is configured but doesn't exist")
+        ex.authenticate(Caller(consumer, None))
+
+    def _refusal(self, message: str) -> Reject:
+        return Reject(401, message, headers=self._challenge)
