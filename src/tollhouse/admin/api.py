@@ -1,0 +1,147 @@
+"""The endpoints that exist so far: node information, status, metrics and the declarative configuration."""
+
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from tollhouse import __version__
+from tollhouse.admin.http import Answer, Call, Endpoints
+from tollhouse.config import refusal
+from tollhouse.config.declarative import to_config_answer
+from tollhouse.config.refusal import Refused
+from tollhouse.errors import ConfigErrors
+from tollhouse.model.snapshot import Snapshot
+from tollhouse.telemetry.exposition import CONTENT_TYPE, NodeState
+
+_MEBIBYTE: Final = 1024 * 1024
+
+
+class ControlPlane(Protocol):
+    """What the endpoints ask of the control process."""
+
+    snapshot: Snapshot
+    text: str
+
+    @property
+    def is_loading(self) -> bool: ...
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    async def replace(self, text: str, file: str | None = None) -> Snapshot: ...
+
+    async def metrics(self) -> str: ...
+
+    def state(self) -> NodeState: ...
+
+    def about(self) -> dict[str, Any]: ...
+
+
+def status_endpoints(control: ControlPlane) -> Endpoints:
+    """The status API: for probes and scrapes only."""
+    api = _Api(control)
+    return {
+        "/status": {"GET": api.status},
+        "/status/ready": {"GET": api.ready},
+        "/metrics": {"GET": api.metrics},
+    }
+
+
+def admin_endpoints(control: ControlPlane) -> Endpoints:
+    """The Admin API."""
+    api = _Api(control)
+    return {
+        **status_endpoints(control),
+        "/": {"GET": api.root},
+        "/config": {"GET": api.get_config, "POST": api.post_config},
+    }
+
+
+class _Api:
+    def __init__(self, control: ControlPlane) -> None:
+        self._control = control
+
+    async def root(self, call: Call) -> Answer:
+        return Answer(
+            body={"tagline": "Welcome to tollhouse", "version": __version__, **self._control.about()}
+        )
+
+    async def status(self, call: Call) -> Answer:
+        state = self._control.state()
+        workers = state.workers
+        active = sum(worker.active for worker in workers)
+        writing = sum(worker.writing for worker in workers)
+        accepted = sum(worker.accepted for worker in workers)
+        memory = [
+            {"pid": worker.pid, "http_allocated_gc": f"{worker.resident_bytes / _MEBIBYTE:.2f} MiB"}
+            for worker in workers
+        ]
+        return Answer(
+            body={
+                "memory": {"workers_lua_vms": memory, "lua_shared_dicts": {}},
+                "server": {
+                    "connections_accepted": accepted,
+                    "connections_handled": accepted,
+                    "connections_active": active,
+                    "connections_reading": 0,
+                    "connections_writing": writing,
+                    "connections_waiting": active - writing,
+                    "total_requests": sum(worker.requests for worker in workers),
+                },
+                "configuration_hash": self._control.snapshot.hash,
+            }
+        )
+
+    async def ready(self, call: Call) -> Answer:
+        if self._control.is_ready:
+            return Answer(body={"message": "ready"})
+        return Answer(503, {"message": "not every worker serves the current configuration"})
+
+    async def metrics(self, call: Call) -> Answer:
+        return Answer(body=await self._control.metrics(), content_type=CONTENT_TYPE)
+
+    async def get_config(self, call: Call) -> Answer:
+        return Answer(body={"config": self._control.text})
+
+    async def post_config(self, call: Call) -> Answer:
+        if self._control.is_loading:
+            message = {"message": "Currently loading previous configuration"}
+            return Answer(429, message, headers={"Retry-After": "1"})
+        if not call.content:
+            return Answer(400, {"message": "expected a declarative configuration"})
+        try:
+            text, from_config_key = _config_text(call)
+        except msgspec.DecodeError:
+            return Answer(400, {"message": "Cannot parse JSON body"})
+        unchanged = from_config_key and text == self._control.text
+        if unchanged and call.arguments.get("check_hash") in ("1", "true", True):
+            return Answer(304)
+        try:
+            snapshot = await self._control.replace(text)
+        except Refused as refused:
+            flatten = call.arguments.get("flatten_errors") in ("1", "true", True)
+            return Answer(400, refusal.answer(refused, flatten=flatten))
+        except ConfigErrors as errors:
+            return Answer(
+                400, {"code": 14, "name": "invalid declarative configuration", "message": str(errors)}
+            )
+        return Answer(201, to_config_answer(snapshot))
+
+
+def _config_text(call: Call) -> tuple[str, bool]:
+    """The declarative text of a request, and whether it came under the key `config`. Raises
+    `msgspec.DecodeError` for a body that says it is JSON and is not."""
+    media_type = call.request.media_type
+    if media_type in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        value = call.form().get("config")
+        return (
+            (value.encode("latin-1").decode("utf-8", "replace"), True)
+            if isinstance(value, str)
+            else ("", True)
+        )
+    text = call.content.decode("utf-8", "replace")
+    if media_type == "application/json":
+        document = msgspec.json.decode(call.content)
+        if isinstance(document, dict) and isinstance(document.get("config"), str):
+            return document["config"], True
+    return text, False

@@ -1,0 +1,63 @@
+"""The command line: one file for each command. Only here is anything printed.
+
+Commands are imported when they are called, so that `tollhouse start` does not pay for the others.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+import click
+
+from tollhouse import __version__
+
+_COMMANDS: Final = {
+    "start": "Serve a configuration in the foreground.",
+    "reload": "Let a running node read its configuration again.",
+    "stop": "Let a running node finish its work and end.",
+    "check": "Check a declarative file without serving it.",
+    "health": "Tell whether a node is running and ready.",
+    "quickstart": "Start the example with the embedded model and send real requests through it.",
+    "models": "Install models that the gateway can run itself.",
+    "completion": "Print shell completion for bash, zsh or fish.",
+    "version": "Print the version.",
+}
+
+
+class _Lazy(click.Group):
+    """Finds a command in the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"tollhouse.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Settings come from the environment: KONG_PROXY_LISTEN, KONG_ADMIN_LISTEN, KONG_LOG_LEVEL, …",
+)
+@click.version_option(__version__, prog_name="tollhouse", message="%(prog)s %(version)s")
+def _tollhouse() -> None:
+    """An API gateway and LLM gateway that reads Kong's declarative configuration."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `tollhouse`."""
+    try:
+        sys.exit(_tollhouse.main(arguments, standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)

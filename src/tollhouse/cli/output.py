@@ -1,0 +1,64 @@
+"""How commands speak: results on standard output, problems on standard error, both readable."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from tollhouse.errors import ConfigError, ConfigErrors
+
+#: Kong's log levels as Python's
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "notice": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "crit": logging.CRITICAL,
+    "alert": logging.CRITICAL,
+    "emerg": logging.CRITICAL,
+}
+
+
+def say(text: str = "") -> None:
+    """A line of the result."""
+    click.echo(text)
+
+
+def fail(text: str, code: int = 1) -> NoReturn:
+    """Ends the command with a message on standard error."""
+    click.echo(f"Error: {text}", err=True)
+    sys.exit(code)
+
+
+def fail_config(errors: ConfigErrors, text: str | None = None) -> NoReturn:
+    """Ends the command with every configuration error, each with the line that it is about."""
+    lines = text.splitlines() if text is not None else _lines_of(errors)
+    count = len(errors.errors)
+    click.echo(f"Error: {count} problem{'s' if count != 1 else ''} in the configuration\n", err=True)
+    for error in errors.errors:
+        click.echo(f"  {error}", err=True)
+        if error.line is not None and 0 < error.line <= len(lines):
+            click.echo(f"    {error.line:>5} | {lines[error.line - 1]}", err=True)
+    sys.exit(1)
+
+
+def _lines_of(errors: ConfigErrors) -> list[str]:
+    first: ConfigError | None = next(iter(errors.errors), None)
+    if first is None or first.file is None:
+        return []
+    path = Path(first.file)
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+
+
+def set_up_logging(level: str) -> None:
+    """Log lines go to standard error, in the manner of nginx's error log."""
+    logging.basicConfig(
+        level=_LEVELS[level],
+        format="%(asctime)s [%(levelname)s] %(process)d %(name)s: %(message)s",
+        datefmt="%Y/%m/%d %H:%M:%S",
+        stream=sys.stderr,
+        force=True,
+    )

@@ -1,0 +1,80 @@
+"""tollhouse start: serves a configuration in the foreground."""
+
+import logging
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from tollhouse.cli.announce import announce_node
+from tollhouse.cli.output import fail_config, set_up_logging
+from tollhouse.config.settings import Settings, from_environment
+from tollhouse.errors import ConfigErrors
+from tollhouse.plugins import Registry
+from tollhouse.supervisor.configuration import Source, checked
+from tollhouse.supervisor.environment import llm_gateway
+from tollhouse.supervisor.instances import Instance, recorded
+
+
+@click.command("start")
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Declarative file (YAML or JSON). Without one, an LLM gateway is served from the provider keys "
+    "in the environment, or from the embedded model.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes; 1 runs everything in one process."
+)
+def command(file: Path | None, workers: int | None) -> None:
+    """Serve a configuration in the foreground.
+
+    SIGTERM lets requests finish and ends the node; SIGHUP reads the configuration again.
+    """
+    try:
+        settings = from_environment()
+        if workers is not None:
+            os.environ["TOLLHOUSE_NGINX_WORKER_PROCESSES"] = str(workers)
+            settings = from_environment()
+        set_up_logging(settings.log_level)
+        source = _source(settings, file)
+        sys.exit(run(settings, source, single=workers == 1))
+    except ConfigErrors as errors:
+        fail_config(errors)
+
+
+def run(settings: Settings, source: Source, *, single: bool = False) -> int:
+    """Checks the configuration and runs the node; returns the exit code. Raises `ConfigErrors`."""
+    from tollhouse.supervisor.supervise import Supervisor
+
+    registry = Registry(settings.plugins)
+    for unknown in registry.unknown:
+        logging.getLogger("tollhouse").warning("KONG_PLUGINS names an unknown plugin: %s", unknown)
+    name = str(source.file) if source.file is not None else None
+    snapshot = checked(source.read(), settings, registry, name)
+    supervisor = Supervisor(settings, source, snapshot)
+    settings = supervisor.settings
+    instance = Instance(
+        os.getpid(),
+        tuple(map(str, settings.proxy_listen)),
+        tuple(map(str, settings.admin_listen)),
+        name or "environment",
+    )
+    announce = partial(announce_node, settings, source)
+    with recorded(settings.prefix, instance):
+        return supervisor.run_single(announce) if single else supervisor.run(announce)
+
+
+def _source(settings: Settings, file: Path | None) -> Source:
+    """What `-c` names, else what the environment does, else the providers whose keys it holds."""
+    if file is None and settings.declarative_config is not None:
+        file = Path(settings.declarative_config)
+    if file is not None:
+        return Source(file=file.absolute())
+    if settings.declarative_config_string is not None:
+        return Source(text=settings.declarative_config_string)
+    return Source(generate=llm_gateway)

@@ -1,0 +1,235 @@
+"""The composition root: the one place that names every part of a worker and joins them."""
+
+import asyncio
+import gc
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from tollhouse.config.listen import Listen
+from tollhouse.config.settings import Settings
+from tollhouse.flow.advertise import Advertised
+from tollhouse.flow.compile import PluginObjects, Workshop, backend_at, compiling
+from tollhouse.flow.forwarded import Trust
+from tollhouse.flow.gateway import Gateway
+from tollhouse.flow.snapshot import CompiledSnapshot
+from tollhouse.model.snapshot import Snapshot
+from tollhouse.pdk.services import NodeInfo, Services
+from tollhouse.pdk.tasks import Tasks
+from tollhouse.plugins import Registry
+from tollhouse.server.limits import Limits
+from tollhouse.server.listen import Listener, Traffic
+from tollhouse.server.tls import server_context
+from tollhouse.stores.counters import SharedCounters
+from tollhouse.stores.directory import Directory, building_directory
+from tollhouse.stores.sinks import Sinks
+from tollhouse.telemetry.log_record import LogRecords
+from tollhouse.telemetry.metrics import Metrics
+from tollhouse.upstream.dns import Lifetimes, Resolver
+from tollhouse.upstream.pool import KeepAlive, Pools
+from tollhouse.upstream.tls import context_for
+
+log = logging.getLogger("tollhouse.node")
+
+T = TypeVar("T")
+
+#: how often deadlines are looked at, in seconds
+LOOK_SECONDS: Final = 0.1
+#: the longest that compiling a snapshot holds up the loop at a stretch, in seconds
+STRETCH_SECONDS: Final = 0.002
+
+_ERROR_KINDS: Final = {
+    "text/plain": "plain",
+    "text/html": "html",
+    "application/json": "json",
+    "application/xml": "xml",
+    "application/grpc": "plain",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is, for all its processes."""
+
+    node_id: str
+    hostname: str
+    workspace_id: str
+    local_model: tuple[str, int] | None
+
+    @classmethod
+    def new(cls, local_model: tuple[str, int] | None) -> "Identity":
+        workspace = uuid.uuid5(uuid.NAMESPACE_DNS, "default.tollhouse")
+        return cls(str(uuid.uuid4()), socket.gethostname(), str(workspace), local_model)
+
+
+class Node:
+    """One worker: its listeners, its gateway and the snapshot it serves."""
+
+    def __init__(
+        self, settings: Settings, identity: Identity, worker: int, counters: int, *, alone: bool
+    ) -> None:
+        self._settings = settings
+        self._tasks = Tasks()
+        self._registry = Registry(settings.plugins)
+        self.metrics = Metrics()
+        self.traffic = Traffic()
+        clock = time.perf_counter
+        wall_offset = time.time() - clock()
+        self._pools = Pools(
+            KeepAlive(
+                settings.upstream_keepalive_pool_size,
+                settings.upstream_keepalive_max_requests,
+                settings.upstream_keepalive_idle_timeout,
+            ),
+            clock,
+            context_for,
+        )
+        lifetimes = Lifetimes(
+            settings.dns_valid_ttl,
+            settings.dns_stale_ttl,
+            settings.dns_not_found_ttl,
+            settings.dns_error_ttl,
+            settings.dns_cache_size,
+        )
+        self._workshop = Workshop(
+            self._pools, Resolver(clock, self._tasks, lifetimes), settings.router_flavor
+        )
+        self._directory = Directory()
+        self._sinks = Sinks(
+            self.metrics.counter("tollhouse_log_dropped_total", "Log lines that could not be kept", ("sink",))
+        )
+        self._services = Services(
+            node=NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model),
+            counters=SharedCounters(counters, time.time, alone=alone),
+            meter=self.metrics,
+            directory=self._directory,
+            sinks=self._sinks,
+            records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
+            wall_clock=time.time,
+        )
+        self._plugins = PluginObjects({})
+        self._gateway: Gateway | None = None
+        self._listeners: list[Listener] = []
+
+    # Configuration
+
+    async def apply(self, snapshot: Snapshot) -> None:
+        """Compiles a snapshot in slices and serves it from then on."""
+        directory = await in_slices(building_directory(snapshot))
+        compiled, plugins = await in_slices(
+            compiling(
+                snapshot,
+                self._workshop,
+                lambda instance, scope: self._registry.make(instance, scope, self._services),
+                self._plugins,
+            )
+        )
+        self._directory.take_over(directory)
+        if self._gateway is None:
+            self._gateway = self._make_gateway(compiled)
+        self._gateway.snapshot = compiled
+        before, self._plugins = self._plugins, plugins
+        before.close_missing(plugins)
+        # What a snapshot is made of stays: the collector need not look at it again and again.
+        gc.freeze()
+
+    def _make_gateway(self, compiled: CompiledSnapshot) -> Gateway:
+        settings = self._settings
+        return Gateway(
+            compiled,
+            self._tasks,
+            advertised=Advertised.of(settings.headers, settings.headers_upstream),
+            trust=Trust.of(
+                settings.trusted_ips, settings.real_ip_header, recursive=settings.real_ip_recursive
+            ),
+            default_kind=_ERROR_KINDS[settings.error_default_type],
+            backend_at=backend_at(self._workshop),
+        )
+
+    # Serving
+
+    async def listen(self, sockets: Sequence[tuple[Listen, socket.socket]]) -> None:
+        """Accepts connections. A snapshot must have been applied before."""
+        if self._gateway is None:
+            raise RuntimeError("there is no snapshot to serve")
+        limits = _limits(self._settings)
+        for listen, sock in sockets:
+            tls = server_context(self._settings.ssl_cert, self._settings.ssl_cert_key) if listen.tls else None
+            listener = Listener(sock, self._gateway, limits, self.traffic, port=listen.port, tls=tls)
+            await listener.start()
+            self._listeners.append(listener)
+        self._tasks.spawn(self._look(), "clock")
+        gc.collect()
+        gc.freeze()
+        # Exchanges make no reference cycles, so the collector has little to find and need not look often.
+        gc.set_threshold(50_000, 50, 100)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = time.perf_counter()
+            self._pools.look(now)
+            for listener in self._listeners:
+                listener.look(now)
+
+    def connections(self) -> tuple[int, int]:
+        """Open connections, and those of them with an exchange under way."""
+        everyone = [connection for listener in self._listeners for connection in listener.connections]
+        return len(everyone), sum(connection.flow is not None for connection in everyone)
+
+    def requests(self) -> int:
+        """Requests received so far."""
+        live = (connection.requests for listener in self._listeners for connection in listener.connections)
+        return self.traffic.requests + sum(live)
+
+    async def drain(self, seconds: float) -> bool:
+        """Stops accepting and waits for exchanges under way; whether all of them ended in time."""
+        if self._gateway is not None:
+            self._gateway.draining = True
+        for listener in self._listeners:
+            await listener.drain()
+        until = time.perf_counter() + seconds
+        while any(listener.connections for listener in self._listeners):
+            if time.perf_counter() > until:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    async def close(self) -> None:
+        """Ends what is left and writes out what is held."""
+        for listener in self._listeners:
+            for connection in list(listener.connections):
+                connection.abort()
+        self._pools.close()
+        self._plugins.close_missing(PluginObjects({}))
+        self._sinks.close()
+        await self._tasks.cancel()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        body_bytes=settings.client_max_body_size,
+        header_seconds=settings.client_header_timeout,
+        body_seconds=settings.client_body_timeout,
+        send_seconds=settings.send_timeout,
+        idle_seconds=settings.keepalive_timeout,
+        requests=settings.keepalive_requests,
+    )
+
+
+async def in_slices(work: Generator[None, None, T]) -> T:
+    """Runs work that pauses itself, letting the loop serve others in between."""
+    while True:
+        until = time.perf_counter() + STRETCH_SECONDS
+        try:
+            while time.perf_counter() < until:
+                next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await asyncio.sleep(0)

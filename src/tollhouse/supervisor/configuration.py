@@ -1,0 +1,62 @@
+"""Where the configuration comes from, and how a new one becomes the one that is served."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tollhouse.config import declarative
+from tollhouse.config.settings import Settings
+from tollhouse.errors import ConfigError, ConfigErrors
+from tollhouse.model.snapshot import Snapshot
+from tollhouse.plugins import Registry
+from tollhouse.routing.build import build_router
+
+EMPTY = '_format_version: "3.0"\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A declarative file, a text, or something that writes one."""
+
+    file: Path | None = None
+    text: str | None = None
+    generate: Callable[[], str] | None = None
+
+    def read(self) -> str:
+        """The text as it is now. Raises `ConfigErrors`."""
+        if self.file is not None:
+            try:
+                return self.file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+                raise ConfigErrors([ConfigError("", f"cannot read {self.file}: {reason}")]) from error
+        if self.generate is not None:
+            return self.generate()
+        return self.text if self.text is not None else EMPTY
+
+
+def checked(text: str, settings: Settings, registry: Registry, file: str | None = None) -> Snapshot:
+    """The snapshot that a declarative text describes. Raises `ConfigErrors` with everything wrong.
+
+    The router is built once to be sure that workers can build it as well.
+    """
+    snapshot = declarative.load(
+        text, file=file, plugins=registry, flavor=settings.router_flavor, now=int(time.time())
+    )
+    build_router(snapshot.routes, settings.router_flavor)
+    return snapshot
+
+
+def needs_local_model(snapshot: Snapshot) -> bool:
+    """Whether some AI plugin uses the embedded model."""
+    return any(
+        plugin.enabled and plugin.name == "ai-proxy" and _provider(plugin.config) == "local"
+        for plugin in snapshot.plugins
+    )
+
+
+def _provider(config: Mapping[str, Any]) -> str | None:
+    model = config.get("model")
+    return model.get("provider") if isinstance(model, Mapping) else None

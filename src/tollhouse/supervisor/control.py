@@ -1,0 +1,233 @@
+"""What the control process does: configuration, Admin and status API, gathered metrics."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from tollhouse.config.settings import Settings
+from tollhouse.errors import ConfigError, ConfigErrors
+from tollhouse.model.snapshot import Snapshot, decode, encode
+from tollhouse.node import Identity
+from tollhouse.plugins import Registry
+from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, Report
+from tollhouse.supervisor.configuration import Source, checked
+from tollhouse.supervisor.shared import SnapshotFile
+from tollhouse.telemetry.exposition import NodeState, WorkerState, render
+from tollhouse.telemetry.metrics import Gathered
+
+log = logging.getLogger("tollhouse.control")
+
+_APPLY_SECONDS: Final = 60.0
+_COLLECT_SECONDS: Final = 2.0
+_CONNECT_SECONDS: Final = 5.0
+
+
+class WorkersFailed(Exception):
+    """Some worker could not take over a configuration, or did not say so in time."""
+
+
+class _Link:
+    """Control's view of one worker."""
+
+    def __init__(self, hello: Hello, channel: Channel) -> None:
+        self.number = hello.worker
+        self.pid = hello.pid
+        self.version = hello.version
+        self.channel = channel
+        self.report: Report | None = None
+        #: why the worker could not take over the newest configuration
+        self.error: str | None = None
+
+
+class Control:
+    """The control plane of a node."""
+
+    def __init__(
+        self, settings: Settings, identity: Identity, shared: SnapshotFile, source: Source, path: Path
+    ) -> None:
+        self.settings = settings
+        self.identity = identity
+        self.registry = Registry(settings.plugins)
+        self._shared = shared
+        self._source = source
+        self._path = path
+        self._links: dict[int, _Link] = {}
+        self._gathered = Gathered()
+        self._changed = asyncio.Condition()
+        self._loading = asyncio.Lock()
+        self._ticket = 0
+        version, encoded = shared.read()
+        self._version = version
+        self.snapshot = decode(encoded)
+        self.text = ""
+
+    # Configuration
+
+    @property
+    def is_loading(self) -> bool:
+        return self._loading.locked()
+
+    async def replace(self, text: str, file: str | None = None) -> Snapshot:
+        """Serves another configuration once every worker has it. Raises `ConfigErrors`."""
+        async with self._loading:
+            snapshot = await asyncio.to_thread(checked, text, self.settings, self.registry, file)
+            encoded = await asyncio.to_thread(encode, snapshot)
+            _, before = self._shared.read()
+            try:
+                await self._distribute(encoded)
+            except WorkersFailed as failure:
+                await self._distribute(before)
+                raise ConfigErrors([ConfigError("", str(failure))]) from failure
+            self.snapshot, self.text = snapshot, text
+            return snapshot
+
+    async def _distribute(self, encoded: bytes) -> None:
+        """Lets every worker take over a snapshot. Raises `WorkersFailed`."""
+        await self._until_connected()
+        version = self._version = self._shared.write(encoded)
+        for link in self._links.values():
+            link.error = None
+            link.channel.send(Apply(version))
+
+        def everyone() -> bool:
+            return all(link.version >= version or link.error for link in self._links.values())
+
+        try:
+            async with asyncio.timeout(_APPLY_SECONDS), self._changed:
+                await self._changed.wait_for(everyone)
+        except TimeoutError:
+            raise WorkersFailed("not every worker took over the configuration in time") from None
+        errors = [link.error for link in self._links.values() if link.error]
+        if errors:
+            raise WorkersFailed(errors[0])
+
+    async def _until_connected(self) -> None:
+        """Waits a little for workers that have just lost their control process, or are being replaced.
+        One that comes later starts with the newest snapshot anyway."""
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS), self._changed:
+                await self._changed.wait_for(lambda: len(self._links) >= self.settings.worker_processes)
+        except TimeoutError:
+            log.warning("only %d of %d workers are there", len(self._links), self.settings.worker_processes)
+
+    async def reload(self) -> None:
+        """Reads the configuration's source again; on errors the old one stays."""
+        file = str(self._source.file) if self._source.file is not None else None
+        try:
+            text = await asyncio.to_thread(self._source.read)
+            await self.replace(text, file)
+        except ConfigErrors as errors:
+            log.error("the configuration was not reloaded:\n%s", errors)
+        else:
+            log.info("configuration reloaded")
+
+    # Workers
+
+    async def listen_to_workers(self) -> asyncio.Server:
+        """Accepts connections of workers."""
+        return await asyncio.start_unix_server(self._follow, str(self._path))
+
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        channel = Channel(reader, writer)
+        link: _Link | None = None
+        try:
+            while True:
+                message = await channel.to_control()
+                if isinstance(message, Hello):
+                    link = self._links[message.worker] = _Link(message, channel)
+                    if message.version != self._version:
+                        channel.send(Apply(self._version))
+                elif link is not None:
+                    self._take(link, message)
+                async with self._changed:
+                    self._changed.notify_all()
+        except (asyncio.IncompleteReadError, OSError):
+            if link is not None and self._links.get(link.number) is link:
+                del self._links[link.number]
+            async with self._changed:
+                self._changed.notify_all()
+        finally:
+            channel.close()
+
+    def _take(self, link: _Link, message: Applied | Report) -> None:
+        if isinstance(message, Applied):
+            link.version = message.version
+            link.error = message.error
+            if message.error is not None:
+                log.error("worker %d cannot take over the configuration: %s", link.number, message.error)
+        else:
+            link.report = message
+            self._gathered.add(message.series)
+
+    # Telling
+
+    async def metrics(self) -> str:
+        """All metrics as Prometheus text, up to this moment."""
+        await self._collect()
+        return render(self._gathered, self.state())
+
+    async def _collect(self) -> None:
+        self._ticket += 1
+        ticket = self._ticket
+        for link in self._links.values():
+            link.channel.send(Collect(ticket))
+
+        def everyone() -> bool:
+            return all(
+                link.report is not None and link.report.ticket >= ticket for link in self._links.values()
+            )
+
+        try:
+            async with asyncio.timeout(_COLLECT_SECONDS), self._changed:
+                await self._changed.wait_for(everyone)
+        except TimeoutError:
+            log.warning("not every worker answered; its newest counts are missing")
+
+    def state(self) -> NodeState:
+        """How the node is, as far as is known without asking."""
+        workers = []
+        for number in sorted(self._links):
+            link, report = self._links[number], self._links[number].report
+            if report is not None:
+                workers.append(
+                    WorkerState(
+                        link.pid,
+                        report.accepted,
+                        report.active,
+                        report.writing,
+                        report.requests,
+                        report.resident_bytes,
+                    )
+                )
+        return NodeState(self.identity.node_id, tuple(workers), self.snapshot)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every worker is there and serves the current configuration."""
+        links = self._links.values()
+        return len(links) >= self.settings.worker_processes and all(
+            link.version == self._version for link in links
+        )
+
+    def about(self) -> dict[str, Any]:
+        """Who this node is, for the Admin API."""
+        settings = self.settings
+        return {
+            "hostname": self.identity.hostname,
+            "node_id": self.identity.node_id,
+            "pids": {"master": os.getppid(), "workers": [link.pid for link in self._links.values()]},
+            "plugins": {
+                "available_on_server": dict.fromkeys(self.registry.names, True),
+                "enabled_in_cluster": sorted({plugin.name for plugin in self.snapshot.plugins}),
+            },
+            "configuration": {
+                "database": "off",
+                "router_flavor": settings.router_flavor,
+                "proxy_listen": [str(listen) for listen in settings.proxy_listen],
+                "admin_listen": [str(listen) for listen in settings.admin_listen],
+                "status_listen": [str(listen) for listen in settings.status_listen],
+                "nginx_worker_processes": str(settings.worker_processes),
+            },
+        }

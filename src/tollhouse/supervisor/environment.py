@@ -1,0 +1,5 @@
+"""tmp"""
+
+
+def llm_gateway() -> str:
+    return '_format_version: "3.0"\n'

@@ -1,0 +1,59 @@
+"""Running instances of this user, so that `tollhouse stop` and `reload` find them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """A running node: its supervisor's pid, where it listens, what it was started from."""
+
+    pid: int
+    proxy: tuple[str, ...]
+    admin: tuple[str, ...]
+    configuration: str
+
+
+@contextmanager
+def recorded(prefix: Path, instance: Instance) -> Iterator[None]:
+    """Keeps a record of the instance while it runs."""
+    folder = prefix / "run"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{instance.pid}.json"
+    path.write_bytes(msgspec.json.encode(instance))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def running(prefix: Path) -> list[Instance]:
+    """The instances that are alive; records of others are removed."""
+    found = []
+    for path in sorted((prefix / "run").glob("*.json")):
+        try:
+            instance = msgspec.json.decode(path.read_bytes(), type=Instance)
+        except (OSError, msgspec.DecodeError):
+            continue
+        if is_alive(instance.pid):
+            found.append(instance)
+        else:
+            path.unlink(missing_ok=True)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of that pid exists and is not a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    status = Path(f"/proc/{pid}/stat")
+    if status.exists():
+        return status.read_text().rpartition(")")[2].split()[0] != "Z"
+    return True

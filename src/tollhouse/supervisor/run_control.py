@@ -1,0 +1,70 @@
+"""Runs the control process: its listeners, its links to workers, its signals."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from tollhouse.admin.api import admin_endpoints, status_endpoints
+from tollhouse.admin.http import AdminHandler
+from tollhouse.config.listen import Listen
+from tollhouse.config.settings import Settings
+from tollhouse.node import LOOK_SECONDS, Identity
+from tollhouse.pdk.tasks import Tasks
+from tollhouse.server.limits import Limits
+from tollhouse.server.listen import Listener, Traffic
+from tollhouse.server.tls import server_context
+from tollhouse.supervisor.configuration import Source
+from tollhouse.supervisor.control import Control
+from tollhouse.supervisor.shared import SnapshotFile
+
+log = logging.getLogger("tollhouse.control")
+
+Sockets = Sequence[tuple[Listen, socket.socket]]
+
+
+async def run_control(
+    settings: Settings,
+    identity: Identity,
+    shared: SnapshotFile,
+    source: Source,
+    path: Path,
+    admin: Sockets,
+    status: Sockets,
+    ending: asyncio.Event,
+) -> None:
+    """Serves the control plane until `ending` is set. SIGHUP reloads."""
+    loop = asyncio.get_running_loop()
+    tasks = Tasks()
+    control = Control(settings, identity, shared, source, path)
+    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(control.reload(), "reload"))
+    workers = await control.listen_to_workers()
+    listeners = [
+        *await _listen(admin, AdminHandler(admin_endpoints(control), tasks), settings),
+        *await _listen(status, AdminHandler(status_endpoints(control), tasks), settings),
+    ]
+    tasks.spawn(_look(listeners), "clock")
+    await ending.wait()
+    for listener in listeners:
+        await listener.drain()
+    workers.close()
+    await tasks.cancel()
+
+
+async def _listen(sockets: Sockets, handler: AdminHandler, settings: Settings) -> list[Listener]:
+    listeners = []
+    for listen, sock in sockets:
+        tls = server_context(settings.ssl_cert, settings.ssl_cert_key) if listen.tls else None
+        listener = Listener(sock, handler, Limits(), Traffic(), port=listen.port, tls=tls)
+        await listener.start()
+        listeners.append(listener)
+    return listeners
+
+
+async def _look(listeners: Sequence[Listener]) -> None:
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        for listener in listeners:
+            listener.look(listener.now())

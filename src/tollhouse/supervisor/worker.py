@@ -1,0 +1,152 @@
+"""What a worker process does: serve the shared snapshot, follow control, drain when told to end."""
+
+import asyncio
+import logging
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tollhouse.config.listen import Listen
+from tollhouse.config.settings import Settings
+from tollhouse.model.snapshot import decoding
+from tollhouse.node import Identity, Node, in_slices
+from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, Report
+from tollhouse.supervisor.shared import SnapshotFile
+
+log = logging.getLogger("tollhouse.worker")
+
+_RECONNECT_SECONDS: Final = 0.1
+_REPORT_SECONDS: Final = 1.0
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(
+        self,
+        node: Node,
+        number: int,
+        shared: SnapshotFile,
+        control: Path,
+        sockets: Sequence[tuple[Listen, socket.socket]],
+        drain_seconds: float,
+    ) -> None:
+        self._node = node
+        self._number = number
+        self._shared = shared
+        self._control = control
+        self._sockets = sockets
+        self._drain_seconds = drain_seconds
+        self._version = 0
+        self._applying = asyncio.Lock()
+        self._channel: Channel | None = None
+
+    async def run(self, ending: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        """Serves until `ending` is set, then drains."""
+        await self._apply()
+        await self._node.listen(self._sockets)
+        on_ready()
+        following = asyncio.ensure_future(self._follow_control())
+        reporting = asyncio.ensure_future(self._report_regularly())
+        await ending.wait()
+        if not await self._node.drain(self._drain_seconds):
+            log.warning("ended with exchanges still under way after %g s", self._drain_seconds)
+        self._report(0)
+        for task in (following, reporting):
+            task.cancel()
+        await asyncio.gather(following, reporting, return_exceptions=True)
+        await self._node.close()
+
+    async def _apply(self) -> None:
+        async with self._applying:
+            version, encoded = self._shared.read()
+            if version == self._version:
+                return
+            started = time.perf_counter()
+            await self._node.apply(await in_slices(decoding(encoded)))
+            self._version = version
+            log.info("serving configuration %d, compiled in %.3f s", version, time.perf_counter() - started)
+
+    async def _follow_control(self) -> None:
+        while True:
+            try:
+                channel = Channel(*await asyncio.open_unix_connection(str(self._control)))
+            except OSError:
+                await asyncio.sleep(_RECONNECT_SECONDS)
+                continue
+            self._channel = channel
+            channel.send(Hello(self._number, os.getpid(), self._version))
+            try:
+                while True:
+                    message = await channel.to_worker()
+                    if isinstance(message, Apply):
+                        await self._answer_apply(channel)
+                    elif isinstance(message, Collect):
+                        self._report(message.ticket)
+            except (asyncio.IncompleteReadError, OSError):
+                self._channel = None
+                channel.close()
+
+    async def _answer_apply(self, channel: Channel) -> None:
+        try:
+            await self._apply()
+        except Exception as error:  # the old configuration goes on; control tells who asked
+            log.exception("cannot take over the new configuration")
+            channel.send(Applied(self._version, f"{type(error).__name__}: {error}"))
+        else:
+            channel.send(Applied(self._version))
+
+    async def _report_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_REPORT_SECONDS)
+            self._report(0)
+
+    def _report(self, ticket: int) -> None:
+        channel = self._channel
+        if channel is None:
+            return  # kept for the next report: nothing is handed over before somebody takes it
+        active, writing = self._node.connections()
+        traffic = self._node.traffic
+        channel.send(
+            Report(
+                ticket,
+                self._node.metrics.hand_over(),
+                traffic.accepted,
+                active,
+                writing,
+                self._node.requests(),
+                resident_bytes(),
+            )
+        )
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in use now."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return usage if sys.platform == "darwin" else usage * 1024
+    return pages * resource.getpagesize()
+
+
+async def serve(
+    settings: Settings,
+    identity: Identity,
+    number: int,
+    shared: SnapshotFile,
+    counters: int,
+    control: Path,
+    sockets: Sequence[tuple[Listen, socket.socket]],
+    ending: asyncio.Event,
+    on_ready: Callable[[], None],
+) -> None:
+    """Runs one worker until `ending` is set."""
+    node = Node(settings, identity, number, counters, alone=settings.worker_processes == 1)
+    worker = Worker(node, number, shared, control, sockets, settings.drain_seconds)
+    await worker.run(ending, on_ready)
