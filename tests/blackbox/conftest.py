@@ -1,0 +1,14 @@
+"""Fixtures of tests that start the gateway: one upstream and one gateway for each module."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from support.upstream import Upstream
+
+
+@pytest.fixture(scope="module")
+async def upstream() -> AsyncIterator[Upstream]:
+    server = await Upstream().start()
+    yield server
+    await server.stop()
