@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-
-from support.upstream import Upstream
+from tests.support.upstream import Upstream
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-from support.gateway import Gateway, Reply, read_reply
-from support.load import Load
-from support.upstream import OK, Received, Upstream
+from tests.support.gateway import Gateway, Reply, read_reply
+from tests.support.load import Load
+from tests.support.upstream import OK, Received, Upstream
 
 CONFIG = """_format_version: "3.0"
 services:
@@ -23,35 +23,42 @@ LIMITED = (
     CONFIG
     + """plugins:
 - name: rate-limiting
-  config: {{hour: 1000000, policy: local}}
+  config: {{year: 1000000, policy: local}}
 """
 )
 
 
-async def answer_by_path(received: Received, writer: asyncio.StreamWriter) -> bool:
-    if received.target.startswith("/slow"):
-        await asyncio.sleep(0.5)
-    elif received.target.startswith("/stream"):
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _ in range(20):
-            writer.write(b"5\r\nhello\r\n")
-            await asyncio.sleep(0.05)
-        writer.write(b"0\r\n\r\n")
+class SlowUpstream(Upstream):
+    """Answers `/slow`, and ends what it streams for `/stream`, only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(self._answer)
+        self.release = asyncio.Event()
+
+    async def _answer(self, received: Received, writer: asyncio.StreamWriter) -> bool:
+        if received.target == "/slow":
+            await self.release.wait()
+        elif received.target == "/stream":
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+            await self.release.wait()
+            writer.write(b"6\r\n world\r\n0\r\n\r\n")
+            return True
+        writer.write(OK)
         return True
-    writer.write(OK)
-    return True
 
 
-@pytest.fixture(scope="module")
-async def slow_upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream(answer_by_path).start()
+@pytest.fixture
+async def upstream() -> AsyncIterator[SlowUpstream]:
+    server = SlowUpstream()
+    await server.start()
     yield server
+    server.release.set()
     await server.stop()
 
 
 @pytest.fixture
-async def node(slow_upstream: Upstream) -> AsyncIterator[Gateway]:
-    gateway = await Gateway.start(CONFIG.format(url=slow_upstream.url), workers=2)
+async def node(upstream: SlowUpstream) -> AsyncIterator[Gateway]:
+    gateway = await Gateway.start(CONFIG.format(url=upstream.url), workers=2)
     yield gateway
     await gateway.stop()
 
@@ -68,48 +75,52 @@ def worker_of(reply: Reply) -> str:
     return reply.headers["x-kong-request-id"][:16]
 
 
-async def ask(node: Gateway, path: str) -> tuple[str, Reply | None]:
-    """A first request tells which worker has the connection; the second is the one that counts."""
+async def connected(node: Gateway) -> tuple[str, asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that has carried a request, and the worker that has it."""
     reader, writer = await asyncio.open_connection(*node.proxy)
-    worker = ""
-    try:
-        writer.write(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
-        worker = worker_of(await read_reply(reader))
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        return worker, await read_reply(reader)
-    except (ConnectionError, asyncio.IncompleteReadError):
-        return worker, None
-    finally:
-        writer.close()
+    writer.write(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+    return worker_of(await read_reply(reader)), reader, writer
 
 
-async def test_a_killed_worker_takes_no_request_of_the_others_along(node: Gateway) -> None:
+async def test_a_killed_worker_takes_no_request_of_the_others_along(
+    node: Gateway, upstream: SlowUpstream
+) -> None:
     pids = await worker_pids(node)
-    asking = [asyncio.ensure_future(ask(node, "/slow")) for _ in range(40)]
-    await asyncio.sleep(0.25)
+    connections = [await connected(node) for _ in range(40)]
+    for _, _, writer in connections:
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    await upstream.until(40, "/slow")
 
     os.kill(pids[0], signal.SIGKILL)
+    upstream.release.set()
 
     lost: Counter[str] = Counter()
     answered: Counter[str] = Counter()
-    for worker, reply in await asyncio.gather(*asking):
-        (answered if reply is not None else lost)[worker] += 1
+    for worker, reader, writer in connections:
+        try:
+            answered[worker] += (await read_reply(reader)).status == 200
+        except (ConnectionError, asyncio.IncompleteReadError):
+            lost[worker] += 1
+        writer.close()
     assert len(lost) == 1
+    assert len(answered) == 1
     assert set(lost).isdisjoint(answered), "the other worker lost a request"
+    assert answered.total() + lost.total() == 40
     # Connections that were waiting for the dead worker, and new ones, are served by its successor.
     for _ in range(20):
         assert (await node.request("GET", "/")).status == 200
 
 
-async def test_fifty_reloads_under_load_lose_no_answer(node: Gateway, slow_upstream: Upstream) -> None:
+async def test_fifty_reloads_under_load_lose_no_answer(node: Gateway, upstream: SlowUpstream) -> None:
     load = Load(node.proxy).start(16)
     await load.until(100)
 
     for number in range(50):
         if number % 2:
             node.process.send_signal(signal.SIGHUP)
+            await node.until_logged("configuration reloaded", number // 2 + 1)
         else:
-            config = CONFIG.format(url=slow_upstream.url) + f"consumers: [{{username: u{number}}}]\n"
+            config = CONFIG.format(url=upstream.url) + f"consumers: [{{username: u{number}}}]\n"
             assert (await node.configure(config)).status == 201
         await load.until(20)
 
@@ -118,8 +129,8 @@ async def test_fifty_reloads_under_load_lose_no_answer(node: Gateway, slow_upstr
     assert set(load.statuses) == {200}
 
 
-async def test_a_reload_resets_no_limit(slow_upstream: Upstream) -> None:
-    config = LIMITED.format(url=slow_upstream.url)
+async def test_a_reload_resets_no_limit(upstream: SlowUpstream) -> None:
+    config = LIMITED.format(url=upstream.url)
     node = await Gateway.start(config, workers=2)
     remaining: list[int] = []
     load = Load(node.proxy, on_reply=lambda r: remaining.append(int(r.headers["ratelimit-remaining"]))).start(
@@ -148,33 +159,33 @@ async def test_sighup_with_a_broken_file_keeps_the_old_configuration(node: Gatew
 
     node.process.send_signal(signal.SIGHUP)
 
-    async with asyncio.timeout(10):
-        while not any("not reloaded" in line for line in node.errors):
-            await asyncio.sleep(0.01)
+    await node.until_logged("not reloaded")
     assert (await node.request("GET", "/")).status == 200
 
 
-async def test_sigterm_lets_streams_and_slow_requests_finish(slow_upstream: Upstream) -> None:
-    node = await Gateway.start(CONFIG.format(url=slow_upstream.url), workers=2)
+async def test_sigterm_lets_streams_and_slow_requests_finish(upstream: SlowUpstream) -> None:
+    node = await Gateway.start(CONFIG.format(url=upstream.url), workers=2)
     under_way = [
         asyncio.ensure_future(node.request("GET", path)) for path in ("/slow", "/stream", "/slow", "/stream")
     ]
-    await asyncio.sleep(0.2)
+    await upstream.until(4)
+    stopping = asyncio.ensure_future(node.stop())
+    await node.until_logged("draining")
 
-    code = await node.stop()
+    upstream.release.set()
 
     replies = await asyncio.gather(*under_way)
     assert [reply.status for reply in replies] == [200] * 4
-    assert replies[1].body == b"hello" * 20
-    assert code == 0
+    assert replies[1].body == b"hello world"
+    assert await stopping == 0
 
 
-async def test_a_second_signal_ends_at_once(slow_upstream: Upstream) -> None:
-    node = await Gateway.start(CONFIG.format(url=slow_upstream.url))
+async def test_a_second_signal_ends_at_once(upstream: SlowUpstream) -> None:
+    node = await Gateway.start(CONFIG.format(url=upstream.url))
     under_way = asyncio.ensure_future(node.request("GET", "/slow"))
-    await asyncio.sleep(0.1)
+    await upstream.until(1)
     node.process.send_signal(signal.SIGTERM)
-    await asyncio.sleep(0.1)
+    await node.until_logged("draining")
 
     assert await node.stop() == 1
     with pytest.raises(ConnectionError):
@@ -190,22 +201,27 @@ async def test_a_dead_control_process_is_replaced_and_knows_the_configuration(no
 
     os.kill(control, signal.SIGKILL)
 
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                status = (await node.admin_request("GET", "/status")).json()
-                break
-            except ConnectionError:
-                await asyncio.sleep(0.02)
-    assert isinstance(status, dict)
+    status = await status_after_restart(node)
     assert status["configuration_hash"] == hash_before["configuration_hash"]
     assert (await node.request("GET", "/")).status == 200
     assert (await node.configure("_format_version: '3.0'\n")).status == 201
     assert (await node.request("GET", "/")).status == 404
 
 
-async def test_one_process_serves_as_many_do(slow_upstream: Upstream) -> None:
-    node = await Gateway.start(CONFIG.format(url=slow_upstream.url), arguments=("--workers", "1"))
+async def status_after_restart(node: Gateway) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                status = (await node.admin_request("GET", "/status")).json()
+            except ConnectionError:
+                await asyncio.sleep(0.02)
+            else:
+                assert isinstance(status, dict)
+                return status
+
+
+async def test_one_process_serves_as_many_do(upstream: SlowUpstream) -> None:
+    node = await Gateway.start(CONFIG.format(url=upstream.url), arguments=("--workers", "1"))
 
     assert (await node.request("GET", "/")).status == 200
     assert (await node.configure("_format_version: '3.0'\n")).status == 201

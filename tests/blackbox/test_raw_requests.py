@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from support.gateway import Gateway
-from support.upstream import Upstream
+from tests.support.gateway import Gateway
+from tests.support.upstream import Upstream
 
 CASES = Path(__file__).parent.parent / "data" / "http" / "raw_cases.jsonl.gz"
 CONFIG = """_format_version: "3.0"
@@ -92,6 +91,8 @@ async def test_a_request_is_read_in_one_way_or_refused(
         case "incomplete" | "incomplete_or_reject":
             assert len(forwarded) <= case["complete_requests_before_the_end"] + 1
             assert all(not r.body or r.framing != "none" for r in forwarded)
+        case unknown:
+            pytest.fail(f"unknown verdict {unknown}")
 
 
 def check_accepted(case: dict[str, Any], statuses: list[int], upstream: Upstream) -> None:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from support.gateway import Gateway, read_reply
-from support.upstream import Received, Upstream
+from tests.support.gateway import Gateway, read_reply
+from tests.support.upstream import Received, Upstream
 
 CASES = Path(__file__).parent.parent / "data" / "http" / "upstream_responses.jsonl.gz"
 CONFIG = """_format_version: "3.0"
@@ -90,6 +89,8 @@ async def test_a_broken_answer_never_looks_whole(
             assert status in (0, 502)
         case "abort_body":
             assert status in (0, 502) or not whole
+        case unknown:
+            pytest.fail(f"unknown expectation {unknown}")
 
 
 async def test_the_gateway_serves_on_after_all_of_them(gateway: Gateway, upstream: Upstream) -> None:

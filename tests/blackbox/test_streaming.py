@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-
-from support.gateway import Gateway, read_reply
-from support.upstream import OK, Received, Upstream
+from tests.support.gateway import Gateway, read_reply
+from tests.support.upstream import OK, Received, Upstream
 
 CONFIG = """_format_version: "3.0"
 services:

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,17 +33,25 @@ class Reply:
 class Gateway:
     """One running node."""
 
-    def __init__(self, process: asyncio.subprocess.Process, addresses: Mapping[str, tuple[str, int]]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
         self.process = process
-        self.proxy = addresses["proxy"]
-        self.admin = addresses["admin"]
-        self.output = ""
-        self._draining: list[asyncio.Task[None]] = []
+        self.folder = folder
+        #: lines on standard output and on standard error
+        self.output: list[str] = []
+        self.errors: list[str] = []
+        self.addresses: dict[str, tuple[str, int]] = {}
+        self._changed = asyncio.Condition()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._reading = [
+            asyncio.ensure_future(self._read(process.stdout, self.output)),
+            asyncio.ensure_future(self._read(process.stderr, self.errors)),
+        ]
 
     @classmethod
     async def start(
         cls,
-        config: str,
+        config: str | None,
         *,
         workers: int = 1,
         environment: Mapping[str, str] | None = None,
@@ -50,8 +59,9 @@ class Gateway:
     ) -> "Gateway":
         """Starts a node on free ports and waits until it says that it is ready."""
         folder = Path(tempfile.mkdtemp(prefix="tollhouse-test-"))
-        file = folder / "kong.yml"
-        file.write_text(config)
+        if config is not None:
+            (folder / "kong.yml").write_text(config)
+            arguments = ("-c", str(folder / "kong.yml"), *arguments)
         settings = {
             "KONG_PROXY_LISTEN": "127.0.0.1:0",
             "KONG_ADMIN_LISTEN": "127.0.0.1:0",
@@ -61,33 +71,59 @@ class Gateway:
             "KONG_PREFIX": str(folder),
             **(environment or {}),
         }
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("KONG_", "TOLLHOUSE_"))}
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tollhouse",
-            "start",
-            "-c",
-            str(file),
-            *arguments,
-            env={**kept, **settings},
+            *(sys.executable, "-m", "tollhouse", "start", *arguments),
+            env={**clean_environment(), **settings},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        addresses = await _announced(process, with_status=settings["KONG_STATUS_LISTEN"] != "off")
-        gateway = cls(process, addresses)
-        gateway.file = file
-        gateway.errors = []
-        assert process.stderr is not None
-        gateway._draining.append(asyncio.ensure_future(gateway._read_errors(process.stderr)))
+        gateway = cls(process, folder)
+        last = "status" if settings["KONG_STATUS_LISTEN"] != "off" else "admin"
+        try:
+            await gateway._until(lambda: gateway._has_announced(last))
+        except BaseException:
+            await gateway.stop()
+            raise
         return gateway
 
-    file: Path
-    errors: list[str]
+    @property
+    def proxy(self) -> tuple[str, int]:
+        return self.addresses["proxy"]
 
-    async def _read_errors(self, stream: asyncio.StreamReader) -> None:
+    @property
+    def admin(self) -> tuple[str, int]:
+        return self.addresses["admin"]
+
+    @property
+    def file(self) -> Path:
+        """The declarative file that it serves."""
+        return self.folder / "kong.yml"
+
+    async def until_logged(self, text: str, times: int = 1) -> None:
+        """Waits until so many lines with that text have come on standard error."""
+        await self._until(lambda: sum(text in line for line in self.errors) >= times)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(START_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: holds() or self.process.returncode is not None)
+        assert holds(), f"the node has ended: {''.join(self.errors)}"
+
+    async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
         while line := await stream.readline():
-            self.errors.append(line.decode())
+            lines.append(line.decode())
+            async with self._changed:
+                self._changed.notify_all()
+        await self.process.wait()
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _has_announced(self, last: str) -> bool:
+        for line in self.output:
+            name, _, urls = line.strip().partition(" ")
+            if name in ("proxy", "admin", "status"):
+                host, _, port = urls.split()[0].rpartition("/")[2].rpartition(":")
+                self.addresses[name] = (host, int(port))
+        return last in self.addresses
 
     async def stop(self) -> int:
         """Ends the node as an operator would; returns its exit code."""
@@ -95,8 +131,8 @@ class Gateway:
             self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(START_SECONDS):
             code = await self.process.wait()
-        for task in self._draining:
-            await task
+        await asyncio.gather(*self._reading)
+        shutil.rmtree(self.folder, ignore_errors=True)
         return code
 
     # Talking
@@ -123,21 +159,13 @@ class Gateway:
         return await self.admin_request("POST", "/config", {"Content-Type": "application/json"}, body)
 
 
-async def _announced(process: asyncio.subprocess.Process, *, with_status: bool) -> dict[str, tuple[str, int]]:
-    addresses: dict[str, tuple[str, int]] = {}
-    assert process.stdout is not None
-    last = "status" if with_status else "admin"
-    async with asyncio.timeout(START_SECONDS):
-        while last not in addresses:
-            line = (await process.stdout.readline()).decode()
-            if not line:
-                assert process.stderr is not None
-                raise AssertionError(f"did not start: {(await process.stderr.read()).decode()}")
-            name, _, urls = line.strip().partition(" ")
-            if name in ("proxy", "admin", "status"):
-                host, _, port = urls.split()[0].rpartition("/")[2].rpartition(":")
-                addresses[name] = (host, int(port))
-    return addresses
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would configure a node or name a provider's key."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("KONG_", "TOLLHOUSE_")) and not name.endswith("_API_KEY")
+    }
 
 
 async def send(address: tuple[str, int], data: bytes, *, half_close: bool = False) -> bytes:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from support.gateway import Reply, read_reply
+from tests.support.gateway import Reply, read_reply
 
 
 @dataclass(slots=True)

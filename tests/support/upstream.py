@@ -42,6 +42,7 @@ class Upstream:
     #: bytes that were no request
     garbage: list[bytes] = field(default_factory=list)
     _server: asyncio.Server | None = None
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def start(self) -> "Upstream":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
@@ -60,11 +61,22 @@ class Upstream:
         assert self._server is not None
         self._server.close()
 
+    async def until(self, requests: int, target: str = "/") -> None:
+        """Waits until so many requests for targets that begin so have come."""
+
+        def enough() -> bool:
+            return sum(received.target.startswith(target) for received in self.received) >= requests
+
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(enough)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
             while (received := await read_request(reader)) is not None:
                 self.received.append(received)
+                async with self._changed:
+                    self._changed.notify_all()
                 if not await self.answer(received, writer):
                     break
                 await writer.drain()

@@ -22,6 +22,6 @@ def command(file: Path) -> None:
     except ConfigErrors as errors:
         fail_config(errors)
     say(
-        f"configuration at {file} is valid: {len(snapshot.services)} services, {len(snapshot.routes)} routes, "
-        f"{len(snapshot.consumers)} consumers, {len(snapshot.plugins)} plugins"
+        f"configuration at {file} is valid: {len(snapshot.services)} services, "
+        f"{len(snapshot.routes)} routes, {len(snapshot.consumers)} consumers, {len(snapshot.plugins)} plugins"
     )

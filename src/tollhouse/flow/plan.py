@@ -59,7 +59,9 @@ def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
 
 
 def _phase(plugins: Sequence[Plugin[Any]], name: str) -> tuple[Any, ...]:
-    return tuple(getattr(plugin, name) for plugin in plugins if hasattr(plugin, name))
+    return tuple(
+        getattr(plugin, name) for plugin in plugins if hasattr(plugin, name) and name not in plugin.idle
+    )
 
 
 @dataclass(frozen=True, slots=True)

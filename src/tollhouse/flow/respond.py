@@ -12,7 +12,7 @@ from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.tunnel import tunnel
 from tollhouse.pdk.exchange import Request, Response
 from tollhouse.upstream.http1 import Arrival
-from tollhouse.wire.headers import Headers
+from tollhouse.wire.headers import FieldSet, Headers
 from tollhouse.wire.http1 import KEEP_ALIVE, connection_tokens
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival
     ex.connection = None
     response.content = content
     if ex.early_headers is not None:
-        response.headers.put_first(ex.early_headers)
+        _put_early(ex.early_headers, response)
     for phase in plan.response:
         phase(ex)
     for phase in plan.header_filter:
@@ -59,12 +59,17 @@ def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival
     return None
 
 
+def _put_early(sets: list[FieldSet], response: Response) -> None:
+    for fields in sets:
+        response.headers.prepend(fields)
+
+
 async def _collected(
     ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response, content: bytes
 ) -> None:
     response.content = await collect(ex, content)
     if ex.early_headers is not None:
-        response.headers.put_first(ex.early_headers)
+        _put_early(ex.early_headers, response)
     for phase in plan.response:
         phase(ex)
     for phase in plan.header_filter:
@@ -95,7 +100,7 @@ async def _stream(
 ) -> None:
     response.content = None
     if ex.early_headers is not None:
-        response.headers.put_first(ex.early_headers)
+        _put_early(ex.early_headers, response)
     for phase in plan.header_filter:
         phase(ex)
     client = ex.client
@@ -189,7 +194,7 @@ def own(
     ex.response = response
     request = ex.request
     if ex.early_headers is not None:
-        response.headers.put_first(ex.early_headers)
+        _put_early(ex.early_headers, response)
     run_quietly(ex, ex.plan.header_filter)
     content = response.content or b""
     for body_filter in ex.plan.body_filter:

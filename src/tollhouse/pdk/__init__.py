@@ -7,11 +7,14 @@ from tollhouse.errors import Reject
 from tollhouse.model.schema import item, setting
 from tollhouse.pdk.exchange import Exchange, Request, Response
 from tollhouse.pdk.plugin import Plugin, Scope
-from tollhouse.pdk.services import NodeInfo, Services, Sink, Window
-from tollhouse.wire.headers import wire_field
+from tollhouse.pdk.services import Count, Distribution, NodeInfo, Services, Sink, Tally, Window
+from tollhouse.wire.headers import FieldSet, wire_field
 
 __all__ = [
+    "Count",
+    "Distribution",
     "Exchange",
+    "FieldSet",
     "NodeInfo",
     "Plugin",
     "Reject",
@@ -20,6 +23,7 @@ __all__ = [
     "Scope",
     "Services",
     "Sink",
+    "Tally",
     "Window",
     "item",
     "setting",

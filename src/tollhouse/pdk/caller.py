@@ -31,4 +31,4 @@ class Caller:
             tell("X-Consumer-Username", self.consumer.username)
         tell("X-Credential-Identifier", self.credential.identifier if self.credential is not None else None)
         tell("X-Anonymous-Consumer", "true" if self.credential is None else None)
-        return FieldSet(told, unwanted)
+        return FieldSet.of(told, unwanted)

@@ -1,12 +1,12 @@
 """One request and its response, as plugins see them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from tollhouse.model.entities import Consumer, Credential, Route, Service
 from tollhouse.pdk.caller import Caller
-from tollhouse.wire.headers import Headers, WireField, wire_field
+from tollhouse.wire.headers import FieldSet, Headers, wire_field
 from tollhouse.wire.http1 import CHUNKED, RequestHead, ResponseHead, framing_field
 from tollhouse.wire.uri import Target, arguments
 
@@ -184,7 +184,7 @@ class Exchange:
     upstream_target: str | None = None
     upstream_host: str | None = None
     #: fields that plugins put on the answer before there is one; they stand before the upstream's own
-    early_headers: list[WireField] | None = None
+    early_headers: list[FieldSet] | None = None
     #: set by a plugin that must see the whole answer before its head goes out
     wants_whole_response: bool = False
     sent_at: float = 0.0
@@ -221,15 +221,16 @@ class Exchange:
         """Bytes of the request on the wire, as far as they have come."""
         return self.request.head_bytes + self.request.received
 
-    def add_early_headers(self, fields: Iterable[WireField]) -> None:
+    def add_early_headers(self, fields: FieldSet) -> None:
         """Puts fields on the answer, whoever will make it."""
         if self.early_headers is None:
-            self.early_headers = []
-        self.early_headers.extend(fields)
+            self.early_headers = [fields]
+        else:
+            self.early_headers.append(fields)
 
     def set_early_header(self, name: str, value: str) -> None:
         """Puts one field on the answer, whoever will make it."""
-        self.add_early_headers((wire_field(name, value),))
+        self.add_early_headers(FieldSet.of((wire_field(name, value),)))
 
     def slot(self, kind: type[T]) -> T:
         """This exchange's object of that type, made without arguments when first asked for."""

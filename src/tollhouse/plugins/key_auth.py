@@ -10,8 +10,8 @@ from typing import Any, Final
 from tollhouse.model.entities import Credential, KeyAuthCredential
 from tollhouse.model.validators import header_name
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
-from tollhouse.pdk.caller import Caller
 from tollhouse.pdk.body import body_arguments, without_body_arguments
+from tollhouse.pdk.caller import Caller
 from tollhouse.wire.uri import without_arguments
 
 KIND: Final = "keyauth_credentials"
@@ -41,7 +41,7 @@ class KeyAuth(Plugin[Config]):
 
     def prepare(self) -> None:
         conf = self.conf
-        self._headers = tuple(name.lower() for name in conf.key_names)
+        self._places = tuple((name, name.lower()) for name in conf.key_names)
         self._names = frozenset(conf.key_names)
         challenge = f'Key realm="{conf.realm}"' if conf.realm else "Key"
         self._challenge = {"WWW-Authenticate": challenge}
@@ -77,7 +77,7 @@ class KeyAuth(Plugin[Config]):
         conf = self.conf
         headers = ex.request.headers
         query: dict[str, Any] | None = None
-        for name, header in zip(conf.key_names, self._headers, strict=True):
+        for name, header in self._places:
             if conf.key_in_header and header in headers.values:
                 key = headers.values[header]
                 if headers.has_repeats and len(headers.get_all(header)) > 1:

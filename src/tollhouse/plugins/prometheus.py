@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tollhouse.pdk import Exchange, Plugin, setting
+from tollhouse.pdk import Count, Distribution, Exchange, Plugin, setting
 from tollhouse.pdk.usage import Metered
 
 _KONG_MS: Final = (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)
@@ -14,6 +14,9 @@ _AI: Final = (
     "ai_provider", "ai_model", "cache_status", "vector_db", "embeddings_provider", "embeddings_model",
 )  # fmt: skip
 _WORKSPACE: Final = "default"
+#: nginx's status for a client that went away before there was an answer
+_CLIENT_GONE: Final = 499
+_SERIES_KNOWN: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class Prometheus(Plugin[Config]):
         self._total = meter.histogram(
             "kong_request_latency_ms", text.format("the whole request"), labels, _REQUEST_MS
         )
+        self._series: dict[tuple[str, str, str, int, bool], _Series] = {}
         self._prepare_ai()
 
     def _prepare_ai(self) -> None:
@@ -68,41 +72,62 @@ class Prometheus(Plugin[Config]):
         )
 
     def log(self, ex: Exchange) -> None:
-        matched = ex.matched
+        matched, response = ex.matched, ex.response
         if matched is None:
             return  # as in Kong, what no route took is not counted
-        conf = self.conf
         service, route = matched.service, matched.route
-        service_name = (service.name or service.host) if service is not None else ""
-        route_name = route.name or route.id
-        consumer = (ex.consumer.username or "") if conf.per_consumer and ex.consumer is not None else ""
-        response = ex.response
-        if conf.status_code_metrics:
-            code = str(response.status) if response is not None else "499"
-            source = "service" if response is not None and response.from_upstream else "kong"
-            self._requests.inc((service_name, route_name, code, source, _WORKSPACE, consumer))
-        if conf.bandwidth_metrics:
-            self._bytes.inc((service_name, route_name, "ingress", _WORKSPACE, consumer), ex.bytes_in)
-            self._bytes.inc((service_name, route_name, "egress", _WORKSPACE, consumer), ex.bytes_out)
-        if conf.latency_metrics:
-            self._latencies(ex, (service_name, route_name, _WORKSPACE))
-        if conf.ai_metrics:
+        key = (
+            (service.name or service.host) if service is not None else "",
+            route.name or route.id,
+            (ex.consumer.username or "") if self.conf.per_consumer and ex.consumer is not None else "",
+            response.status if response is not None else _CLIENT_GONE,
+            response is not None and response.from_upstream,
+        )
+        found = self._series.get(key)
+        if found is None:
+            if len(self._series) >= _SERIES_KNOWN:
+                self._series.clear()
+            found = self._series[key] = self._series_of(*key)
+        if found.requests is not None:
+            found.requests.value += 1
+        if found.bytes is not None:
+            ingress, egress = found.bytes
+            ingress.value += ex.bytes_in
+            egress.value += ex.bytes_out
+        if found.latencies is not None:
+            _observe(ex, *found.latencies)
+        if self.conf.ai_metrics:
             metered = ex.peek(Metered)
             if metered is not None and metered.statistics:
                 self._ai(metered)
 
-    def _latencies(self, ex: Exchange, labels: tuple[str, ...]) -> None:
-        total = (ex.ended_at - ex.started) * 1000
-        waiting = (ex.answered_at - ex.sent_at) * 1000 if ex.sent_at and ex.answered_at else -1
-        self._total.observe(labels, int(total))
-        self._kong.observe(labels, max(0, int(total - max(waiting, 0))))
-        if waiting >= 0:
-            self._upstream.observe(labels, int(waiting))
+    def _series_of(
+        self, service: str, route: str, consumer: str, status: int, from_upstream: bool
+    ) -> "_Series":
+        conf, found = self.conf, _Series()
+        if conf.status_code_metrics:
+            source = "service" if from_upstream else "kong"
+            found.requests = self._requests.series(
+                (service, route, str(status), source, _WORKSPACE, consumer)
+            )
+        if conf.bandwidth_metrics:
+            found.bytes = (
+                self._bytes.series((service, route, "ingress", _WORKSPACE, consumer)),
+                self._bytes.series((service, route, "egress", _WORKSPACE, consumer)),
+            )
+        if conf.latency_metrics:
+            labels = (service, route, _WORKSPACE)
+            found.latencies = (
+                self._total.series(labels),
+                self._upstream.series(labels),
+                self._kong.series(labels),
+            )
+        return found
 
     def _ai(self, metered: Metered) -> None:
         labels = (metered.provider, metered.model, "", "", "", "")
-        ending = (_WORKSPACE,)
-        self._ai_requests.inc(labels + ending)
+        of_model = (*labels, _WORKSPACE)
+        self._ai_requests.series(of_model).value += 1
         usage = metered.usage
         for kind, tokens in (
             ("prompt_tokens", usage.prompt_tokens),
@@ -110,8 +135,29 @@ class Prometheus(Plugin[Config]):
             ("total_tokens", usage.total_tokens),
         ):
             if tokens:
-                self._ai_tokens.inc((*labels, kind, _WORKSPACE), tokens)
+                self._ai_tokens.series((*labels, kind, _WORKSPACE)).value += tokens
         if metered.cost_nano_usd:
-            self._ai_cost.inc(labels + ending, metered.cost_nano_usd / 1e9)
+            self._ai_cost.series(of_model).value += metered.cost_nano_usd / 1e9
         if metered.latency_ms:
-            self._ai_latency.observe(labels + ending, metered.latency_ms)
+            self._ai_latency.series(of_model).observe(metered.latency_ms)
+
+
+@dataclass(slots=True)
+class _Series:
+    """What one kind of request is counted in, looked up once."""
+
+    requests: Count | None = None
+    #: in and out
+    bytes: tuple[Count, Count] | None = None
+    #: of the whole, of the upstream, of the gateway
+    latencies: tuple[Distribution, Distribution, Distribution] | None = None
+
+
+def _observe(ex: Exchange, whole: Distribution, upstream: Distribution, gateway: Distribution) -> None:
+    milliseconds = int((ex.ended_at - ex.started) * 1000)
+    whole.observe(milliseconds)
+    if ex.sent_at and ex.answered_at:
+        waited = int((ex.answered_at - ex.sent_at) * 1000)
+        upstream.observe(waited)
+        milliseconds -= waited
+    gateway.observe(max(0, milliseconds))

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from tollhouse.model.checks import AtLeastOneOf, Conditional, Custom
 from tollhouse.model.validators import header_name
 from tollhouse.model.validators import path as uri_path
-from tollhouse.pdk import Exchange, Plugin, Reject, Window, setting, wire_field
+from tollhouse.pdk import Exchange, FieldSet, Plugin, Reject, Tally, Window, setting
 from tollhouse.pdk.periods import NOBODY, caller_id, falling_limits, only_local, shown
 from tollhouse.pdk.redis import REDIS_SHORTHANDS, Redis
 from tollhouse.pdk.windows import SECONDS, reset_after, start_of
@@ -74,17 +74,27 @@ class Config:
 
 
 class _Period:
-    """One configured limit, with the fields that name it."""
+    """One configured limit, with the header fields that tell of it."""
 
-    __slots__ = ("limit", "limit_field", "name", "remaining_name", "seconds")
+    __slots__ = ("left_key", "limit", "name", "reset", "scarce", "scarce_line", "seconds", "start")
 
     def __init__(self, name: str, limit: float) -> None:
         self.name = name
         self.limit = limit
         self.seconds = SECONDS[name]
-        title = name.capitalize()
-        self.limit_field = wire_field(f"X-RateLimit-Limit-{title}", shown(limit))
-        self.remaining_name = f"X-RateLimit-Remaining-{title}"
+        self.left_key = f"x-ratelimit-remaining-{name}"
+        self.start = 0
+
+    def roll(self, now: float) -> bool:
+        """Comes up to this second; says whether another window has begun."""
+        before, self.start = self.start, start_of(self.name, now)
+        self.reset = str(reset_after(self.name, self.start, now))
+        limit = shown(self.limit)
+        self.scarce = {"ratelimit-limit": limit, "ratelimit-reset": self.reset}
+        self.scarce_line = (
+            f"RateLimit-Limit: {limit}\r\nRateLimit-Remaining: %d\r\nRateLimit-Reset: {self.reset}\r\n"
+        ).encode()
+        return self.start != before
 
 
 class RateLimiting(Plugin[Config]):
@@ -99,17 +109,23 @@ class RateLimiting(Plugin[Config]):
         # Kong's key: the ids the plugin is bound to, so that a reload with the same ids counts on.
         self._scope = f"rl:{self.scope.route or NOBODY}:{self.scope.service or NOBODY}:"
         self._header = (conf.header_name or "").lower()
-        self._windows: dict[str, tuple[int, list[Window]]] = {}
+        self._second = 0
+        self._tallies: dict[str, Tally] = {}
+        self._limits = {f"x-ratelimit-limit-{p.name}": shown(p.limit) for p in self._periods}
+        self._lines = "".join(
+            f"X-RateLimit-Limit-{p.name.capitalize()}: {shown(p.limit)}\r\n"
+            f"X-RateLimit-Remaining-{p.name.capitalize()}: %d\r\n"
+            for p in self._periods
+        ).encode()
 
     def access(self, ex: Exchange) -> None:
         now = self.services.wall_clock()
-        windows = self._windows_of(self._identifier(ex), now)
-        taken, counts = self.services.counters.take(windows)
-        if taken and self.conf.hide_client_headers:
-            return
-        remaining = self._remaining(windows, counts, taken=taken)
+        if int(now) != self._second:
+            self._roll(now)
+        identifier = self._identifier(ex)
+        taken, counts = (self._tallies.get(identifier) or self._tally(identifier)).take()
         if not self.conf.hide_client_headers:
-            ex.add_early_headers(self._headers(windows, remaining, now, taken=taken))
+            ex.add_early_headers(self._fields(counts, taken=taken))
         if not taken:
             raise Reject(int(self.conf.error_code), self.conf.error_message)
 
@@ -123,42 +139,39 @@ class RateLimiting(Plugin[Config]):
             return ex.request.target.normal
         return caller_id(ex, limit_by)
 
-    def _windows_of(self, identifier: str, now: float) -> list[Window]:
-        """The running windows of a caller; made anew once a second at most."""
-        second = int(now)
-        known = self._windows.get(identifier)
-        if known is not None and known[0] == second:
-            return known[1]
+    def _roll(self, now: float) -> None:
+        """Comes up to this second, with which windows may have begun that nobody has counted in."""
+        self._second = int(now)
+        if any([period.roll(now) for period in self._periods]):
+            self._tallies.clear()
+
+    def _tally(self, identifier: str) -> Tally:
         key = self._scope + identifier
-        windows = [Window(key, start_of(p.name, now), p.seconds, p.limit) for p in self._periods]
-        if len(self._windows) >= _CALLERS_KNOWN:
-            self._windows.clear()
-        self._windows[identifier] = (second, windows)
-        return windows
+        windows = [Window(key, p.start, p.seconds, p.limit) for p in self._periods]
+        if len(self._tallies) >= _CALLERS_KNOWN:
+            self._tallies.clear()
+        tally = self._tallies[identifier] = self.services.counters.tally(windows)
+        return tally
 
-    def _remaining(self, windows: list[Window], counts: list[int], *, taken: bool) -> list[int]:
-        """What is left in each window as shown: a refused request shows only where it failed."""
-        left = [max(0, int(w.limit - count)) for w, count in zip(windows, counts, strict=True)]
-        return left if taken else [max(0, n) for n in left]
-
-    def _headers(
-        self, windows: list[Window], remaining: list[int], now: float, *, taken: bool
-    ) -> list[tuple[str, str, bytes]]:
-        fields = []
-        scarce = 0
-        for place, (period, left) in enumerate(zip(self._periods, remaining, strict=True)):
-            fields.append(period.limit_field)
-            fields.append(wire_field(period.remaining_name, str(left)))
-            if left <= remaining[scarce]:  # of equals the longer window tells more
-                scarce = place
-        period = self._periods[scarce]
-        reset = str(reset_after(period.name, windows[scarce].start, now))
-        fields.append(wire_field("RateLimit-Limit", shown(period.limit)))
-        fields.append(wire_field("RateLimit-Remaining", str(remaining[scarce])))
-        fields.append(wire_field("RateLimit-Reset", reset))
+    def _fields(self, counts: list[int], *, taken: bool) -> FieldSet:
+        """What is left in every window, and all of that window where least is left."""
+        values = self._limits.copy()
+        scarce, least = self._periods[0], _PLENTY
+        remaining = []
+        for period, count in zip(self._periods, counts, strict=True):
+            left = max(0, int(period.limit - count))
+            values[period.left_key] = str(left)
+            remaining.append(left)
+            if left <= least:  # of equals the longer window tells more
+                scarce, least = period, left
+        values.update(scarce.scarce)
+        values["ratelimit-remaining"] = values[scarce.left_key]
+        data = self._lines % tuple(remaining) + scarce.scarce_line % least
         if not taken:
-            fields.append(wire_field("Retry-After", reset))
-        return fields
+            values["retry-after"] = scarce.reset
+            data += f"Retry-After: {scarce.reset}\r\n".encode()
+        return FieldSet(values, data)
 
 
 _CALLERS_KNOWN: Final = 50_000
+_PLENTY: Final = 2**63

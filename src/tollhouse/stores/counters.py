@@ -9,27 +9,31 @@ Slots whose span of time is over are reused. When a region is full of running on
 first makes room, and that is counted.
 """
 
-import fcntl
 import mmap
 import os
+import struct
 import tempfile
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from fcntl import LOCK_EX, LOCK_UN, lockf
 from hashlib import blake2b
 from typing import Final
 
 from tollhouse.pdk.services import Window
 
-#: fields of a slot, eight bytes each: digest, digest, start, seconds, count, end of use
-_DIGEST, _DIGEST2, _START, _SECONDS, _COUNT, _END = range(6)
-_FIELDS: Final = 8
+#: a slot: its identity (digest of the key, start and length of the span), the count, the end of its use
+_IDENTITY: Final = struct.Struct("<16sqq")
+_IDENTITY_BYTES: Final = _IDENTITY.size
+_COUNT, _END = 4, 5
+_SLOT_CELLS: Final = 8
+_CELL_BYTES: Final = 8
+_SLOT_BYTES: Final = _SLOT_CELLS * _CELL_BYTES
 _REGION_SLOTS: Final = 256
-_KNOWN_KEYS: Final = 100_000
+_KNOWN_SLOTS: Final = 100_000
 
 
 def shared_file(slots: int = 131_072) -> int:
     """A file in memory for that many counters (64 bytes each); its descriptor is inherited by workers."""
-    size = -(-slots // _REGION_SLOTS) * _REGION_SLOTS * _FIELDS * 8
+    size = -(-slots // _REGION_SLOTS) * _REGION_SLOTS * _SLOT_BYTES
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("tollhouse-counters")
     else:
@@ -39,134 +43,147 @@ def shared_file(slots: int = 131_072) -> int:
     return descriptor
 
 
-class _Place:
-    """Where a key's slots are."""
+class _Slot:
+    """Where a window is counted, as far as this process knows."""
 
-    __slots__ = ("first", "high", "low", "region", "slots")
+    __slots__ = ("at", "cell", "end", "first", "identity", "limit", "region")
 
-    def __init__(self, key: str, regions: int) -> None:
-        digest = blake2b(key.encode(), digest_size=16).digest()
-        self.high = int.from_bytes(digest[:8], "little", signed=True)
-        self.low = int.from_bytes(digest[8:], "little", signed=True)
-        self.region = self.high % regions
-        self.first = self.region * _REGION_SLOTS
-        #: offsets of known slots by (start, seconds)
-        self.slots: dict[tuple[int, int], int] = {}
+    def __init__(self, window: Window, regions: int) -> None:
+        digest = blake2b(window.key.encode(), digest_size=16).digest()
+        #: windows of one key are in one region, so that one lock covers them
+        self.region = int.from_bytes(digest[:8], "little") % regions
+        self.first = int.from_bytes(digest[8:], "little") % _REGION_SLOTS
+        self.identity = _IDENTITY.pack(digest, window.start, window.seconds)
+        self.end = window.start + window.seconds
+        self.limit = window.limit
+        self.move(self.region * _REGION_SLOTS + self.first)
+
+    def move(self, number: int) -> None:
+        """Notes that it is the slot of that number."""
+        self.at = number * _SLOT_BYTES
+        self.cell = number * _SLOT_CELLS + _COUNT
+
+
+class SharedTally:
+    """Windows of one key that count together."""
+
+    __slots__ = ("_counters", "_region", "_slots")
+
+    def __init__(self, counters: "SharedCounters", slots: Sequence[_Slot]) -> None:
+        self._counters = counters
+        self._slots = slots
+        self._region = slots[0].region
+
+    def take(self, amount: int = 1) -> tuple[bool, list[int]]:
+        """Adds `amount` to every window's count if that keeps each within its limit.
+
+        Returns whether it was added, and the counts after it (before it if it was not added).
+        """
+        counters, region = self._counters, self._region
+        if counters.alone:
+            return self._take(counters, amount)
+        # Called for every request: a context manager would cost as much as the lock.
+        lockf(counters.descriptor, LOCK_EX, 1, region)
+        try:
+            return self._take(counters, amount)
+        finally:
+            lockf(counters.descriptor, LOCK_UN, 1, region)
+
+    def _take(self, counters: "SharedCounters", amount: int) -> tuple[bool, list[int]]:
+        memory, cells = counters.memory, counters.cells
+        counts = []
+        fits = True
+        for slot in self._slots:
+            at = slot.at
+            if memory[at : at + _IDENTITY_BYTES] != slot.identity:
+                counters.settle(slot)
+            count = cells[slot.cell] + amount
+            if count > slot.limit:
+                fits = False
+            counts.append(count)
+        if not fits:
+            return False, [count - amount for count in counts]
+        for slot, count in zip(self._slots, counts, strict=True):
+            cells[slot.cell] = count
+        return True, counts
 
 
 class SharedCounters:
     """One process's view of the node's counters."""
 
     def __init__(self, descriptor: int, clock: Callable[[], float], *, alone: bool = False) -> None:
-        self._descriptor = descriptor
-        self._clock = clock
-        self._alone = alone
-        self._map = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
-        self._cells = memoryview(self._map).cast("q")
-        self._regions = len(self._cells) // (_FIELDS * _REGION_SLOTS)
-        self._places: dict[str, _Place] = {}
+        self.descriptor = descriptor
+        #: whether nobody else counts, so that nothing needs a lock
+        self.alone = alone
+        self.memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+        self.cells = memoryview(self.memory).cast("q")
         #: running counters that had to make room
         self.evictions = 0
+        self._clock = clock
+        self._regions = len(self.cells) // (_SLOT_CELLS * _REGION_SLOTS)
+        self._known: dict[tuple[str, int, int], _Slot] = {}
 
-    def take(self, windows: Sequence[Window], amount: int = 1) -> tuple[bool, list[int]]:
-        """Adds `amount` to every window's count if that keeps each within its limit.
-
-        All windows must have one key. Returns whether it was added, and the counts after it.
-        """
-        place = self._place(windows[0].key)
-        if self._alone:
-            return self._take(place, windows, amount)
-        with self._lock(place.region):
-            return self._take(place, windows, amount)
+    def tally(self, windows: Sequence[Window]) -> SharedTally:
+        """Counts these windows, which have one key, together."""
+        return SharedTally(self, [_Slot(window, self._regions) for window in windows])
 
     def add(self, window: Window, amount: int) -> int:
         """Adds without asking for a limit; returns the new count."""
-        place = self._place(window.key)
-        with self._lock(place.region):
-            cell = self._slot(place, window) + _COUNT
-            self._cells[cell] += amount
-            return self._cells[cell]
+        slot = self._slot(window)
+        lockf(self.descriptor, LOCK_EX, 1, slot.region)
+        try:
+            self.settle(slot)
+            self.cells[slot.cell] += amount
+            return self.cells[slot.cell]
+        finally:
+            lockf(self.descriptor, LOCK_UN, 1, slot.region)
 
     def read(self, window: Window) -> int:
         """The count as it is now."""
-        place = self._place(window.key)
-        with self._lock(place.region):
-            return self._cells[self._slot(place, window) + _COUNT]
+        return self.add(window, 0)
 
-    def _take(self, place: _Place, windows: Sequence[Window], amount: int) -> tuple[bool, list[int]]:
-        cells = self._cells
-        places = [self._slot(place, window) + _COUNT for window in windows]
-        counts = [cells[cell] for cell in places]
-        for count, window in zip(counts, windows, strict=True):
-            if count + amount > window.limit:
-                return False, counts
-        for cell in places:
-            cells[cell] += amount
-        return True, [count + amount for count in counts]
+    def _slot(self, window: Window) -> _Slot:
+        key = (window.key, window.start, window.seconds)
+        slot = self._known.get(key)
+        if slot is None:
+            if len(self._known) >= _KNOWN_SLOTS:
+                self._known.clear()
+            slot = self._known[key] = _Slot(window, self._regions)
+        return slot
 
-    def _place(self, key: str) -> _Place:
-        place = self._places.get(key)
-        if place is None:
-            if len(self._places) >= _KNOWN_KEYS:
-                self._places.clear()
-            place = self._places[key] = _Place(key, self._regions)
-        return place
+    def settle(self, slot: _Slot) -> None:
+        """Finds the window's slot, or takes one for it; the region's lock must be held."""
+        if self.memory[slot.at : slot.at + _IDENTITY_BYTES] == slot.identity:
+            return
+        number, is_found = self._search(slot)
+        slot.move(number)
+        if not is_found:
+            self.memory[slot.at : slot.at + _IDENTITY_BYTES] = slot.identity
+            self.cells[slot.cell] = 0
+            self.cells[slot.cell - _COUNT + _END] = slot.end
 
-    def _slot(self, place: _Place, window: Window) -> int:
-        """The offset of the window's slot; takes a free one for a window that has none."""
-        cells = self._cells
-        start, seconds = window.start, window.seconds
-        known = place.slots.get((start, seconds))
-        if known is not None and self._belongs(known, place, start, seconds):
-            return known
-        offset = self._search(place, start, seconds)
-        if not self._belongs(offset, place, start, seconds):
-            cells[offset + _DIGEST], cells[offset + _DIGEST2] = place.high, place.low
-            cells[offset + _START], cells[offset + _SECONDS] = start, seconds
-            cells[offset + _COUNT] = 0
-            cells[offset + _END] = start + seconds
-        if len(place.slots) > _FIELDS:
-            place.slots.clear()
-        place.slots[(start, seconds)] = offset
-        return offset
-
-    def _belongs(self, offset: int, place: _Place, start: int, seconds: int) -> bool:
-        cells = self._cells
-        return (
-            cells[offset + _DIGEST] == place.high
-            and cells[offset + _START] == start
-            and cells[offset + _DIGEST2] == place.low
-            and cells[offset + _SECONDS] == seconds
-        )
-
-    def _search(self, place: _Place, start: int, seconds: int) -> int:
-        """The slot of the window if it has one, else the best to take: free, over, or ending first."""
-        cells, now = self._cells, int(self._clock())
-        free, earliest = -1, -1
-        for number in range(_REGION_SLOTS):
-            offset = (place.first + (place.low + number) % _REGION_SLOTS) * _FIELDS
-            if self._belongs(offset, place, start, seconds):
-                return offset
-            end = cells[offset + _END]
+    def _search(self, slot: _Slot) -> tuple[int, bool]:
+        """The window's slot if it has one, else the best to take: free, over, or ending first."""
+        cells, memory, now = self.cells, self.memory, int(self._clock())
+        free, earliest, earliest_end = -1, -1, 0
+        for step in range(_REGION_SLOTS):
+            number = slot.region * _REGION_SLOTS + (slot.first + step) % _REGION_SLOTS
+            at = number * _SLOT_BYTES
+            if memory[at : at + _IDENTITY_BYTES] == slot.identity:
+                return number, True
+            end = cells[number * _SLOT_CELLS + _END]
             if end <= now:
-                free = offset if free < 0 else free
+                free = number if free < 0 else free
                 if end == 0:
                     break  # never used: nothing was ever placed behind it
-            elif earliest < 0 or end < cells[earliest + _END]:
-                earliest = offset
-        if free < 0:
-            self.evictions += 1
-            return earliest
-        return free
-
-    @contextmanager
-    def _lock(self, region: int) -> Generator[None]:
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, region)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, region)
+            elif earliest < 0 or end < earliest_end:
+                earliest, earliest_end = number, end
+        if free >= 0:
+            return free, False
+        self.evictions += 1
+        return earliest, False
 
     def close(self) -> None:
-        self._cells.release()
-        self._map.close()
+        """Lets go of the memory; the counts stay for the other workers."""
+        self.cells.release()
+        self.memory.close()

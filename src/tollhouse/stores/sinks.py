@@ -24,8 +24,10 @@ class FileSink:
     def __init__(self, path: str, dropped: Counter, writer: ThreadPoolExecutor) -> None:
         self.path = path
         self.users = 0
-        self._dropped = dropped
+        self._dropped = dropped.series((path,))
         self._writer = writer
+        #: lines that the writer's thread could not write, and how many of them have been counted
+        self._lost = self._told = 0
         self._pending: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._descriptor: int | None = None
@@ -34,7 +36,7 @@ class FileSink:
     def write(self, line: bytes) -> None:
         """Takes a line, newline included."""
         if len(self._pending) >= _PENDING_LINES:
-            self._dropped.inc((self.path,))
+            self._dropped.value += 1
             return
         self._pending.append(line)
         if self._timer is None:
@@ -58,6 +60,9 @@ class FileSink:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        lost = self._lost
+        self._dropped.value += lost - self._told
+        self._told = lost
         if self._pending:
             lines, self._pending = self._pending, []
             self._writer.submit(self._append, lines)
@@ -71,7 +76,7 @@ class FileSink:
                 data = data[os.write(self._descriptor, data) :]
         except OSError as error:
             log.error("cannot write to %s: %s", self.path, error)
-            self._dropped.inc((self.path,), len(lines))
+            self._lost += len(lines)
             self._close_file()
         if self._reopen:
             self._close_file()

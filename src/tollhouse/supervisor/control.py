@@ -85,7 +85,7 @@ class Control:
 
     async def _distribute(self, encoded: bytes) -> None:
         """Lets every worker take over a snapshot. Raises `WorkersFailed`."""
-        await self._until_connected()
+        await self.until_connected()
         version = self._version = self._shared.write(encoded)
         for link in self._links.values():
             link.error = None
@@ -103,7 +103,7 @@ class Control:
         if errors:
             raise WorkersFailed(errors[0])
 
-    async def _until_connected(self) -> None:
+    async def until_connected(self) -> None:
         """Waits a little for workers that have just lost their control process, or are being replaced.
         One that comes later starts with the newest snapshot anyway."""
         try:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tollhouse.admin.api import admin_endpoints, status_endpoints
@@ -34,8 +34,9 @@ async def run_control(
     admin: Sockets,
     status: Sockets,
     ending: asyncio.Event,
+    on_ready: Callable[[], None],
 ) -> None:
-    """Serves the control plane until `ending` is set. SIGHUP reloads."""
+    """Serves the control plane until `ending` is set; ready when it knows every worker. SIGHUP reloads."""
     loop = asyncio.get_running_loop()
     tasks = Tasks()
     control = Control(settings, identity, shared, source, path)
@@ -46,11 +47,17 @@ async def run_control(
         *await _listen(status, AdminHandler(status_endpoints(control), tasks), settings),
     ]
     tasks.spawn(_look(listeners), "clock")
+    tasks.spawn(_when_connected(control, on_ready), "ready")
     await ending.wait()
     for listener in listeners:
         await listener.drain()
     workers.close()
     await tasks.cancel()
+
+
+async def _when_connected(control: Control, on_ready: Callable[[], None]) -> None:
+    await control.until_connected()
+    on_ready()
 
 
 async def _listen(sockets: Sockets, handler: AdminHandler, settings: Settings) -> list[Listener]:

@@ -77,9 +77,10 @@ class Supervisor:
         counters = shared_file(settings.counter_slots)
 
         async def control(ending: asyncio.Event, on_ready: Callable[[], None]) -> None:
-            on_ready()
             operators = (_firsts(admin), _firsts(status))
-            await run_control(settings, self._identity, self._shared, source, path, *operators, ending)
+            await run_control(
+                settings, self._identity, self._shared, source, path, *operators, ending, on_ready
+            )
 
         children = [Child("control", control)]
         for number in range(workers):
@@ -134,7 +135,7 @@ class Supervisor:
         started = asyncio.ensure_future(asyncio.gather(*waiting))
         await asyncio.wait([started, *mains], return_when=asyncio.FIRST_COMPLETED)
         if started.done():
-            while not await asyncio.to_thread(self._model_is_ready):
+            while not await asyncio.to_thread(self._model_is_ready):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
             on_ready()
         await asyncio.gather(*mains)

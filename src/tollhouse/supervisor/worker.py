@@ -20,7 +20,7 @@ from tollhouse.supervisor.shared import SnapshotFile
 
 log = logging.getLogger("tollhouse.worker")
 
-_RECONNECT_SECONDS: Final = 0.1
+_RECONNECT_SECONDS: Final = 0.05
 _REPORT_SECONDS: Final = 1.0
 
 

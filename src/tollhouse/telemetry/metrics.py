@@ -1,6 +1,6 @@
 """Metrics as plain numbers of each worker, gathered and rendered by the control process.
 
-A worker counts into dicts (a tenth of a microsecond each) and hands over what has changed when it is
+A worker counts into objects that its plugins keep at hand, and hands over what has changed when it is
 asked; the gatherer adds it up, so that a worker that is replaced takes nothing away with it.
 """
 
@@ -11,26 +11,63 @@ from typing import Any
 import msgspec
 
 
+class Count:
+    """One series of a counter: what was counted since it was last handed over."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: float = 0
+
+
 class Counter:
     """A metric that only grows."""
 
     kind = "counter"
+    buckets: tuple[float, ...] = ()
     __slots__ = ("help", "labels", "name", "values")
 
     def __init__(self, name: str, help_: str, labels: Sequence[str]) -> None:
         self.name = name
         self.help = help_
         self.labels = tuple(labels)
-        self.values: dict[tuple[str, ...], float] = {}
+        self.values: dict[tuple[str, ...], Count] = {}
 
-    def inc(self, labels: tuple[str, ...], amount: float = 1) -> None:
-        """Adds to the series with these label values."""
-        values = self.values
-        values[labels] = values.get(labels, 0) + amount
+    def series(self, labels: tuple[str, ...]) -> Count:
+        """The count for these label values."""
+        found = self.values.get(labels)
+        if found is None:
+            found = self.values[labels] = Count()
+        return found
+
+    def taken(self) -> list[tuple[tuple[str, ...], list[float]]]:
+        """What was counted since the last time."""
+        taken = []
+        for labels, count in self.values.items():
+            if count.value:
+                taken.append((labels, [count.value]))
+                count.value = 0
+        return taken
+
+
+class Distribution:
+    """One series of a histogram: a count for each bucket, one for what is above all, then the sum."""
+
+    __slots__ = ("_buckets", "numbers")
+
+    def __init__(self, buckets: tuple[float, ...]) -> None:
+        self._buckets = buckets
+        self.numbers: list[float] = [0] * (len(buckets) + 2)
+
+    def observe(self, value: float) -> None:
+        """Counts one observation."""
+        numbers = self.numbers
+        numbers[bisect_left(self._buckets, value)] += 1
+        numbers[-1] += value
 
 
 class Histogram:
-    """A metric of a distribution: a count for each bucket, the sum, and the number of observations."""
+    """A metric of a distribution."""
 
     kind = "histogram"
     __slots__ = ("buckets", "help", "labels", "name", "values")
@@ -40,16 +77,24 @@ class Histogram:
         self.help = help_
         self.labels = tuple(labels)
         self.buckets = tuple(buckets)
-        #: by label values: one count for each bucket, one for what is above all, then the sum
-        self.values: dict[tuple[str, ...], list[float]] = {}
+        self.values: dict[tuple[str, ...], Distribution] = {}
 
-    def observe(self, labels: tuple[str, ...], value: float) -> None:
-        """Counts one observation."""
-        series = self.values.get(labels)
-        if series is None:
-            series = self.values[labels] = [0] * (len(self.buckets) + 2)
-        series[bisect_left(self.buckets, value)] += 1
-        series[-1] += value
+    def series(self, labels: tuple[str, ...]) -> Distribution:
+        """The distribution for these label values."""
+        found = self.values.get(labels)
+        if found is None:
+            found = self.values[labels] = Distribution(self.buckets)
+        return found
+
+    def taken(self) -> list[tuple[tuple[str, ...], list[float]]]:
+        """What was observed since the last time."""
+        taken = []
+        for labels, distribution in self.values.items():
+            numbers = distribution.numbers
+            if any(numbers):
+                taken.append((labels, numbers))
+                distribution.numbers = [0] * len(numbers)
+        return taken
 
 
 class Series(msgspec.Struct, frozen=True, array_like=True):
@@ -86,20 +131,11 @@ class Metrics:
 
     def hand_over(self) -> list[Series]:
         """What was counted since the last time; counting starts anew from zero."""
-        changes = []
-        for counter in self._counters.values():
-            values = [(labels, [value]) for labels, value in counter.values.items()]
-            counter.values.clear()
-            changes.append(Series(counter.name, counter.kind, counter.help, counter.labels, (), values))
-        for histogram in self._histograms.values():
-            taken = list(histogram.values.items())
-            histogram.values.clear()
-            changes.append(
-                Series(
-                    histogram.name, histogram.kind, histogram.help, histogram.labels, histogram.buckets, taken
-                )
-            )
-        return changes
+        metrics: list[Counter | Histogram] = [*self._counters.values(), *self._histograms.values()]
+        return [
+            Series(metric.name, metric.kind, metric.help, metric.labels, metric.buckets, metric.taken())
+            for metric in metrics
+        ]
 
 
 class Gathered:

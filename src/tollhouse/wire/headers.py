@@ -6,7 +6,8 @@ with its lines as they are forwarded. A message's own `Headers` begins as a view
 plugins add is kept beside it, and only a change to what came off the wire makes a copy.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 _COMMA: Final = ", "
@@ -23,16 +24,23 @@ def wire_field(name: str, value: str) -> WireField:
 
 
 class FieldSet:
-    """Fields made once to be put on many messages, with those names that must not stay beside them."""
+    """Fields put on a message together: values by lower-case name, and their lines, each with CRLF.
 
-    __slots__ = ("lines", "names", "unwanted", "values")
+    No name occurs twice. `unwanted` are names that must not stay beside them.
+    """
 
-    def __init__(self, fields: Iterable[WireField], unwanted: Iterable[str] = ()) -> None:
-        fields = list(fields)
-        self.values = {key: value for key, value, _ in fields}
-        self.lines = [(key, line) for key, _, line in fields]
-        self.unwanted = tuple(unwanted)
-        self.names = frozenset((*self.values, *self.unwanted))
+    __slots__ = ("data", "unwanted", "values")
+
+    def __init__(self, values: dict[str, str], data: bytes, unwanted: tuple[str, ...] = ()) -> None:
+        self.values = values
+        self.data = data
+        self.unwanted = unwanted
+
+    @classmethod
+    def of(cls, fields: Sequence[WireField], unwanted: Iterable[str] = ()) -> "FieldSet":
+        """The set of these fields."""
+        values = {key: value for key, value, _ in fields}
+        return cls(values, b"".join([line + b"\r\n" for _, _, line in fields]), tuple(unwanted))
 
 
 class FieldBlock:
@@ -74,12 +82,13 @@ class Headers:
     Values are `str` with one character per byte (latin-1), without surrounding blanks.
     """
 
-    __slots__ = ("_added", "_block", "_owned", "values")
+    __slots__ = ("_added", "_block", "_owned", "_repeats", "values")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._block = NO_FIELDS
-        #: lines added beside the block: (lower-case name, line)
-        self._added: list[tuple[str, bytes]] | None = None
+        self._repeats = False
+        #: what was added beside the block: the lower-case names, and their lines with CRLF
+        self._added: list[tuple[Collection[str], bytes]] | None = None
         #: the lines as (lower-case name, line), once the block no longer tells them
         self._owned: list[tuple[str, bytes]] | None = None
         #: first value by lower-case name; read it directly where speed counts
@@ -92,6 +101,7 @@ class Headers:
         """A message's view of a shared block."""
         headers = cls.__new__(cls)
         headers._block = block
+        headers._repeats = False
         headers._added = headers._owned = None
         headers.values = block.values
         return headers
@@ -111,7 +121,7 @@ class Headers:
     @property
     def has_repeats(self) -> bool:
         """Whether some name may have more than one line."""
-        return self._block.names is not None or self._added is not None or self._owned is not None
+        return self._repeats or self._block.names is not None or self._owned is not None
 
     def is_original(self, name: str) -> bool:
         """Whether the field is as it came off the wire."""
@@ -154,7 +164,8 @@ class Headers:
             return self._owned
         block = self._block
         names: Iterable[str] = block.values if block.names is None else block.names
-        return [*zip(names, block.lines, strict=True), *(self._added or ())]
+        added = (_split(data) for _, data in self._added or ())
+        return [*zip(names, block.lines, strict=True), *chain.from_iterable(added)]
 
     # Changing
 
@@ -162,34 +173,41 @@ class Headers:
         """Appends a field line and keeps those of the same name."""
         key = name.lower()
         self._own_values()
-        self.values.setdefault(key, value)
+        if key in self.values:
+            self._repeats = True
+        else:
+            self.values[key] = value
         self._append(key, f"{name}: {value}".encode("latin-1"))
 
     def put_first(self, fields: Sequence[WireField]) -> None:
         """Adds field lines before those of the same names that are there already."""
-        values = self.values = dict(self.values)
-        if self._owned is None and not any([field[0] in values for field in fields]):
-            added = self._added
-            if added is None:
-                added = self._added = []
-            for key, value, line in fields:
-                values[key] = value
-                added.append((key, line))
+        self.prepend(FieldSet.of(fields))
+
+    def prepend(self, fields: FieldSet) -> None:
+        """Adds the fields before those of the same names that are there already."""
+        if self._owned is None and fields.values.keys().isdisjoint(self.values):
+            self._join(fields)
             return
-        self._owned = [*((key, line) for key, _, line in fields), *self._lines()]
-        for key, value, _ in reversed(fields):
-            values[key] = value
+        self._owned = [*_split(fields.data), *self._lines()]
+        self.values = {**self.values, **fields.values}
 
     def assign(self, fields: FieldSet) -> None:
         """Sets every field of the set and removes what it does not want beside them."""
-        if self._owned is None and fields.names.isdisjoint(self.values):
-            self.values = {**self.values, **fields.values}
-            self._added = [*self._added, *fields.lines] if self._added is not None else fields.lines.copy()
-            return
         for key in fields.unwanted:
-            self.remove(key)
-        for key, line in fields.lines:
+            if key in self.values:
+                self.remove(key)
+        if self._owned is None and fields.values.keys().isdisjoint(self.values):
+            self._join(fields)
+            return
+        for key, line in _split(fields.data):
             self.set_field((key, fields.values[key], line))
+
+    def _join(self, fields: FieldSet) -> None:
+        self.values = {**self.values, **fields.values}
+        if self._added is None:
+            self._added = [(fields.values, fields.data)]
+        else:
+            self._added.append((fields.values, fields.data))
 
     def set_field(self, field: WireField) -> None:
         """Replaces every field line of that name by this one, at the place of the first."""
@@ -224,22 +242,32 @@ class Headers:
         if self._owned is not None:
             self._owned.append((key, line))
         elif self._added is None:
-            self._added = [(key, line)]
+            self._added = [((key,), line + b"\r\n")]
         else:
-            self._added.append((key, line))
+            self._added.append(((key,), line + b"\r\n"))
 
     # Sending
 
     def without(self, unwanted: frozenset[str]) -> bytes:
         """The wire lines, each with CRLF, but for those whose names are in `unwanted`."""
-        if self._owned is None:
-            lines = self._block.forwards.get(unwanted) or self._block.without(unwanted)
-            if self._added is None:
-                return lines
-            added = [line for key, line in self._added if key not in unwanted]
-            return b"%b%b\r\n" % (lines, b"\r\n".join(added)) if added else lines
-        kept = [line for key, line in self._owned if key not in unwanted]
-        return b"\r\n".join((*kept, b""))
+        if self._owned is not None:
+            return b"".join([line + b"\r\n" for key, line in self._owned if key not in unwanted])
+        lines = self._block.forwards.get(unwanted) or self._block.without(unwanted)
+        if self._added is None:
+            return lines
+        parts = [lines]
+        for names, data in self._added:
+            if unwanted.isdisjoint(names):
+                parts.append(data)
+            else:
+                parts += [line + b"\r\n" for key, line in _split(data) if key not in unwanted]
+        return b"".join(parts)
+
+
+def _split(data: bytes) -> list[tuple[str, bytes]]:
+    """Lower-case name and line of each field."""
+    lines = data.split(b"\r\n")[:-1]
+    return [(line.partition(b":")[0].decode("latin-1").lower(), line) for line in lines]
 
 
 def _value(line: bytes) -> str:
