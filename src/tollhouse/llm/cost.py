@@ -1,0 +1,174 @@
+"""What a call costs, exactly: integers of a billionth of a US dollar, never floats that drift.
+
+Prices come from the operator's configuration, else from the catalogue of `genai-prices`, else they are
+unknown, which is `None` and never 0. The catalogue is loaded when a price is first asked for, which
+takes about half a second; each model is looked up in it once.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tollhouse.llm.provider import Provider
+from tollhouse.pdk.usage import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
+    from genai_prices.types import ModelInfo, ModelPrice
+
+_MILLION: Final = 10**6
+_NANO: Final = 10**9
+_MODELS_KNOWN: Final = 4096
+
+
+def plain_usd(nano_usd: int) -> str:
+    """An amount in dollars, without an exponent and without zeros that say nothing."""
+    whole, rest = divmod(nano_usd, _NANO)
+    return f"{whole}.{rest:09d}".rstrip("0") if rest else str(whole)
+
+
+def _rate(usd_per_million: Decimal | float) -> int:
+    """Billionths of a dollar for a million tokens."""
+    exact = Decimal(str(usd_per_million)) * _NANO
+    return int(exact.to_integral_value(ROUND_HALF_EVEN))
+
+
+class Rates(NamedTuple):
+    """What a million tokens of each kind cost, in billionths of a dollar."""
+
+    prompt: int
+    completion: int
+    cached: int
+    cache_write: int
+    prompt_audio: int
+    completion_audio: int
+    reasoning: int
+
+    @classmethod
+    def flat(cls, prompt: int, completion: int) -> "Rates":
+        """One price for all that goes in, one for all that comes out."""
+        return cls(prompt, completion, prompt, prompt, prompt, completion, completion)
+
+    def nano_usd(self, usage: Usage) -> int:
+        exact = usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion
+        # A kind costs its own price in place of its total's, not beside it.
+        if usage.cached_tokens:
+            exact += usage.cached_tokens * (self.cached - self.prompt)
+        if usage.cache_write_tokens:
+            exact += usage.cache_write_tokens * (self.cache_write - self.prompt)
+        if usage.prompt_audio_tokens:
+            exact += usage.prompt_audio_tokens * (self.prompt_audio - self.prompt)
+        if usage.completion_audio_tokens:
+            exact += usage.completion_audio_tokens * (self.completion_audio - self.completion)
+        if usage.reasoning_tokens:
+            exact += usage.reasoning_tokens * (self.reasoning - self.completion)
+        return (exact + _MILLION // 2) // _MILLION
+
+
+#: rates by the number of prompt tokens above which they hold for the whole call, the highest first
+_Bands = tuple[tuple[int, Rates], ...]
+
+
+def _bands(price: "ModelPrice") -> _Bands | None:
+    """The rates of a catalogue's price; `None` if it does not go by tokens."""
+    stored: Mapping[str, Any] = price.__dict__
+    if stored.get("input_mtok") is None and stored.get("output_mtok") is None:
+        return None
+    starts = {tier.start for value in stored.values() for tier in getattr(value, "tiers", ())}
+    return tuple((start, _rates_above(start, stored)) for start in sorted({-1, *starts}, reverse=True))
+
+
+def _rates_above(start: int, stored: Mapping[str, Any]) -> Rates:
+    def rate(name: str, instead: int = 0) -> int:
+        value = stored.get(name)
+        if value is None:
+            return instead
+        for tier in reversed(getattr(value, "tiers", ())):
+            if start >= tier.start:
+                return _rate(tier.price)
+        return _rate(getattr(value, "base", value))
+
+    prompt, completion = rate("input_mtok"), rate("output_mtok")
+    return Rates(
+        prompt=prompt,
+        completion=completion,
+        cached=rate("cache_read_mtok", prompt),
+        cache_write=rate("cache_write_mtok", prompt),
+        prompt_audio=rate("input_audio_mtok", prompt),
+        completion_audio=rate("output_audio_mtok", completion),
+        reasoning=rate("output_reasoning_mtok", completion),
+    )
+
+
+@cache
+def _catalogue() -> "DataSnapshot":
+    from genai_prices.data_snapshot import get_snapshot
+
+    return get_snapshot()
+
+
+def model_in(prices: str, model: str) -> "ModelInfo | None":
+    """The catalogue's entry of a model, by the catalogue's name of the provider."""
+    catalogue = _catalogue()
+    # Not by the catalogue's own lookup, which remembers every name that a client makes up.
+    provider = catalogue.find_provider(None, prices, None)
+    return provider.find_model(model, all_providers=catalogue.providers)
+
+
+class _Priced:
+    """A model's prices in time: some change on a day, some by the hour."""
+
+    __slots__ = ("_bands", "_context", "_info", "_minute")
+
+    def __init__(self, info: "ModelInfo", context: dict[str, str] | None) -> None:
+        self._info = info
+        self._context = context
+        self._minute = -1
+        self._bands: _Bands | None = None
+
+    def nano_usd(self, usage: Usage, at: float) -> int | None:
+        minute = int(at) // 60
+        if minute != self._minute:
+            price = self._info.get_prices(datetime.fromtimestamp(at, UTC), self._context)
+            self._minute, self._bands = minute, _bands(price)
+        for start, rates in self._bands or ():
+            if usage.prompt_tokens > start:
+                return rates.nano_usd(usage)
+        return None
+
+
+class PriceBook:
+    """Prices of a provider's calls. An operator's, in dollars per million tokens, go before all others."""
+
+    def __init__(
+        self, provider: Provider, input_usd: float | None = None, output_usd: float | None = None
+    ) -> None:
+        self._catalogue_name = provider.prices
+        self._flat: Rates | None = None
+        if input_usd is not None and output_usd is not None:  # as in Kong, one without the other is none
+            self._flat = Rates.flat(_rate(input_usd), _rate(output_usd))
+        elif provider.free:
+            self._flat = Rates.flat(0, 0)
+        self._known: dict[tuple[str, str | None], _Priced | None] = {}
+
+    def nano_usd(self, model: str, usage: Usage, at: float, service_tier: str | None = None) -> int | None:
+        """What the call cost, `None` if nobody knows. `at` is in seconds since the epoch."""
+        if self._flat is not None:
+            return self._flat.nano_usd(usage)
+        key = (model, service_tier)
+        if key in self._known:
+            priced = self._known[key]
+        else:
+            priced = self._look_up(model, service_tier)
+            if len(self._known) >= _MODELS_KNOWN:
+                self._known.clear()
+            self._known[key] = priced
+        return None if priced is None else priced.nano_usd(usage, at)
+
+    def _look_up(self, model: str, service_tier: str | None) -> _Priced | None:
+        info = model_in(self._catalogue_name, model) if self._catalogue_name is not None else None
+        if info is None:
+            return None
+        return _Priced(info, {"service_tier": service_tier} if service_tier else None)

@@ -1,0 +1,73 @@
+"""A provider's key, put where its settings say: a header, the query, or the body."""
+
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from tollhouse.llm.formats.openai_chat.forward import Members
+from tollhouse.llm.provider import Provider
+from tollhouse.llm.settings import Auth
+from tollhouse.pdk import FieldSet, wire_field
+from tollhouse.wire.headers import Headers
+from tollhouse.wire.uri import without_arguments
+
+_NONE: Final = Auth()
+_CONTENT_TYPE: Final = wire_field("Content-Type", "application/json")
+#: A provider may only choose from encodings that can be read here.
+_ENCODINGS: Final = wire_field("Accept-Encoding", "gzip, identity")
+
+
+class Credentials:
+    """With `allow_override` a client's own key stays where it is."""
+
+    def __init__(self, auth: Auth | None, provider: Provider) -> None:
+        auth = auth or _NONE
+        self._keep_own = auth.allow_override
+        asked = [_ENCODINGS] if provider.asks_gzip else []
+        self._without_key = self._fields = FieldSet.of(asked)
+        self._header = ""
+        self._argument: tuple[frozenset[str], str] | None = None
+        self._member: tuple[str, msgspec.Raw] | None = None
+        if auth.header_name is not None and auth.header_value is not None:
+            field = wire_field(auth.header_name, auth.header_value)
+            self._header = field[0]
+            self._fields = FieldSet.of((field, *asked))
+        name, value = auth.param_name, auth.param_value
+        if name is not None and value is not None:
+            if auth.param_location == "body":
+                self._member = (name, msgspec.Raw(msgspec.json.encode(value)))
+            else:
+                self._argument = (frozenset({name}), f"{quote(name, safe='')}={quote(value, safe='')}")
+
+    @property
+    def in_body(self) -> bool:
+        return self._member is not None
+
+    @property
+    def in_query(self) -> bool:
+        return self._argument is not None
+
+    def put_in_headers(self, headers: Headers) -> None:
+        """The key in place of what the client sent, and what else a provider must be told."""
+        values = headers.values
+        if "content-type" not in values:
+            headers.set_field(_CONTENT_TYPE)
+        if "accept-encoding" in values:
+            headers.set_field(_ENCODINGS)
+        headers.assign(self._without_key if self._keep_own and self._header in values else self._fields)
+
+    def put_in_body(self, members: Members) -> None:
+        if self._member is not None:
+            name, value = self._member
+            if not (self._keep_own and name in members):
+                members[name] = value
+
+    def put_in_query(self, query: str) -> str:
+        if self._argument is None:
+            return query
+        names, argument = self._argument
+        others = without_arguments(query, names)
+        if self._keep_own and others != query:
+            return query
+        return f"{others}&{argument}" if others else argument

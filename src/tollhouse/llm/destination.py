@@ -1,0 +1,132 @@
+"""The model that a request is for and where it is called, as far as the settings leave that open."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from tollhouse.llm.credentials import Credentials
+from tollhouse.llm.endpoint import Endpoint, endpoint_of
+from tollhouse.llm.form import Refusal
+from tollhouse.llm.formats.openai_chat.forward import Members, text_of
+from tollhouse.llm.provider import FormName, Provider
+from tollhouse.llm.settings import Model, Options, RouteType
+from tollhouse.llm.templates import filled, is_template
+from tollhouse.pdk import Exchange, FieldSet, wire_field
+
+_KNOWN_AT_MOST: Final = 1024
+_FIELD_CHARACTERS: Final = 1000
+_NOT_PRINTABLE: Final = re.compile(r"[^ -~]")
+_NO_LOCAL_MODEL: Final = "the embedded model is not installed on this node: pip install 'tollhouse[local]'"
+_NO_MODEL: Final = "model parameter not found in request, nor in gateway configuration"
+
+
+def printable(text: str) -> str:
+    """Text that a client chose, fit for a header field."""
+    return _NOT_PRINTABLE.sub("?", text[:_FIELD_CHARACTERS])
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A model at an endpoint, with what requests and answers need of them made ready."""
+
+    endpoint: Endpoint
+    model: str
+    model_json: msgspec.Raw
+    #: tells the client the model
+    shown: FieldSet
+
+    def address(self, ex: Exchange, path: str, credentials: Credentials) -> None:
+        """Directs the exchange to `path` there; the client's query goes along."""
+        endpoint = self.endpoint
+        ex.upstream_address = endpoint.address
+        ex.upstream_host = endpoint.host
+        earlier = ex.upstream_target
+        query = (ex.request.target.query or "") if earlier is None else earlier.partition("?")[2]
+        if endpoint.query:
+            query = f"{endpoint.query}&{query}" if query else endpoint.query
+        if credentials.in_query:
+            query = credentials.put_in_query(query)
+        ex.upstream_target = f"{path}?{query}" if query else path
+
+
+class Destinations:
+    """The destinations of one configuration: a single one unless something depends on the request."""
+
+    def __init__(
+        self,
+        model: Model,
+        provider: Provider,
+        form: FormName,
+        route_type: RouteType,
+        local: tuple[str, int] | None,
+    ) -> None:
+        self._settings = model
+        self._options = options = model.options or Options()
+        self._provider = provider
+        self._form = form
+        self._route_type = route_type
+        self._local = local
+        self._is_missing = provider.name == "local" and options.upstream_url is None and local is None
+        self._known: dict[tuple[str, str | None, str | None], Destination] = {}
+        name, url, path = model.name, options.upstream_url, options.upstream_path
+        varies = name is None or any(is_template(text) for text in (name, url, path))
+        self._only = None if varies or self._is_missing else self._at(name or "", url, path)
+
+    def of(self, ex: Exchange, members: Members | None) -> Destination:
+        """The destination for this request; `None` for members: it does not tell a model.
+
+        Raises `Refusal` if a model or something else is missing.
+        """
+        if self._only is not None:
+            return self._only
+        if self._is_missing:
+            raise Refusal(_NO_LOCAL_MODEL, 503)
+        options = self._options
+        url = None if options.upstream_url is None else filled(options.upstream_url, ex)
+        path = None if options.upstream_path is None else filled(options.upstream_path, ex)
+        key = (self._model(ex, members), url, path)
+        found = self._known.get(key)
+        if found is None:
+            try:
+                found = self._at(*key)
+            except ValueError as error:
+                raise Refusal(str(error)) from None
+            if len(self._known) >= _KNOWN_AT_MOST:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    def _model(self, ex: Exchange, members: Members | None) -> str:
+        if self._settings.name is not None:
+            return filled(self._settings.name, ex)
+        if members is None:
+            return ""
+        asked = text_of(members.get("model"))
+        if asked is None:
+            raise Refusal(_NO_MODEL)
+        return asked
+
+    def _at(self, model: str, url: str | None, path: str | None) -> Destination:
+        endpoint = endpoint_of(
+            self._provider,
+            self._form,
+            self._route_type,
+            upstream_url=url,
+            upstream_path=path,
+            local=self._local,
+        )
+        shown = wire_field("X-Kong-LLM-Model", printable(f"{self._settings.provider}/{model}"))
+        return Destination(endpoint, model, msgspec.Raw(msgspec.json.encode(model)), FieldSet.of((shown,)))
+
+    def check_model(self, members: Members, destination: Destination) -> None:
+        """A client may name the model only if it is the configured one. Raises `Refusal`."""
+        given = members.get("model")
+        if given is None or self._settings.name is None:
+            return
+        as_sent = bytes(given)
+        if as_sent in (bytes(destination.model_json), b"null"):
+            return
+        if text_of(given) != destination.model:
+            raise Refusal(f"cannot use own model - must be: {destination.model}")

@@ -1,0 +1,110 @@
+"""Where a model is called: from the settings of a plugin to an address, a path and a wire form."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from tollhouse.llm.provider import OPENAI_CHAT_PATH, FormName, Provider
+from tollhouse.llm.providers import PROVIDERS
+from tollhouse.llm.settings import RouteType
+from tollhouse.wire.uri import escape
+
+#: Kong's providers whose own form is not spoken here
+_NOT_SPOKEN: Final = frozenset({"azure", "anthropic", "cohere", "gemini", "bedrock", "huggingface"})
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
+_COMPATIBLE: Final = "/chat/completions"
+_VERSION: Final = "is not supported by this version of Tollhouse"
+
+
+class Unserved(Exception):
+    """A configuration that is right, but for what this version cannot do."""
+
+
+def served(
+    name: str, *, route_type: RouteType, server_format: str | None, upstream_url: str | None
+) -> tuple[Provider, FormName]:
+    """The provider of that name and the form to speak with it. Raises `Unserved`.
+
+    `server_format` is what the settings say of a self-hosted server. An upstream URL that ends as
+    OpenAI's does is taken at its word, whoever the provider is.
+    """
+    compatible = upstream_url is not None and urlsplit(upstream_url).path.endswith(_COMPATIBLE)
+    if name in _NOT_SPOKEN and not (compatible and name in PROVIDERS):
+        raise Unserved(f"provider '{name}' {_VERSION}")
+    provider = PROVIDERS[name]
+    if server_format == "raw":
+        raise Unserved(f"llama2_format 'raw' {_VERSION}")
+    form = provider.form
+    if server_format is not None:
+        form = "ollama_chat" if server_format == "ollama" else "openai_chat"
+    elif compatible:
+        form = "openai_chat"
+    if route_type == "llm/v1/completions" and (
+        form != "openai_chat" or (provider.completions_path is None and upstream_url is None)
+    ):
+        raise Unserved(f"route_type 'llm/v1/completions' of provider '{name}' {_VERSION}")
+    if provider.base_url is None and upstream_url is None and name != "local":
+        raise Unserved(f"must set 'model.options.upstream_url' for {name} provider")
+    return provider, form
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address as scheme, host and port, and what follows it."""
+
+    address: tuple[str, str, int]
+    path: str
+    query: str = ""
+
+    @property
+    def host(self) -> str:
+        """The bare host, as Kong sends it even where the port is not the scheme's own."""
+        name = self.address[1]
+        return f"[{name}]" if ":" in name else name
+
+
+def endpoint_at(url: str) -> Endpoint:
+    """Raises `ValueError` for what is no URL with a host."""
+    parts = urlsplit(url)
+    # Parts of it may come from a client: nothing that could end a line or a field gets through.
+    if parts.scheme not in _PORTS or _HOST.fullmatch(parts.hostname or "") is None:
+        raise ValueError("the address of the model is not a URL with a host")
+    port = parts.port or _PORTS[parts.scheme]
+    return Endpoint(
+        (parts.scheme, parts.hostname or "", port), escape(parts.path) or "/", escape(parts.query)
+    )
+
+
+def endpoint_of(
+    provider: Provider,
+    form: FormName,
+    route_type: RouteType,
+    *,
+    upstream_url: str | None = None,
+    upstream_path: str | None = None,
+    local: tuple[str, int] | None = None,
+) -> Endpoint:
+    """Where the provider is called for such a route. `local` is where the embedded model listens.
+
+    Raises `ValueError` if there is no address.
+    """
+    if upstream_url is not None:
+        return endpoint_at(upstream_url)
+    if provider.name == "local":
+        if local is None:
+            raise ValueError("the embedded model is not installed on this node")
+        endpoint = Endpoint(("http", *local), "")
+    elif provider.base_url is None:
+        raise ValueError(f"nobody told where {provider.name} is")
+    else:
+        endpoint = endpoint_at(provider.base_url)
+    base = endpoint.path.rstrip("/")
+    if upstream_path is not None:
+        path = "/" + escape(upstream_path).lstrip("/")
+    elif route_type == "llm/v1/completions" and provider.completions_path is not None:
+        path = base + provider.completions_path
+    else:
+        path = base + (provider.chat_path if form == provider.form else OPENAI_CHAT_PATH)
+    return Endpoint(endpoint.address, path)

@@ -1,0 +1,1 @@
+"""Wire forms, one package each; none knows another. What stands between them is `tollhouse.llm.chat`."""

@@ -1,0 +1,122 @@
+"""Streams of `/api/chat`: one JSON object a line, the last with `done` and the counts."""
+
+from typing import Any, Final
+
+import msgspec
+
+from tollhouse.llm.chat import Delta, Failed, Finish, Start, Text, Thinking, ToolArguments, ToolStart
+from tollhouse.llm.formats.ollama_chat.response import Line, encoded_call, ending, read_line, shown_time
+
+STREAM_TYPE: Final = "application/x-ndjson"
+LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
+
+
+class _Decoder:
+    """Calls come whole, in a line before the last; a line may also be an error, and then is the last."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._started = False
+        self._over = False
+        self._calls = 0
+
+    def feed(self, data: bytes) -> list[Delta]:
+        *lines, self._held = (self._held + data).split(b"\n")
+        deltas: list[Delta] = []
+        for line in lines:
+            self._line(line, deltas)
+        if len(self._held) > LINE_LIMIT_BYTES:
+            self._held = b""
+            self._fail("a line of the provider's stream is too long", deltas)
+        return deltas
+
+    def end(self) -> list[Delta]:
+        deltas: list[Delta] = []
+        self._line(self._held, deltas)
+        self._held = b""
+        self._fail("the provider's stream ended early", deltas)
+        return deltas
+
+    def _line(self, text: bytes, deltas: list[Delta]) -> None:
+        if self._over or not text.strip():
+            return
+        try:
+            line = read_line(text)
+        except msgspec.DecodeError as error:
+            self._fail(f"the provider's stream cannot be read: {error}", deltas)
+            return
+        if line.error is not None:
+            self._fail(line.error, deltas)
+            return
+        if not self._started:
+            self._started = True
+            deltas.append(Start(line.model, created=line.created))
+        self._message(line, deltas)
+        if line.done:
+            self._over = True
+            deltas.append(Finish("tool_calls" if self._calls else line.reason, line.usage()))
+
+    def _message(self, line: Line, deltas: list[Delta]) -> None:
+        message = line.message
+        if message is None:
+            return
+        if message.thinking:
+            deltas.append(Thinking(message.thinking))
+        if message.content:
+            deltas.append(Text(message.content))
+        for call in line.calls(self._calls):
+            deltas.append(ToolStart(self._calls, call.id, call.name))
+            deltas.append(ToolArguments(self._calls, call.arguments))
+            self._calls += 1
+
+    def _fail(self, message: str, deltas: list[Delta]) -> None:
+        if not self._over:
+            self._over = True
+            deltas.append(Failed(message))
+
+
+def stream_decoder() -> _Decoder:
+    return _Decoder()
+
+
+class _Encoder:
+    """Calls are gathered until the end: Ollama's clients expect them whole."""
+
+    def __init__(self) -> None:
+        self._head: dict[str, Any] = {}
+        self._calls: list[tuple[str, str, list[str]]] = []
+
+    def encode(self, delta: Delta) -> bytes:
+        match delta:
+            case Start(model, _, created):
+                self._head = {"model": model, "created_at": shown_time(created)}
+                return b""
+            case Text(text):
+                return self._line({"content": text})
+            case Thinking(text):
+                return self._line({"content": "", "thinking": text})
+            case ToolStart(_, id_, name):
+                self._calls.append((id_, name, []))
+                return b""
+            case ToolArguments(index, fragment):
+                self._calls[index][2].append(fragment)
+                return b""
+            case Finish(reason, usage):
+                return self._gathered() + self._line({"content": ""}, ending(reason, usage))
+            case Failed(message):
+                return msgspec.json.encode({"error": message}) + b"\n"
+
+    def _gathered(self) -> bytes:
+        if not self._calls:
+            return b""
+        calls = [encoded_call(id_, name, "".join(pieces)) for id_, name, pieces in self._calls]
+        return self._line({"content": "", "tool_calls": calls})
+
+    def _line(self, message: dict[str, Any], end: dict[str, Any] | None = None) -> bytes:
+        body = self._head | {"message": {"role": "assistant", **message}} | (end or {"done": False})
+        return msgspec.json.encode(body) + b"\n"
+
+
+def stream_encoder(*, include_usage: bool) -> _Encoder:
+    """Ollama's streams always tell usage."""
+    return _Encoder()

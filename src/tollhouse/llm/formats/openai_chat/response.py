@@ -1,0 +1,130 @@
+"""Whole chat completions, to and from the neutral form."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall
+from tollhouse.llm.form import Unreadable
+from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
+
+#: what compatible providers call their reasons where they differ
+REASONS: Final[dict[str, Reason]] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "function_call": "tool_calls",
+    "model_length": "length",
+}
+
+
+class Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class Call(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: Function | None = None
+
+
+class Said(msgspec.Struct):
+    """A message, or the piece of one that a chunk carries."""
+
+    #: a string; Mistral's thinking models send a list of parts
+    content: str | list[dict[str, Any]] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[Call] | None = None
+
+    def pieces(self) -> Iterator[Text | Thinking | OtherPart]:
+        """Everything but the calls, in the order it is meant to be read."""
+        thought = self.reasoning_content or self.reasoning
+        if thought:
+            yield Thinking(thought)
+        if isinstance(self.content, str):
+            if self.content:
+                yield Text(self.content)
+        else:
+            for part in self.content or ():
+                yield from _piece(part)
+        if self.refusal:
+            yield Text(self.refusal)
+
+
+def _piece(part: dict[str, Any]) -> Iterator[Text | Thinking | OtherPart]:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            yield Text(text)
+        case {"type": "thinking", "thinking": list(inner)}:
+            yield Thinking("".join(str(piece.get("text", "")) for piece in inner if isinstance(piece, dict)))
+        case _:
+            yield OtherPart(str(part.get("type", "")), part)
+
+
+class _Choice(msgspec.Struct):
+    message: Said
+    finish_reason: str | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    id: str = ""
+    model: str = ""
+    created: int | None = None
+    usage: Counts | None = None
+    x_groq: Groq | None = None
+
+
+def decode_response(body: bytes) -> Chat:
+    """The first choice: no other form has more than one."""
+    try:
+        completion = msgspec.json.decode(body, type=_Completion)
+        choice = completion.choices[0]
+    except (msgspec.DecodeError, IndexError) as error:
+        raise Unreadable(str(error)) from None
+    calls = [
+        ToolCall(call.id or "", call.function.name or "", call.function.arguments or "")
+        for call in choice.message.tool_calls or ()
+        if call.function is not None
+    ]
+    parts: tuple[Part, ...] = (*choice.message.pieces(), *calls)
+    counts = completion.usage or (completion.x_groq and completion.x_groq.usage)
+    return Chat(
+        model=completion.model,
+        parts=parts,
+        # Some compatible servers say `stop` where they mean the calls.
+        reason="tool_calls" if calls else REASONS.get(choice.finish_reason or "", "stop"),
+        usage=counts.usage() if counts else None,
+        id=completion.id,
+        created=completion.created,
+    )
+
+
+def encode_response(chat: Chat) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant"}
+    texts = [part.text for part in chat.parts if isinstance(part, Text)]
+    calls = [part for part in chat.parts if isinstance(part, ToolCall)]
+    thoughts = "".join(part.text for part in chat.parts if isinstance(part, Thinking))
+    message["content"] = "".join(texts) if texts or not calls else None
+    if thoughts:
+        message["reasoning_content"] = thoughts
+    if calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+    body: dict[str, Any] = {"id": chat.id} if chat.id else {}
+    body |= {
+        "object": "chat.completion",
+        "created": chat.created,
+        "model": chat.model,
+        "choices": [{"index": 0, "message": message, "finish_reason": chat.reason}],
+    }
+    if chat.usage is not None:
+        body["usage"] = shown(chat.usage)
+    return body

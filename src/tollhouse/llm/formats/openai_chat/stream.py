@@ -1,0 +1,194 @@
+"""Streams of chat completion chunks, to and from the neutral form."""
+
+from typing import Any, Final
+
+import msgspec
+
+from tollhouse.errors import PeerError
+from tollhouse.llm.chat import (
+    Delta,
+    Failed,
+    Finish,
+    OtherPart,
+    Reason,
+    Start,
+    Text,
+    Thinking,
+    ToolArguments,
+    ToolStart,
+)
+from tollhouse.llm.formats.openai_chat.response import REASONS, Call, Function, Said
+from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
+from tollhouse.pdk.usage import Usage
+from tollhouse.wire.sse import SseEvent, SseReader
+
+STREAM_TYPE: Final = "text/event-stream"
+_DONE: Final = b"[DONE]"
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+class _Choice(msgspec.Struct):
+    delta: Said | None = None
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class _Chunk(msgspec.Struct):
+    id: str = ""
+    model: str = ""
+    created: int | None = None
+    choices: list[_Choice] | None = None
+    usage: Counts | None = None
+    x_groq: Groq | None = None
+    error: _Error | str | None = None
+
+
+class _Decoder:
+    """Usage may come with the last choice, after it, or both: the last one told counts, so the end of
+    the answer is only certain when the stream has ended."""
+
+    def __init__(self) -> None:
+        self._reader = SseReader()
+        self._started = False
+        self._reason: Reason | None = None
+        self._usage: Usage | None = None
+        #: by the provider's index: our own, and the call's id
+        self._calls: dict[int, tuple[int, str]] = {}
+        self._count = self._last_index = 0
+        self._over = False
+
+    def feed(self, data: bytes) -> list[Delta]:
+        deltas: list[Delta] = []
+        try:
+            for event in self._reader.feed(data):
+                self._event(event, deltas)
+        except (msgspec.DecodeError, PeerError) as error:
+            self._fail(f"the provider's stream cannot be read: {error}", deltas)
+        return deltas
+
+    def end(self) -> list[Delta]:
+        deltas: list[Delta] = []
+        for event in self._reader.end():
+            # What was cut off is told by the reason that is missing then.
+            if event.data == _DONE:
+                self._event(event, deltas)
+        if not self._over:
+            if self._reason is None:
+                self._fail("the provider's stream ended early", deltas)
+            else:
+                self._finish(deltas)
+        return deltas
+
+    def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
+        data = event.data
+        if data is None or self._over:
+            return
+        if data == _DONE:
+            self._finish(deltas)
+            return
+        chunk = msgspec.json.decode(data, type=_Chunk)
+        if chunk.error is not None:
+            text = chunk.error if isinstance(chunk.error, str) else chunk.error.message
+            self._fail(text or "the provider reported an error", deltas)
+            return
+        if not self._started:
+            self._started = True
+            deltas.append(Start(chunk.model, chunk.id, chunk.created))
+        counts = chunk.usage or (chunk.x_groq and chunk.x_groq.usage)
+        if counts:
+            self._usage = counts.usage()
+        for choice in chunk.choices or ():
+            if choice.index == 0:
+                self._choice(choice, deltas)
+
+    def _choice(self, choice: _Choice, deltas: list[Delta]) -> None:
+        said = choice.delta
+        if said is not None:
+            deltas += [piece for piece in said.pieces() if not isinstance(piece, OtherPart)]
+            for call in said.tool_calls or ():
+                self._call(call, deltas)
+        if choice.finish_reason:
+            self._reason = REASONS.get(choice.finish_reason, "stop")
+
+    def _call(self, call: Call, deltas: list[Delta]) -> None:
+        """A piece of a call. Compatible servers leave out the index, use 0 for every call, or repeat id
+        and name in every piece; a new id is a new call, whatever its index says."""
+        function = call.function or Function()
+        index = call.index if call.index is not None else self._last_index
+        place, id_ = self._calls.get(index, (-1, ""))
+        if place < 0 or (call.id and call.id != id_):
+            place, id_ = self._count, call.id or ""
+            self._calls[index] = (place, id_)
+            self._count += 1
+            deltas.append(ToolStart(place, id_, function.name or ""))
+        self._last_index = index
+        if function.arguments:
+            deltas.append(ToolArguments(place, function.arguments))
+
+    def _finish(self, deltas: list[Delta]) -> None:
+        self._over = True
+        reason: Reason = "tool_calls" if self._calls else self._reason or "stop"
+        deltas.append(Finish(reason, self._usage))
+
+    def _fail(self, message: str, deltas: list[Delta]) -> None:
+        self._over = True
+        deltas.append(Failed(message))
+
+
+def stream_decoder() -> _Decoder:
+    return _Decoder()
+
+
+class _Encoder:
+    """Writes chunks in OpenAI's order: the role, the pieces, the reason, usage if asked for, the end."""
+
+    def __init__(self, *, include_usage: bool) -> None:
+        self._include_usage = include_usage
+        self._head: dict[str, Any] = {}
+
+    def encode(self, delta: Delta) -> bytes:
+        match delta:
+            case Start(model, id_, created):
+                self._head = {"id": id_} if id_ else {}
+                self._head |= {"object": "chat.completion.chunk", "created": created, "model": model}
+                return self._chunk({"role": "assistant", "content": ""})
+            case Text(text):
+                return self._chunk({"content": text})
+            case Thinking(text):
+                return self._chunk({"reasoning_content": text})
+            case ToolStart(index, id_, name):
+                function = {"name": name, "arguments": ""}
+                return self._chunk(
+                    {"tool_calls": [{"index": index, "id": id_, "type": "function", "function": function}]}
+                )
+            case ToolArguments(index, fragment):
+                return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": fragment}}]})
+            case Finish(reason, usage):
+                return self._end(reason, usage)
+            case Failed(message):
+                # No [DONE] follows: it would make half an answer look whole.
+                return _event({"error": {"message": message, "type": "upstream_error"}})
+
+    def _chunk(self, piece: dict[str, Any], reason: Reason | None = None) -> bytes:
+        choice = {"index": 0, "delta": piece, "finish_reason": reason}
+        body = self._head | {"choices": [choice]}
+        if self._include_usage:
+            body["usage"] = None
+        return _event(body)
+
+    def _end(self, reason: Reason, usage: Usage | None) -> bytes:
+        last = self._chunk({}, reason)
+        if self._include_usage and usage is not None:
+            last += _event(self._head | {"choices": [], "usage": shown(usage)})
+        return last + b"data: [DONE]\n\n"
+
+
+def _event(body: dict[str, Any]) -> bytes:
+    return b"data: " + msgspec.json.encode(body) + b"\n\n"
+
+
+def stream_encoder(*, include_usage: bool) -> _Encoder:
+    return _Encoder(include_usage=include_usage)

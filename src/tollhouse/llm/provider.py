@@ -1,0 +1,44 @@
+"""What is known of a provider: where it is, how it wants its key, which form it speaks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+#: names a provider's key as header name and value
+Key: TypeAlias = Callable[[str], tuple[str, str]]
+FormName: TypeAlias = Literal["openai_chat", "ollama_chat"]
+
+OPENAI_CHAT_PATH: Final = "/v1/chat/completions"
+
+
+def bearer(key: str) -> tuple[str, str]:
+    return "Authorization", f"Bearer {key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One row of the table of providers."""
+
+    name: str
+    #: scheme, host and the start of the path; `None` where only the operator knows it
+    base_url: str | None = None
+    form: FormName = "openai_chat"
+    chat_path: str = OPENAI_CHAT_PATH
+    #: text completions; `None` where there are none
+    completions_path: str | None = None
+    #: `None` if the provider asks for no key
+    key: Key | None = bearer
+    #: its name in the catalogue of prices; `None` if nobody publishes prices for it
+    prices: str | None = None
+    #: runs on hardware of its owner: every call costs nothing
+    free: bool = False
+    #: request fields that it answers with an error, and that are therefore left out
+    refuses: frozenset[str] = frozenset()
+    #: streams tell usage only when asked; the others tell it anyway, or refuse to be asked
+    asks_usage: bool = True
+    #: Set-Cookie of its answers is for the gateway, not for clients
+    drops_cookies: bool = False
+    #: Kong asks it for gzip even if the client does not
+    asks_gzip: bool = False
+    #: Kong's answers of it have no id, where its own form has none
+    invents_id: bool = True

@@ -1,0 +1,16 @@
+"""DeepSeek. https://api-docs.deepseek.com
+
+Usage comes with the chunk that has the reason, unasked.
+"""
+
+from typing import Final
+
+from tollhouse.llm.provider import Provider
+
+PROVIDER: Final = Provider(
+    name="deepseek",
+    base_url="https://api.deepseek.com",
+    chat_path="/chat/completions",
+    prices="deepseek",
+    asks_usage=False,
+)

@@ -1,0 +1,12 @@
+"""Groq. https://console.groq.com/docs/api-reference
+
+Usage comes with the last chunk, unasked, as `x_groq.usage`.
+"""
+
+from typing import Final
+
+from tollhouse.llm.provider import Provider
+
+PROVIDER: Final = Provider(
+    name="groq", base_url="https://api.groq.com/openai", prices="groq", asks_usage=False
+)

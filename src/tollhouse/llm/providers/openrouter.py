@@ -1,0 +1,12 @@
+"""OpenRouter. https://openrouter.ai/docs/api-reference"""
+
+from typing import Final
+
+from tollhouse.llm.provider import Provider
+
+PROVIDER: Final = Provider(
+    name="openrouter",
+    base_url="https://openrouter.ai/api",
+    completions_path="/v1/completions",
+    prices="openrouter",
+)

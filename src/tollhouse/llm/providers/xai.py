@@ -1,0 +1,7 @@
+"""xAI. https://docs.x.ai/docs/api-reference"""
+
+from typing import Final
+
+from tollhouse.llm.provider import Provider
+
+PROVIDER: Final = Provider(name="xai", base_url="https://api.x.ai", prices="x-ai")
