@@ -158,9 +158,10 @@ class SharedCounters:
         number, is_found = self._search(slot)
         slot.move(number)
         if not is_found:
-            self.memory[slot.at : slot.at + _IDENTITY_BYTES] = slot.identity
+            # The identity comes last: a worker that dies before it leaves no foreign count behind.
             self.cells[slot.cell] = 0
             self.cells[slot.cell - _COUNT + _END] = slot.end
+            self.memory[slot.at : slot.at + _IDENTITY_BYTES] = slot.identity
 
     def _search(self, slot: _Slot) -> tuple[int, bool]:
         """The window's slot if it has one, else the best to take: free, over, or ending first."""
