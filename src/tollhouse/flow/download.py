@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from tollhouse.errors import Reject, UpstreamFault
+from tollhouse.errors import Cause, PeerError, Reject, UpstreamFault
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.upstream.wait import Wait
 from tollhouse.wire.body import LAST_CHUNK, chunk
@@ -33,8 +33,12 @@ class Download(Wait):
 
     def content(self, data: bytes, done: bool) -> None:
         ex = self._ex
-        for body_filter in self._filters:
-            data = body_filter(ex, data, done)
+        try:
+            for body_filter in self._filters:
+                data = body_filter(ex, data, done)
+        except PeerError as error:
+            self.driver.throw(UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True))
+            return
         if self._chunked:
             data = chunk(data) if data else b""
             if done:

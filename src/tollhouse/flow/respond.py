@@ -148,6 +148,8 @@ def _proxied_head(
         _add_charset(headers, content_type)
     if not request.keep_alive or not request.minor or gateway.draining:
         framing += _connection_field(request, gateway)
+    if "date" not in values:
+        framing += f"Date: {gateway.date()}\r\n"  # RFC 9110 6.6.1
     if gateway.plain_headers:
         via = f"{values['via']}, {gateway.via}" if "via" in values else gateway.via
         server = "" if "server" in values else gateway.server_field

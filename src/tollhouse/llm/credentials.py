@@ -24,15 +24,15 @@ class Credentials:
     def __init__(self, auth: Auth | None, provider: Provider) -> None:
         auth = auth or _NONE
         self._keep_own = auth.allow_override
-        asked = [_ENCODINGS] if provider.asks_gzip else []
-        self._without_key = self._fields = FieldSet.of(asked)
+        self._asks_gzip = provider.asks_gzip
+        self._key = FieldSet.of(())
         self._header = ""
         self._argument: tuple[frozenset[str], str] | None = None
         self._member: tuple[str, msgspec.Raw] | None = None
         if auth.header_name is not None and auth.header_value is not None:
             field = wire_field(auth.header_name, auth.header_value)
             self._header = field[0]
-            self._fields = FieldSet.of((field, *asked))
+            self._key = FieldSet.of((field,))
         name, value = auth.param_name, auth.param_value
         if name is not None and value is not None:
             if auth.param_location == "body":
@@ -48,14 +48,16 @@ class Credentials:
     def in_query(self) -> bool:
         return self._argument is not None
 
-    def put_in_headers(self, headers: Headers) -> None:
-        """The key in place of what the client sent, and what else a provider must be told."""
+    def put_in_headers(self, headers: Headers, *, answer_is_read: bool) -> None:
+        """The key in place of what the client sent, and what else a provider must be told. An answer
+        that is passed on as it comes must be in an encoding that the client asked for."""
         values = headers.values
         if "content-type" not in values:
             headers.set_field(_CONTENT_TYPE)
-        if "accept-encoding" in values:
+        if answer_is_read and (self._asks_gzip or "accept-encoding" in values):
             headers.set_field(_ENCODINGS)
-        headers.assign(self._without_key if self._keep_own and self._header in values else self._fields)
+        if not (self._keep_own and self._header in values):
+            headers.assign(self._key)
 
     def put_in_body(self, members: Members) -> None:
         if self._member is not None:

@@ -14,6 +14,7 @@ import msgspec
 from tollhouse.llm.chat import (
     Chat,
     Delta,
+    Failed,
     Finish,
     Start,
     Text,
@@ -72,6 +73,10 @@ class Passage(Protocol):
 
     def feed(self, data: bytes, last: bool) -> bytes:
         """What to send to the client now."""
+        ...
+
+    def fail(self, reason: str) -> bytes:
+        """What tells the client that no more will come of an answer that is not complete."""
         ...
 
 
@@ -187,6 +192,9 @@ class StreamTranslation:
         if last:
             deltas += self._decoder.end()
         return b"".join([self._encoder.encode(self._noted(delta)) for delta in deltas])
+
+    def fail(self, reason: str) -> bytes:
+        return self._encoder.encode(Failed(reason))
 
     def _noted(self, delta: Delta) -> Delta:
         match delta:

@@ -4,9 +4,14 @@ A form is a package of `formats` that has these functions, for clients that spea
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from tollhouse.llm.chat import Chat, ChatRequest, Delta
+
+#: what decoding bytes of a stranger may raise: not JSON, not UTF-8, or nested without end
+MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Refusal(Exception):

@@ -39,6 +39,8 @@ class Plugin(Generic[C]):
     request_body_limit: int | None = None
     #: phases that this configuration has no use for; `prepare` may set it
     idle: frozenset[str] = frozenset()
+    #: the configuration's own id, known once the object is made
+    id: str = ""
 
     def __init__(self, conf: C, scope: Scope, services: Services) -> None:
         self.conf = conf

@@ -30,6 +30,8 @@ from tollhouse.pdk import Exchange, FieldSet, Plugin, Reject, Response, setting
 from tollhouse.pdk.usage import Metered, Usage
 
 _JSON: Final = "application/json"
+#: of a request that a provider does not understand
+_REFUSALS: Final = frozenset({400, 422})
 #: Kong's default is smaller than one ordinary tool schema, and Kong reads every body that fits nginx's
 #: buffer all the same. Whoever has the default gets room; whoever sets another size gets that buffer.
 _DEFAULT_BODY_BYTES: Final = 8192
@@ -110,6 +112,8 @@ class _Call(msgspec.Struct):
     metered: Metered | None = None
     passage: Passage | None = None
     unzip: Gunzip | None = None
+    #: the stream could not be read on
+    broken: bool = False
 
 
 class AiProxy(Plugin[Config]):
@@ -180,7 +184,7 @@ class AiProxy(Plugin[Config]):
         request.replace_content(sent.content)
         ex.wants_whole_response = not streamed
         destination.address(ex, destination.endpoint.path, self._credentials)
-        self._credentials.put_in_headers(headers)
+        self._credentials.put_in_headers(headers, answer_is_read=True)
 
     def _forced(self, *, asked: bool) -> bool:
         if asked and self.conf.response_streaming == "deny":
@@ -197,7 +201,7 @@ class AiProxy(Plugin[Config]):
             request.replace_content(forward.body_of(members))
         path = request.path if self._own_path else destination.endpoint.path
         destination.address(ex, path, self._credentials)
-        self._credentials.put_in_headers(request.headers)
+        self._credentials.put_in_headers(request.headers, answer_is_read=False)
 
     # Towards the client
 
@@ -210,13 +214,15 @@ class AiProxy(Plugin[Config]):
         if self._provider.drops_cookies:
             headers.remove("set-cookie")
         if response.status != 200:
-            self._learn(call, response)
+            if call.sent is not None and "content-encoding" in headers.values:
+                self._unpack_error(call, response)
             return
         told = _NOTHING
         if self.conf.model_name_header or "kong-debug" in ex.request.headers:
             told = call.destination.shown
         if call.sent is not None:
             metered = call.metered = ex.slot(Metered)
+            metered.plugin_id = self.id
             metered.provider = self.conf.model.provider
             metered.model = call.destination.model
             metered.statistics = self.conf.logging.log_statistics
@@ -235,11 +241,12 @@ class AiProxy(Plugin[Config]):
                 self._fail(response, str(error))
         headers.assign(told)
 
-    def _learn(self, call: _Call, response: Response) -> None:
-        """Some compatible servers refuse to be asked for usage; they are not asked again."""
-        content = response.content
-        if call.sent is not None and call.sent.hide_usage and content and b"stream_options" in content:
-            self._forwarding.ask_usage = False
+    def _unpack_error(self, call: _Call, response: Response) -> None:
+        """The gateway asked for gzip, the client perhaps did not."""
+        try:
+            self._unpack(call, response)
+        except PeerError as error:
+            self._fail(response, str(error))
 
     def _unpack(self, call: _Call, response: Response) -> None:
         if response.headers["content-encoding"].lower() == "gzip":
@@ -264,6 +271,7 @@ class AiProxy(Plugin[Config]):
         kind = f"{self.conf.model.provider}://{self._kind}"
         body = {"error": {"message": f"transformation failed from type {kind}: {reason}"}}
         response.status, response.line = 500, b""
+        response.headers.remove("content-encoding")
         response.content = msgspec.json.encode(body)
         response.headers.set("Content-Type", _JSON)
 
@@ -276,15 +284,34 @@ class AiProxy(Plugin[Config]):
 
     def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
         call = ex.peek(_Call)
-        if call is None or call.passage is None:
+        if call is None or call.sent is None:
             return chunk
-        if call.unzip is not None:
-            chunk = call.unzip.feed(chunk, last)
-        content = call.passage.feed(chunk, last)
+        passage = call.passage
+        if passage is None:
+            return self._error_chunk(ex, call, chunk, last)
+        if call.broken:
+            return b""
+        try:
+            if call.unzip is not None:
+                chunk = call.unzip.feed(chunk, last)
+            content = passage.feed(chunk, last)
+        except PeerError as error:
+            call.broken = True
+            return passage.fail(str(error))
         metered = call.metered
-        if metered is not None and metered.first_token_ms is None and call.passage.written:
+        if metered is not None and metered.first_token_ms is None and passage.written:
             metered.first_token_ms = int((perf_counter() - ex.sent_at) * 1000)
         return content
+
+    def _error_chunk(self, ex: Exchange, call: _Call, chunk: bytes, last: bool) -> bytes:
+        """A piece of an error, or of a whole answer. Some compatible servers refuse to be asked for
+        usage; they are not asked again, unless it was the client's own options that they refused."""
+        if call.unzip is not None:
+            chunk = call.unzip.feed(chunk, last)
+        refuses = call.streamed and ex.upstream_status in _REFUSALS and b"stream_options" in chunk
+        if refuses and forward.asks_only_usage(call.members or {}):
+            self._forwarding.ask_usage = False
+        return chunk
 
     def log(self, ex: Exchange) -> None:
         """Settles a stream, however it ended."""

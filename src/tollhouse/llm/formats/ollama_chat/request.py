@@ -22,7 +22,7 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolResult,
 )
-from tollhouse.llm.form import Refusal, members_beyond
+from tollhouse.llm.form import MALFORMED, Refusal, members_beyond
 
 FORM: Final = "ollama_chat"
 #: neutral option → Ollama's
@@ -215,7 +215,7 @@ class _Tool(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     role: Role
-    content: str = ""
+    content: str | None = ""
     thinking: str | None = None
     images: list[str] | None = None
     tool_calls: list[_Call] | None = None
@@ -248,7 +248,7 @@ def decode_request(body: bytes) -> ChatRequest:
         if found["max_tokens"] in (-1, -2):
             found["max_tokens"] = None  # Ollama's words for no limit
         options = msgspec.convert(found, type=Options)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise Refusal(f"the request body is not an Ollama chat request: {error}") from None
     open_calls: list[ToolCall] = []
     return ChatRequest(

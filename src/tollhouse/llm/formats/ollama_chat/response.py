@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import Chat, Part, Reason, Text, Thinking, ToolCall
-from tollhouse.llm.form import Unreadable
+from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.pdk.usage import Usage
 
 #: Kong's word for an answer that is not JSON
@@ -86,7 +86,7 @@ read_line: Final = msgspec.json.Decoder(Line).decode
 def decode_response(body: bytes) -> Chat:
     try:
         line = read_line(body)
-    except msgspec.DecodeError:
+    except MALFORMED:
         raise Unreadable(NOT_READABLE) from None
     if line.message is None:
         raise Unreadable(line.error or NOT_READABLE)

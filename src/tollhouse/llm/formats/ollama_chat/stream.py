@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import Delta, Failed, Finish, Start, Text, Thinking, ToolArguments, ToolStart
+from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.ollama_chat.response import Line, encoded_call, ending, read_line, shown_time
 
 STREAM_TYPE: Final = "application/x-ndjson"
@@ -42,7 +43,7 @@ class _Decoder:
             return
         try:
             line = read_line(text)
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             self._fail(f"the provider's stream cannot be read: {error}", deltas)
             return
         if line.error is not None:

@@ -6,12 +6,14 @@ only what carries usage is looked into.
 """
 
 import re
+from collections import deque
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Raw
 
-from tollhouse.llm.form import Refusal, Unreadable
+from tollhouse.llm.form import MALFORMED, Refusal, Unreadable
+from tollhouse.llm.formats.openai_chat.stream import ENDED_EARLY, failure
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq
 from tollhouse.pdk.usage import Usage
 from tollhouse.wire.sse import SseEvent, SseReader
@@ -44,7 +46,7 @@ def members_of(content: bytes) -> Members:
     """The members of a request body. Raises `Refusal` unless it is an object."""
     try:
         return _members(content)
-    except msgspec.DecodeError:
+    except MALFORMED:
         raise Refusal(NO_PROMPTS) from None
 
 
@@ -74,8 +76,10 @@ def text_of(raw: Raw | None) -> str | None:
     """A member's text, `None` if it is absent or something else."""
     if raw is None or not _is_string(raw):
         return None
-    text: str = msgspec.json.decode(raw)
-    return text
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except MALFORMED:
+        return None
 
 
 def is_true(raw: Raw | None) -> bool:
@@ -90,7 +94,7 @@ def ask_for_usage(members: Members) -> bool:
         return True
     try:
         inner = _members(options)
-    except msgspec.DecodeError:
+    except MALFORMED:
         return False  # no object: the provider's to refuse
     if is_true(inner.get("include_usage")):
         return False
@@ -99,14 +103,23 @@ def ask_for_usage(members: Members) -> bool:
     return True
 
 
+def asks_only_usage(members: Members) -> bool:
+    """Whether the stream options are the gateway's, and nothing of the client's is in them."""
+    options = members.get("stream_options")
+    return options is not None and bytes(options) == bytes(_INCLUDE_USAGE)
+
+
 def body_of(members: Members) -> bytes:
     return _encode(members)
 
 
 def prompts(members: Members) -> Any:
-    """The messages or the prompt, decoded."""
+    """The messages or the prompt, decoded; `None` if the provider took what cannot be read here."""
     raw = members.get("messages") or members.get("prompt")
-    return None if raw is None else msgspec.json.decode(raw)
+    try:
+        return None if raw is None else msgspec.json.decode(raw)
+    except MALFORMED:
+        return None
 
 
 # Answers
@@ -142,7 +155,7 @@ def read_whole(content: bytes) -> Answer:
         answer = read_answer(content)
     except msgspec.ValidationError:
         answer = Answer(choices=_loosely(content).choices)
-    except msgspec.DecodeError:
+    except MALFORMED:
         raise Unreadable(NO_CHOICES) from None
     if not bytes(answer.choices):
         raise Unreadable(NO_CHOICES)
@@ -152,7 +165,7 @@ def read_whole(content: bytes) -> Answer:
 def _loosely(content: bytes) -> _Loose:
     try:
         return msgspec.json.decode(content, type=_Loose)
-    except msgspec.DecodeError:
+    except MALFORMED:
         raise Unreadable(NO_CHOICES) from None
 
 
@@ -178,7 +191,7 @@ def text_in(choices: Raw) -> tuple[str, int]:
     all, with reasoning and calls."""
     try:
         found = _read_choices(choices)
-    except msgspec.DecodeError:
+    except MALFORMED:
         return "", 0
     said, size = [], 0
     for choice in found:
@@ -195,6 +208,9 @@ def text_in(choices: Raw) -> tuple[str, int]:
 #: every usage object of every dialect has names like this, and hardly anything else in a chunk
 _USAGE_MARK: Final = b"_tokens"
 _STRING: Final = rb"""": ?"((?:[^"\\]|\\.)*+)\""""
+#: an answer has come to its end if one of its last events has one of these
+_RECENT_EVENTS: Final = 4
+_ENDING: Final = re.compile(rb'data: ?\[DONE\]|"finish_reason" ?: ?"|"error" ?: ?[{"]')
 #: what the model wrote in a chunk, found without parsing it
 _WRITTEN: Final = {
     CHAT: re.compile(rb'"delta": ?\{[^}]*?"(?:content|reasoning_content|reasoning|arguments)' + _STRING),
@@ -207,13 +223,15 @@ class StreamMeter:
 
     Whole events are passed on at once, the beginning of one is held until its end has come. If it was
     the gateway that asked for usage (`hide_usage`), the chunk that carries nothing else is taken out
-    again: clients that did not ask for it index `choices[0]`.
+    again: clients that did not ask for it index `choices[0]`. An answer that ends without a reason is
+    told as the failure that it is, for clients take the mere end of a stream for the end of an answer.
     """
 
     __slots__ = (
         "_find_written",
         "_hide_usage",
         "_reader",
+        "_recent",
         "_said",
         "model",
         "service_tier",
@@ -225,6 +243,7 @@ class StreamMeter:
         self._find_written = _WRITTEN[kind].findall
         self._hide_usage = hide_usage
         self._reader = SseReader()
+        self._recent: deque[bytes] = deque(maxlen=_RECENT_EVENTS)
         self._said: list[str] | None = [] if keep_text else None
         self.usage: Usage | None = None
         self.model = ""
@@ -241,13 +260,24 @@ class StreamMeter:
         """What to send to the client now."""
         events = self._reader.feed(data)
         if last:
-            events += self._reader.end()
+            return self._end(events + self._reader.end())
         if len(events) == 1:
             return events[0].raw if self._passes(events[0]) else b""
         return b"".join([event.raw for event in events if self._passes(event)])
 
+    def fail(self, reason: str) -> bytes:
+        return failure(reason)
+
+    def _end(self, events: list[SseEvent]) -> bytes:
+        rest = b"".join([event.raw for event in events if self._passes(event)])
+        if any(_ENDING.search(raw) for raw in self._recent):
+            return rest
+        # What was cut inside an event is left out: the next one would become a part of it.
+        return (rest if rest.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) else b"") + failure(ENDED_EARLY)
+
     def _passes(self, event: SseEvent) -> bool:
         raw = event.raw
+        self._recent.append(raw)
         if raw.rfind(_USAGE_MARK) < 0 and self.model and self._said is None:
             for text in self._find_written(raw):
                 self.written += len(text)
@@ -255,10 +285,10 @@ class StreamMeter:
         return self._look_into(event)
 
     def _look_into(self, event: SseEvent) -> bool:
-        """Reads a chunk; the first one for its model."""
+        """Reads a chunk, the first one for its model; or a whole answer where a stream was asked for."""
         try:
-            chunk = read_answer(event.data or b"")
-        except msgspec.DecodeError:
+            chunk = read_answer(event.data or event.raw)
+        except MALFORMED:
             return True  # a comment, the end, an error object: none of it is a chunk
         self.model = chunk.model or self.model
         self.service_tier = chunk.service_tier or self.service_tier

@@ -28,7 +28,7 @@ from tollhouse.llm.chat import (
     ToolResult,
 )
 from tollhouse.llm.families.openai_reasoning import limit_name
-from tollhouse.llm.form import Refusal, members_beyond
+from tollhouse.llm.form import MALFORMED, Refusal, members_beyond
 
 FORM: Final = "openai_chat"
 #: `developer` is what newer models call their system messages.
@@ -123,7 +123,7 @@ def decode_request(body: bytes) -> ChatRequest:
     try:
         raw = msgspec.json.decode(body)
         typed = msgspec.convert(raw, type=_Request)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise Refusal(f"the request body is not a chat completion request: {error}") from None
     messages = tuple(
         _message(message, given, place)

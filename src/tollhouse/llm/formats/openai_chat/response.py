@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall
-from tollhouse.llm.form import Unreadable
+from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
 
 #: what compatible providers call their reasons where they differ
@@ -85,7 +85,7 @@ def decode_response(body: bytes) -> Chat:
     try:
         completion = msgspec.json.decode(body, type=_Completion)
         choice = completion.choices[0]
-    except (msgspec.DecodeError, IndexError) as error:
+    except (*MALFORMED, IndexError) as error:
         raise Unreadable(str(error)) from None
     calls = [
         ToolCall(call.id or "", call.function.name or "", call.function.arguments or "")

@@ -17,12 +17,14 @@ from tollhouse.llm.chat import (
     ToolArguments,
     ToolStart,
 )
+from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.openai_chat.response import REASONS, Call, Function, Said
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
 from tollhouse.pdk.usage import Usage
 from tollhouse.wire.sse import SseEvent, SseReader
 
 STREAM_TYPE: Final = "text/event-stream"
+ENDED_EARLY: Final = "the provider's stream ended early"
 _DONE: Final = b"[DONE]"
 
 
@@ -65,7 +67,7 @@ class _Decoder:
         try:
             for event in self._reader.feed(data):
                 self._event(event, deltas)
-        except (msgspec.DecodeError, PeerError) as error:
+        except (*MALFORMED, PeerError) as error:
             self._fail(f"the provider's stream cannot be read: {error}", deltas)
         return deltas
 
@@ -77,7 +79,7 @@ class _Decoder:
                 self._event(event, deltas)
         if not self._over:
             if self._reason is None:
-                self._fail("the provider's stream ended early", deltas)
+                self._fail(ENDED_EARLY, deltas)
             else:
                 self._finish(deltas)
         return deltas
@@ -169,8 +171,7 @@ class _Encoder:
             case Finish(reason, usage):
                 return self._end(reason, usage)
             case Failed(message):
-                # No [DONE] follows: it would make half an answer look whole.
-                return _event({"error": {"message": message, "type": "upstream_error"}})
+                return failure(message)
 
     def _chunk(self, piece: dict[str, Any], reason: Reason | None = None) -> bytes:
         choice = {"index": 0, "delta": piece, "finish_reason": reason}
@@ -184,6 +185,12 @@ class _Encoder:
         if self._include_usage and usage is not None:
             last += _event(self._head | {"choices": [], "usage": shown(usage)})
         return last + b"data: [DONE]\n\n"
+
+
+def failure(message: str) -> bytes:
+    """Tells the client that the stream broke off. No [DONE] follows: it would make half an answer look
+    whole."""
+    return _event({"error": {"message": message, "type": "upstream_error"}})
 
 
 def _event(body: dict[str, Any]) -> bytes:
