@@ -27,6 +27,7 @@ from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import server_context
 from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
+from tollhouse.stores.env_vault import EnvVault
 from tollhouse.stores.sinks import Sinks
 from tollhouse.telemetry.log_record import LogRecords
 from tollhouse.telemetry.metrics import Metrics
@@ -110,6 +111,7 @@ class Node:
             directory=self._directory,
             sinks=self._sinks,
             records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
+            secrets=EnvVault(os.environ),
             wall_clock=time.time,
         )
         self._plugins = PluginObjects({})

@@ -137,6 +137,14 @@ class Records(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """Where secrets are kept that configurations only refer to."""
+
+    def resolved(self, value: Any) -> Any:
+        """A value, however deep, with every `{vault://…}` in it replaced."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything together, as a plugin gets it. `wall_clock` is seconds since the epoch."""
@@ -147,4 +155,5 @@ class Services:
     directory: Directory
     sinks: Sinks
     records: Records
+    secrets: Secrets
     wall_clock: Callable[[], float]

@@ -76,6 +76,6 @@ class Registry:
         cls = self.plugin_class(instance.name)
         if cls is None:
             raise LookupError(f"plugin {instance.name!r} is not enabled on this node")
-        plugin = cls(build(cls.Config, instance.config), scope, services)
+        plugin = cls(build(cls.Config, services.secrets.resolved(instance.config)), scope, services)
         plugin.id = instance.id
         return plugin
