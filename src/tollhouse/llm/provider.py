@@ -30,6 +30,10 @@ class Provider:
     key: Key | None = bearer
     #: its name in the catalogue of prices; `None` if nobody publishes prices for it
     prices: str | None = None
+    #: environment variables that its own SDK reads the key from
+    key_variables: tuple[str, ...] = ()
+    #: a small model, for the lines that a new user is shown
+    usual_model: str = ""
     #: runs on hardware of its owner: every call costs nothing
     free: bool = False
     #: request fields that it answers with an error, and that are therefore left out

@@ -4,4 +4,10 @@ from typing import Final
 
 from tollhouse.llm.provider import Provider
 
-PROVIDER: Final = Provider(name="anthropic", base_url="https://api.anthropic.com", prices="anthropic")
+PROVIDER: Final = Provider(
+    name="anthropic",
+    base_url="https://api.anthropic.com",
+    prices="anthropic",
+    key_variables=("ANTHROPIC_API_KEY",),
+    usual_model="claude-haiku-4-5",
+)

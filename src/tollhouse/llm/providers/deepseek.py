@@ -13,4 +13,6 @@ PROVIDER: Final = Provider(
     chat_path="/chat/completions",
     prices="deepseek",
     asks_usage=False,
+    key_variables=("DEEPSEEK_API_KEY",),
+    usual_model="deepseek-chat",
 )

@@ -10,4 +10,6 @@ PROVIDER: Final = Provider(
     chat_path="/chat/completions",
     prices="google",
     drops_cookies=True,
+    key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    usual_model="gemini-2.5-flash",
 )

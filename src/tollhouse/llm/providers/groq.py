@@ -8,5 +8,10 @@ from typing import Final
 from tollhouse.llm.provider import Provider
 
 PROVIDER: Final = Provider(
-    name="groq", base_url="https://api.groq.com/openai", prices="groq", asks_usage=False
+    name="groq",
+    base_url="https://api.groq.com/openai",
+    prices="groq",
+    asks_usage=False,
+    key_variables=("GROQ_API_KEY",),
+    usual_model="llama-3.1-8b-instant",
 )

@@ -4,4 +4,6 @@ from typing import Final
 
 from tollhouse.llm.provider import Provider
 
-PROVIDER: Final = Provider(name="local", completions_path="/v1/completions", key=None, free=True)
+PROVIDER: Final = Provider(
+    name="local", completions_path="/v1/completions", key=None, free=True, usual_model="smollm2"
+)

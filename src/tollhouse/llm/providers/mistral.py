@@ -14,4 +14,6 @@ PROVIDER: Final = Provider(
     asks_usage=False,
     drops_cookies=True,
     invents_id=False,
+    key_variables=("MISTRAL_API_KEY",),
+    usual_model="mistral-small-latest",
 )

@@ -12,4 +12,6 @@ PROVIDER: Final = Provider(
     refuses=frozenset({"top_k"}),
     drops_cookies=True,
     asks_gzip=True,
+    key_variables=("OPENAI_API_KEY",),
+    usual_model="gpt-4o-mini",
 )

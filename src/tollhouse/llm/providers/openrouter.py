@@ -9,4 +9,6 @@ PROVIDER: Final = Provider(
     base_url="https://openrouter.ai/api",
     completions_path="/v1/completions",
     prices="openrouter",
+    key_variables=("OPENROUTER_API_KEY",),
+    usual_model="openai/gpt-4o-mini",
 )

@@ -4,4 +4,10 @@ from typing import Final
 
 from tollhouse.llm.provider import Provider
 
-PROVIDER: Final = Provider(name="xai", base_url="https://api.x.ai", prices="x-ai")
+PROVIDER: Final = Provider(
+    name="xai",
+    base_url="https://api.x.ai",
+    prices="x-ai",
+    key_variables=("XAI_API_KEY",),
+    usual_model="grok-4-fast",
+)
