@@ -48,16 +48,19 @@ _BASE64: Final = ";base64,"
 Number = int | float | None
 
 
+# Clients that dump their models whole send nulls where the other kinds of a thing have members.
+
+
 class _Named(msgspec.Struct):
-    name: str = ""
-    arguments: str = ""
+    name: str | None = None
+    arguments: str | None = None
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
 class _Call(msgspec.Struct):
-    id: str = ""
+    id: str | None = None
     function: _Named | None = None
 
 
@@ -68,7 +71,7 @@ class _Url(msgspec.Struct):
 
 class _Part(msgspec.Struct):
     type: str
-    text: str = ""
+    text: str | None = None
     image_url: _Url | str | None = None
 
 
@@ -76,7 +79,7 @@ class _Message(msgspec.Struct):
     role: str
     content: str | list[_Part] | None = None
     tool_calls: list[_Call] | None = None
-    tool_call_id: str = ""
+    tool_call_id: str | None = None
     reasoning_content: str | None = None
 
 
@@ -156,7 +159,7 @@ def _message(message: _Message, given: Mapping[str, Any], place: int) -> Message
     extra = members_beyond(given, _KNOWN_OF_MESSAGE)
     parts = tuple(_parts(message, given))
     if role == "tool":
-        parts = (ToolResult(message.tool_call_id, parts, extra.pop("name", "")),)
+        parts = (ToolResult(message.tool_call_id or "", parts, extra.pop("name", "")),)
     return Message(role, parts, extra)
 
 
@@ -172,12 +175,12 @@ def _parts(message: _Message, given: Mapping[str, Any]) -> Iterator[Part]:
     for call, raw in zip(message.tool_calls or (), given.get("tool_calls") or (), strict=True):
         function = call.function or _Named()
         extra = members_beyond(raw, _KNOWN_OF_CALL)
-        yield ToolCall(call.id, function.name, function.arguments, extra)
+        yield ToolCall(call.id or "", function.name or "", function.arguments or "", extra)
 
 
 def _part(part: _Part, raw: Mapping[str, Any]) -> Part:
     if part.type == "text":
-        return Text(part.text, members_beyond(raw, _KNOWN_OF_TEXT))
+        return Text(part.text or "", members_beyond(raw, _KNOWN_OF_TEXT))
     if part.type == "image_url" and part.image_url is not None:
         return _image(part.image_url, members_beyond(raw, _KNOWN_OF_IMAGE))
     return OtherPart(part.type, raw)
@@ -210,7 +213,7 @@ def _tool(tool: _Tool, raw: Mapping[str, Any]) -> Tool | OtherTool:
     if tool.type != "function" or function is None:
         return OtherTool(tool.type, raw)
     extra = members_beyond(raw, _KNOWN_OF_TOOL)
-    return Tool(function.name, function.description, function.parameters, function.strict, extra)
+    return Tool(function.name or "", function.description, function.parameters, function.strict, extra)
 
 
 def _tool_choice(given: Any) -> ToolChoice | None:

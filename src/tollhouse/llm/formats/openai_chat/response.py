@@ -73,8 +73,8 @@ class _Choice(msgspec.Struct):
 
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
-    id: str = ""
-    model: str = ""
+    id: str | None = None
+    model: str | None = None
     created: int | None = None
     usage: Counts | None = None
     x_groq: Groq | None = None
@@ -95,12 +95,12 @@ def decode_response(body: bytes) -> Chat:
     parts: tuple[Part, ...] = (*choice.message.pieces(), *calls)
     counts = completion.usage or (completion.x_groq and completion.x_groq.usage)
     return Chat(
-        model=completion.model,
+        model=completion.model or "",
         parts=parts,
         # Some compatible servers say `stop` where they mean the calls.
         reason="tool_calls" if calls else REASONS.get(choice.finish_reason or "", "stop"),
         usage=counts.usage() if counts else None,
-        id=completion.id,
+        id=completion.id or "",
         created=completion.created,
     )
 

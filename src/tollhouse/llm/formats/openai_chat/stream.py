@@ -29,7 +29,7 @@ _DONE: Final = b"[DONE]"
 
 
 class _Error(msgspec.Struct):
-    message: str = ""
+    message: str | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -39,8 +39,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    id: str = ""
-    model: str = ""
+    id: str | None = None
+    model: str | None = None
     created: int | None = None
     choices: list[_Choice] | None = None
     usage: Counts | None = None
@@ -98,7 +98,7 @@ class _Decoder:
             return
         if not self._started:
             self._started = True
-            deltas.append(Start(chunk.model, chunk.id, chunk.created))
+            deltas.append(Start(chunk.model or "", chunk.id or "", chunk.created))
         counts = chunk.usage or (chunk.x_groq and chunk.x_groq.usage)
         if counts:
             self._usage = counts.usage()
