@@ -29,6 +29,7 @@ from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
 from tollhouse.stores.env_vault import EnvVault
 from tollhouse.stores.sinks import Sinks
+from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.telemetry.log_record import LogRecords
 from tollhouse.telemetry.metrics import Metrics
 from tollhouse.upstream.dns import Lifetimes, Resolver
@@ -113,6 +114,7 @@ class Node:
             records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
             secrets=EnvVault(os.environ),
             wall_clock=time.time,
+            clock=clock,
         )
         self._plugins = PluginObjects({})
         self._gateway: Gateway | None = None
@@ -151,6 +153,7 @@ class Node:
             ),
             default_kind=_ERROR_KINDS[settings.error_default_type],
             backend_at=backend_at(self._workshop),
+            access_log=AccessLog.to(settings.proxy_access_log, self._sinks, time.time),
         )
 
     # Serving

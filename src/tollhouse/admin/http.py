@@ -17,6 +17,7 @@ from tollhouse.flow.client import Client
 from tollhouse.pdk.body import body_arguments
 from tollhouse.pdk.exchange import JSON_UTF8, Request
 from tollhouse.pdk.tasks import Tasks
+from tollhouse.telemetry.access_log import AccessLog
 
 log = logging.getLogger("tollhouse.admin")
 
@@ -79,16 +80,17 @@ class _Waiting:
 class AdminHandler:
     """Serves endpoints on a listener."""
 
-    def __init__(self, endpoints: Endpoints, tasks: Tasks) -> None:
+    def __init__(self, endpoints: Endpoints, tasks: Tasks, access_log: AccessLog | None = None) -> None:
         self._endpoints = endpoints
         self._tasks = tasks
+        self._access_log = access_log
 
     def begin(self, client: Client, request: Request) -> None:
         """Starts answering a request that has just arrived."""
         waiting = client.flow = _Waiting()
         self._tasks.spawn(self._answer(client, request, waiting), f"admin {request.target.path}")
 
-    def refuse(self, client: Client, error: BadRequest) -> None:
+    def refuse(self, client: Client, error: BadRequest, request: Request | None = None) -> None:
         """Answers bytes that are no request."""
         client.write(
             _encoded(Answer(error.status, {"message": error.reason}), 0, keep_alive=False, head=False)
@@ -108,8 +110,12 @@ class AdminHandler:
             answer = Answer(500, {"message": "An unexpected error occurred"})
         latency = int((perf_counter() - started) * 1000)
         keep_alive = request.keep_alive
-        client.write(_encoded(answer, latency, keep_alive=keep_alive, head=request.method == "HEAD"))
+        data = _encoded(answer, latency, keep_alive=keep_alive, head=request.method == "HEAD")
+        client.write(data)
         client.finish(keep_alive)
+        if self._access_log is not None:
+            size = len(data.partition(b"\r\n\r\n")[2])
+            self._access_log.call(client.peer_ip, request, answer.status, size)
 
     async def _dispatch(self, client: Client, request: Request, waiting: _Waiting) -> Answer:
         content = request.content

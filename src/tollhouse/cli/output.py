@@ -1,25 +1,12 @@
 """How commands speak: results on standard output, problems on standard error, both readable."""
 
-import logging
 import sys
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import click
 
 from tollhouse.errors import ConfigError, ConfigErrors
-
-#: Kong's log levels as Python's
-_LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "notice": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-    "crit": logging.CRITICAL,
-    "alert": logging.CRITICAL,
-    "emerg": logging.CRITICAL,
-}
 
 
 def say(text: str = "") -> None:
@@ -51,14 +38,3 @@ def _lines_of(errors: ConfigErrors) -> list[str]:
         return []
     path = Path(first.file)
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-
-
-def set_up_logging(level: str) -> None:
-    """Log lines go to standard error, in the manner of nginx's error log."""
-    logging.basicConfig(
-        level=_LEVELS[level],
-        format="%(asctime)s [%(levelname)s] %(process)d %(name)s: %(message)s",
-        datefmt="%Y/%m/%d %H:%M:%S",
-        stream=sys.stderr,
-        force=True,
-    )

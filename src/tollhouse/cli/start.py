@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from tollhouse.cli.announce import announce_node
-from tollhouse.cli.output import fail_config, set_up_logging
+from tollhouse.cli.output import fail_config
 from tollhouse.config.settings import Settings, from_environment
 from tollhouse.errors import ConfigErrors
 from tollhouse.plugins import Registry
 from tollhouse.supervisor.configuration import Source, checked
 from tollhouse.supervisor.environment import llm_gateway
 from tollhouse.supervisor.instances import Instance, recorded
+from tollhouse.telemetry import error_log
 
 
 @click.command("start")
@@ -40,7 +41,7 @@ def command(file: Path | None, workers: int | None) -> None:
         if workers is not None:
             os.environ["TOLLHOUSE_NGINX_WORKER_PROCESSES"] = str(workers)
             settings = from_environment()
-        set_up_logging(settings.log_level)
+        error_log.set_up(settings.log_level, settings.proxy_error_log, settings.admin_error_log)
         source = _source(settings, file)
         sys.exit(run(settings, source, single=workers == 1))
     except ConfigErrors as errors:

@@ -1,222 +1,234 @@
 """This node's settings, from the environment: Kong's properties as `KONG_*`, or as `TOLLHOUSE_*`.
 
-`TOLLHOUSE_*` wins over `KONG_*`. Every problem is reported at once, with the variable's name.
+`TOLLHOUSE_*` wins over `KONG_*`. Every problem is reported at once, with the variable's name. What is
+said here of each setting is also its entry in docs/reference/settings.md.
+
+Access logs are off unless a file is named, where Kong writes logs/access.log: a line costs a tenth of
+what a request costs, and nobody should pay that unasked.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
+from tollhouse.config import readers
 from tollhouse.config.listen import Listen, parse_listens
 from tollhouse.errors import ConfigError, ConfigErrors
 
 T = TypeVar("T")
 
 Flavor = Literal["traditional_compatible", "traditional", "expressions"]
-_SIZES: Final = {"k": 1024, "m": 1024**2, "g": 1024**3}
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_ON: Final = frozenset({"on", "true"})
-_OFF: Final = frozenset({"off", "false"})
+_PREFIXES: Final = ("TOLLHOUSE_", "KONG_")
+#: settings that name files; relative ones are under the prefix
+_LOG_FILES: Final = (
+    "proxy_error_log", "admin_error_log", "proxy_access_log", "admin_access_log", "status_access_log",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: its variables without their prefix, the default as text, how it is read."""
+
+    names: tuple[str, ...]
+    default: str
+    read: Callable[[str], Any]
+    doc: str
+
+
+def option(default: str, read: Callable[[str], T], doc: str, *names: str) -> T:
+    """Declares a setting. Its variable is called like the field unless `names` says otherwise."""
+    # The field is no default: every setting is given when `Settings` is made.
+    return cast(T, field(metadata={"option": Option(names, default, read, doc)}))
+
+
+def _flavor(text: str) -> Flavor:
+    return cast(Flavor, readers.one_of("traditional_compatible", "traditional", "expressions")(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that is the node's own; names are Kong's. Sizes in bytes, times in seconds."""
 
-    prefix: Path
-    log_level: str
-    plugins: tuple[str, ...]
-    proxy_listen: tuple[Listen, ...]
-    admin_listen: tuple[Listen, ...]
-    status_listen: tuple[Listen, ...]
-    worker_processes: int
-    router_flavor: Flavor
-    trusted_ips: tuple[str, ...]
-    real_ip_header: str
-    real_ip_recursive: bool
-    headers: tuple[str, ...]
-    headers_upstream: tuple[str, ...]
-    error_default_type: str
-    client_max_body_size: int
-    client_header_timeout: float
-    client_body_timeout: float
-    keepalive_timeout: float
-    keepalive_requests: int
-    send_timeout: float
-    upstream_keepalive_pool_size: int
-    upstream_keepalive_max_requests: int
-    upstream_keepalive_idle_timeout: float
-    dns_valid_ttl: float | None
-    dns_stale_ttl: float
-    dns_not_found_ttl: float
-    dns_error_ttl: float
-    dns_cache_size: int
-    ssl_cert: str | None
-    ssl_cert_key: str | None
-    access_log: str | None
-    declarative_config: str | None
-    declarative_config_string: str | None
-    drain_seconds: float
-    counter_slots: int
+    prefix: Path = option(  # noqa: RUF009 - declares a field
+        "~/.local/state/tollhouse",
+        readers.folder,
+        "Folder for records of running nodes; under `$XDG_STATE_HOME` if that is set.",
+    )
+    log_level: str = option(
+        "notice",
+        readers.one_of("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"),
+        "What the error log holds: this level and those above.",
+    )
+    proxy_error_log: str = option(
+        "/dev/stderr", readers.plain, "File of the error log, but for what is the Admin API's."
+    )
+    admin_error_log: str = option("/dev/stderr", readers.plain, "File of what control and the Admin API log.")
+    proxy_access_log: str | None = option(
+        "off",
+        readers.file_or_off,
+        "File with a line for every request, or `off`. Kong's default is a file, ours is `off`: "
+        "the line is the most expensive part of a plain request. It may be rotated at any time.",
+    )
+    admin_access_log: str | None = option(
+        "off", readers.file_or_off, "The same for requests to the Admin API."
+    )
+    status_access_log: str | None = option(
+        "off", readers.file_or_off, "The same for requests to the status API."
+    )
+    plugins: tuple[str, ...] = option(
+        "bundled", readers.words, "Plugins that configurations may use: names, or `bundled` for all."
+    )
+    database: str = option("off", readers.no_database, "Only `off`: the configuration is a file.")
+    proxy_listen: tuple[Listen, ...] = option(
+        "0.0.0.0:8000 reuseport backlog=16384", parse_listens, "Where clients connect."
+    )
+    admin_listen: tuple[Listen, ...] = option(
+        "127.0.0.1:8001 reuseport backlog=16384", parse_listens, "Where the Admin API listens, or `off`."
+    )
+    status_listen: tuple[Listen, ...] = option(
+        "127.0.0.1:8007 reuseport backlog=16384", parse_listens, "Where the status API listens, or `off`."
+    )
+    worker_processes: int = option(
+        "auto",
+        readers.processes,
+        "Worker processes; `auto` is one for each core.",
+        "NGINX_WORKER_PROCESSES",
+    )
+    router_flavor: Flavor = option(  # noqa: RUF009 - declares a field
+        "traditional_compatible",
+        _flavor,
+        "How routes are matched: `traditional_compatible`, `traditional` or `expressions`.",
+    )
+    trusted_ips: tuple[str, ...] = option(
+        "", readers.networks, "Peers whose forwarded headers are believed: addresses, ranges, `unix:`."
+    )
+    real_ip_header: str = option(
+        "X-Real-IP", readers.plain, "The header in which a trusted peer names the client."
+    )
+    real_ip_recursive: bool = option(
+        "off", readers.switch, "Pass over trusted addresses in that header, from its end."
+    )
+    headers: tuple[str, ...] = option(
+        "server_tokens, latency_tokens, X-Kong-Request-Id",
+        readers.headers,
+        "Headers that the gateway adds to answers.",
+    )
+    headers_upstream: tuple[str, ...] = option(
+        "X-Kong-Request-Id", readers.headers, "Headers that the gateway adds to upstreams' requests."
+    )
+    error_default_type: str = option(
+        "text/plain",
+        readers.one_of("text/plain", "text/html", "application/json", "application/xml", "application/grpc"),
+        "Type of error answers to requests that ask for none.",
+    )
+    client_max_body_size: int = option(
+        "0",
+        readers.size,
+        "Largest request body; 0 is any.",
+        "CLIENT_MAX_BODY_SIZE",
+        "NGINX_HTTP_CLIENT_MAX_BODY_SIZE",
+    )
+    client_header_timeout: float = option(
+        "60s", readers.seconds, "Longest wait for a request's head.", "NGINX_HTTP_CLIENT_HEADER_TIMEOUT"
+    )
+    client_body_timeout: float = option(
+        "60s", readers.seconds, "Longest pause in a request's body.", "NGINX_HTTP_CLIENT_BODY_TIMEOUT"
+    )
+    keepalive_timeout: float = option(
+        "75s", readers.seconds, "How long an idle client may stay.", "NGINX_HTTP_KEEPALIVE_TIMEOUT"
+    )
+    keepalive_requests: int = option(
+        "1000000", readers.whole, "Requests on one connection.", "NGINX_HTTP_KEEPALIVE_REQUESTS"
+    )
+    send_timeout: float = option(
+        "60s", readers.seconds, "Longest that a client may take no bytes.", "NGINX_HTTP_SEND_TIMEOUT"
+    )
+    upstream_keepalive_pool_size: int = option(
+        "512", readers.whole, "Idle connections kept to each upstream."
+    )
+    upstream_keepalive_max_requests: int = option(
+        "10000", readers.whole, "Requests on one upstream connection."
+    )
+    upstream_keepalive_idle_timeout: float = option(
+        "60", readers.seconds, "How long an idle upstream connection is kept."
+    )
+    dns_valid_ttl: float | None = option(
+        "0", readers.optional_seconds, "Lifetime of DNS answers in place of their own; 0 is their own."
+    )
+    dns_stale_ttl: float = option("3600", readers.seconds, "How long an old DNS answer may stand in.")
+    dns_not_found_ttl: float = option("30", readers.seconds, "How long a missing name is remembered.")
+    dns_error_ttl: float = option("1", readers.seconds, "How long a failed DNS question is remembered.")
+    dns_cache_size: int = option("10000", readers.positive, "Names that are remembered.")
+    ssl_cert: str | None = option(
+        "", readers.existing_file, "Certificate of `ssl` listeners, PEM; one is made up if there is none."
+    )
+    ssl_cert_key: str | None = option("", readers.existing_file, "Its private key.")
+    declarative_config: str | None = option("", readers.optional, "The declarative file to serve.")
+    declarative_config_string: str | None = option("", readers.optional, "Its text, instead of a file.")
+    drain_seconds: float = option(
+        "30s",
+        readers.seconds,
+        "How long requests may finish when the node ends. Tollhouse's own.",
+        "DRAIN_TIMEOUT",
+    )
+    counter_slots: int = option(
+        "131072",
+        readers.positive,
+        "Limits that can be counted at once on this node, 64 bytes each. Tollhouse's own.",
+    )
+
+
+def options() -> Mapping[str, Option]:
+    """All settings by the name of their field."""
+    found: dict[str, Option] = {}
+    for each in fields(Settings):
+        declared: Option = each.metadata["option"]
+        names = declared.names or (each.name.upper(),)
+        found[each.name] = Option(names, declared.default, declared.read, declared.doc)
+    return found
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """Reads the settings. Raises `ConfigErrors` with everything that is wrong."""
-    return _Reader(os.environ if environment is None else environment).settings()
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    errors: list[ConfigError] = []
+    for name, each in options().items():
+        variable, text = _given(environment, each.names)
+        if text is None:
+            text = _default_prefix(environment) if name == "prefix" else each.default
+        try:
+            values[name] = each.read(text)
+        except ValueError as error:
+            errors.append(ConfigError(variable, str(error)))
+    errors += _half_a_pair(values)
+    if errors:
+        raise ConfigErrors(errors)
+    for name in _LOG_FILES:
+        if values[name] is not None:
+            values[name] = str(values["prefix"] / values[name])
+    return Settings(**values)
 
 
-class _Reader:
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._errors: list[ConfigError] = []
-
-    def settings(self) -> Settings:
-        """All settings; raises if one is wrong."""
-        self._check_database()
-        settings = Settings(
-            prefix=Path(self._text("PREFIX", str(_default_prefix(self._environment)))).expanduser(),
-            log_level=self._one_of(
-                "LOG_LEVEL", "notice", ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
-            ),
-            plugins=self._list("PLUGINS", "bundled"),
-            proxy_listen=self._listens("PROXY_LISTEN", "0.0.0.0:8000 reuseport backlog=16384"),
-            admin_listen=self._listens("ADMIN_LISTEN", "127.0.0.1:8001 reuseport backlog=16384"),
-            status_listen=self._listens("STATUS_LISTEN", "127.0.0.1:8007 reuseport backlog=16384"),
-            worker_processes=self._read("NGINX_WORKER_PROCESSES", "auto", _processes),
-            router_flavor=cast(
-                Flavor,
-                self._one_of(
-                    "ROUTER_FLAVOR",
-                    "traditional_compatible",
-                    ("traditional_compatible", "traditional", "expressions"),
-                ),
-            ),
-            trusted_ips=self._list("TRUSTED_IPS", ""),
-            real_ip_header=self._text("REAL_IP_HEADER", "X-Real-IP"),
-            real_ip_recursive=self._read("REAL_IP_RECURSIVE", "off", _switch),
-            headers=self._list("HEADERS", "server_tokens, latency_tokens, X-Kong-Request-Id"),
-            headers_upstream=self._list("HEADERS_UPSTREAM", "X-Kong-Request-Id"),
-            error_default_type=self._one_of(
-                "ERROR_DEFAULT_TYPE",
-                "text/plain",
-                ("text/plain", "text/html", "application/json", "application/xml", "application/grpc"),
-            ),
-            client_max_body_size=self._first_read(
-                ("CLIENT_MAX_BODY_SIZE", "NGINX_HTTP_CLIENT_MAX_BODY_SIZE"), "0", _size
-            ),
-            client_header_timeout=self._read("NGINX_HTTP_CLIENT_HEADER_TIMEOUT", "60s", _seconds),
-            client_body_timeout=self._read("NGINX_HTTP_CLIENT_BODY_TIMEOUT", "60s", _seconds),
-            keepalive_timeout=self._read("NGINX_HTTP_KEEPALIVE_TIMEOUT", "75s", _seconds),
-            keepalive_requests=self._read("NGINX_HTTP_KEEPALIVE_REQUESTS", "1000000", _whole),
-            send_timeout=self._read("NGINX_HTTP_SEND_TIMEOUT", "60s", _seconds),
-            upstream_keepalive_pool_size=self._read("UPSTREAM_KEEPALIVE_POOL_SIZE", "512", _whole),
-            upstream_keepalive_max_requests=self._read("UPSTREAM_KEEPALIVE_MAX_REQUESTS", "10000", _whole),
-            upstream_keepalive_idle_timeout=self._read("UPSTREAM_KEEPALIVE_IDLE_TIMEOUT", "60", _seconds),
-            dns_valid_ttl=self._read("DNS_VALID_TTL", "0", _seconds) or None,
-            dns_stale_ttl=self._read("DNS_STALE_TTL", "3600", _seconds),
-            dns_not_found_ttl=self._read("DNS_NOT_FOUND_TTL", "30", _seconds),
-            dns_error_ttl=self._read("DNS_ERROR_TTL", "1", _seconds),
-            dns_cache_size=self._read("DNS_CACHE_SIZE", "10000", _whole),
-            ssl_cert=self._text("SSL_CERT", "") or None,
-            ssl_cert_key=self._text("SSL_CERT_KEY", "") or None,
-            access_log=self._read("PROXY_ACCESS_LOG", "off", _file_or_off),
-            declarative_config=self._text("DECLARATIVE_CONFIG", "") or None,
-            declarative_config_string=self._text("DECLARATIVE_CONFIG_STRING", "") or None,
-            drain_seconds=self._read("DRAIN_TIMEOUT", "30s", _seconds),
-            counter_slots=self._read("COUNTER_SLOTS", "131072", _whole),
-        )
-        if self._errors:
-            raise ConfigErrors(self._errors)
-        return settings
-
-    def _check_database(self) -> None:
-        database = self._text("DATABASE", "off")
-        if database != "off":
-            self._fail("DATABASE", f"'{database}' is not supported by this version of Tollhouse: use 'off'")
-
-    def _variable(self, name: str) -> tuple[str, str | None]:
-        for prefix in ("TOLLHOUSE_", "KONG_"):
-            value = self._environment.get(prefix + name)
+def _given(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str | None]:
+    """The variable that is set, and its text."""
+    for name in names:
+        for prefix in _PREFIXES:
+            value = environment.get(prefix + name)
             if value is not None:
                 return prefix + name, value.strip()
-        return "KONG_" + name, None
-
-    def _text(self, name: str, default: str) -> str:
-        value = self._variable(name)[1]
-        return default if value is None else value
-
-    def _read(self, name: str, default: str, convert: Callable[[str], T]) -> T:
-        try:
-            return convert(self._text(name, default))
-        except ValueError as error:
-            self._fail(name, str(error))
-            return convert(default)
-
-    def _first_read(self, names: tuple[str, ...], default: str, convert: Callable[[str], T]) -> T:
-        for name in names:
-            if self._variable(name)[1] is not None:
-                return self._read(name, default, convert)
-        return convert(default)
-
-    def _list(self, name: str, default: str) -> tuple[str, ...]:
-        return tuple(word.strip() for word in self._text(name, default).split(",") if word.strip())
-
-    def _one_of(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
-        value = self._text(name, default)
-        if value not in allowed:
-            self._fail(name, f"'{value}' is not one of: {', '.join(allowed)}")
-            return default
-        return value
-
-    def _listens(self, name: str, default: str) -> tuple[Listen, ...]:
-        return self._read(name, default, parse_listens)
-
-    def _fail(self, name: str, message: str) -> None:
-        self._errors.append(ConfigError(self._variable(name)[0], message))
+    return f"KONG_{names[0]}", None
 
 
-def _default_prefix(environment: Mapping[str, str]) -> Path:
+def _half_a_pair(values: Mapping[str, Any]) -> list[ConfigError]:
+    for given, missing in (("ssl_cert", "ssl_cert_key"), ("ssl_cert_key", "ssl_cert")):
+        if values.get(given) and not values.get(missing, "wrong already"):
+            return [ConfigError(f"KONG_{missing.upper()}", f"needed because KONG_{given.upper()} is set")]
+    return []
+
+
+def _default_prefix(environment: Mapping[str, str]) -> str:
     state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/tmp")) / ".local/state")  # noqa: S108
-    return Path(state) / "tollhouse"
-
-
-def _switch(text: str) -> bool:
-    if text.lower() in _ON | _OFF:
-        return text.lower() in _ON
-    raise ValueError(f"'{text}' is neither on nor off")
-
-
-def _whole(text: str) -> int:
-    if not text.isdigit():
-        raise ValueError(f"'{text}' is not a whole number")
-    return int(text)
-
-
-def _processes(text: str) -> int:
-    if text == "auto":
-        return max(
-            1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
-    if _whole(text) < 1:
-        raise ValueError("at least one worker is needed")
-    return int(text)
-
-
-def _size(text: str) -> int:
-    """nginx's sizes: bytes, or with k, m or g."""
-    number, unit = (text[:-1], text[-1].lower()) if text and text[-1].lower() in _SIZES else (text, "")
-    return _whole(number) * _SIZES.get(unit, 1)
-
-
-def _seconds(text: str) -> float:
-    """nginx's times: seconds, or with ms, s, m or h."""
-    for unit in sorted(_SECONDS, key=len, reverse=True):
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * _SECONDS[unit]
-    return float(text)
-
-
-def _file_or_off(text: str) -> str | None:
-    return None if text == "off" else text
+    return str(Path(state) / "tollhouse")

@@ -18,6 +18,7 @@ from tollhouse.flow.run import run
 from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.pdk.exchange import Matched, Request, Response
 from tollhouse.pdk.tasks import Tasks
+from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.upstream.wait import Wait
 
 _ADDRESSES_KNOWN: Final = 1024
@@ -36,8 +37,10 @@ class Gateway:
         trust: Trust,
         default_kind: str,
         backend_at: Callable[[tuple[str, str, int], Backend], Backend],
+        access_log: AccessLog | None = None,
     ) -> None:
         self.snapshot = snapshot
+        self.access_log = access_log
         self.draining = False
         self.trust = trust
         self._real_ip = bool(trust.networks) or trust.unix
@@ -87,6 +90,8 @@ class Gateway:
             f"Content-Length: {response.body}\r\n{fields}\r\n"
         )
         client.write(head.encode("latin-1") + (response.content or b""))
+        if self.access_log is not None:
+            self.access_log.refused(client.peer_ip, response.status, response.body, request_id)
 
     async def settled(self, waiting: Awaitable[Any]) -> Any:
         """Waits for whatever a plugin or a connection attempt is waiting for."""

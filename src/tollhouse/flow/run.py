@@ -52,3 +52,5 @@ async def run(ex: DrivenExchange, gateway: "Gateway") -> None:
         log.exception("exchange %s failed", ex.request_id)
         respond.refused(ex, gateway, Reject(500))
     respond.run_quietly(ex, ex.plan.log)
+    if gateway.access_log is not None:
+        gateway.access_log.exchange(ex)

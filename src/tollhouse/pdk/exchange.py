@@ -192,8 +192,9 @@ class Exchange:
     ended_at: float = 0.0
     #: the lines that the gateway put on the answer, as text
     gateway_fields: str = ""
-    #: bytes of the answer on the wire
+    #: bytes of the answer on the wire, and those of them that are its head
     bytes_out: int = 0
+    head_bytes: int = 0
     upstream_status: int = 0
     #: the address that answered
     peer: Peer | None = None

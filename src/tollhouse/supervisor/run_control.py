@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
 
 from tollhouse.admin.api import admin_endpoints, status_endpoints
@@ -15,7 +16,10 @@ from tollhouse.pdk.tasks import Tasks
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import server_context
+from tollhouse.stores.sinks import Sinks
 from tollhouse.supervisor.control import Control
+from tollhouse.telemetry.access_log import AccessLog
+from tollhouse.telemetry.metrics import Metrics
 
 log = logging.getLogger("tollhouse.control")
 
@@ -35,9 +39,12 @@ async def run_control(
     tasks = Tasks()
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(control.reload(), "reload"))
     workers = await control.listen_to_workers()
+    sinks = Sinks(Metrics().counter("tollhouse_log_dropped_total", "", ("sink",)))
+    admin_log = AccessLog.to(settings.admin_access_log, sinks, time.time)
+    status_log = AccessLog.to(settings.status_access_log, sinks, time.time)
     listeners = [
-        *await _listen(admin, AdminHandler(admin_endpoints(control), tasks), settings),
-        *await _listen(status, AdminHandler(status_endpoints(control), tasks), settings),
+        *await _listen(admin, AdminHandler(admin_endpoints(control), tasks, admin_log), settings),
+        *await _listen(status, AdminHandler(status_endpoints(control), tasks, status_log), settings),
     ]
     tasks.spawn(_look(listeners), "clock")
     tasks.spawn(_when_connected(control, on_ready), "ready")
@@ -46,6 +53,7 @@ async def run_control(
         await listener.drain()
     workers.close()
     await tasks.cancel()
+    sinks.close()
 
 
 async def _when_connected(control: Control, on_ready: Callable[[], None]) -> None:

@@ -1,0 +1,139 @@
+"""How the text of a setting becomes a value. Each reader raises `ValueError` saying what is wrong."""
+
+import ipaddress
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+_SIZES: Final = {"k": 1024, "m": 1024**2, "g": 1024**3}
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_ON: Final = frozenset({"on", "true"})
+_OFF: Final = frozenset({"off", "false"})
+#: words of `headers` and `headers_upstream` beside `off`
+_HEADERS: Final = frozenset(
+    {
+        "server_tokens", "latency_tokens", "server", "via", "x-kong-proxy-latency", "x-kong-response-latency",
+        "x-kong-upstream-latency", "x-kong-admin-latency", "x-kong-upstream-status", "x-kong-request-id",
+    }
+)  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """The text as it is."""
+    return text
+
+
+def optional(text: str) -> str | None:
+    """The text, `None` if there is none."""
+    return text or None
+
+
+def folder(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def words(text: str) -> tuple[str, ...]:
+    """What commas part."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """A reader that takes these words only."""
+
+    def read(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"'{text}' is not one of: {', '.join(allowed)}")
+        return text
+
+    return read
+
+
+def switch(text: str) -> bool:
+    if text.lower() in _ON | _OFF:
+        return text.lower() in _ON
+    raise ValueError(f"'{text}' is neither on nor off")
+
+
+def whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    if whole(text) < 1:
+        raise ValueError("at least 1 is needed")
+    return int(text)
+
+
+def processes(text: str) -> int:
+    """A number of workers; `auto` is one for each core that may be used."""
+    if text != "auto":
+        return positive(text)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def size(text: str) -> int:
+    """nginx's sizes: bytes, or with k, m or g."""
+    unit = text[-1:].lower()
+    number = text[:-1] if unit in _SIZES else text
+    if not (number.isascii() and number.isdigit()):
+        raise ValueError(f"'{text}' is not a size like 8k, 10m or 1g")
+    return int(number) * _SIZES.get(unit, 1)
+
+
+def seconds(text: str) -> float:
+    """nginx's times: seconds, or with ms, s, m or h."""
+    unit = next((unit for unit in _SECONDS if text.endswith(unit)), "")
+    number = text.removesuffix(unit)
+    if not (number.isascii() and number.replace(".", "", 1).isdigit()):
+        raise ValueError(f"'{text}' is not a time like 60s, 500ms or 2m")
+    return float(number) * _SECONDS.get(unit, 1.0)
+
+
+def optional_seconds(text: str) -> float | None:
+    """A time; `None` for 0."""
+    return seconds(text) or None
+
+
+def file_or_off(text: str) -> str | None:
+    """A file to write to, followed perhaps by the name of the one format there is; `None` for `off`."""
+    path, _, form = text.partition(" ")
+    if not path or path.startswith("syslog:"):
+        raise ValueError(f"'{text}' is neither a file nor off")
+    if form.strip() not in ("", "combined", "kong_log_format"):
+        raise ValueError(f"log format '{form.strip()}' is not supported: name the file only")
+    return None if path == "off" else path
+
+
+def existing_file(text: str) -> str | None:
+    """A file to read; `None` if none is named."""
+    if text and not Path(text).is_file():
+        raise ValueError(f"there is no file '{text}'")
+    return text or None
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Addresses, ranges of them, and `unix:`."""
+    for word in words(text):
+        if word != "unix:":
+            try:
+                ipaddress.ip_network(word, strict=False)
+            except ValueError:
+                raise ValueError(f"'{word}' is not an address or range like 10.0.0.0/8") from None
+    return words(text)
+
+
+def headers(text: str) -> tuple[str, ...]:
+    """Kong's words for headers that the gateway adds."""
+    for word in words(text):
+        if word.lower() not in _HEADERS | {"off"}:
+            raise ValueError(f"'{word}' is not one of: off, {', '.join(sorted(_HEADERS))}")
+    return words(text)
+
+
+def no_database(text: str) -> str:
+    if text != "off":
+        raise ValueError(f"'{text}' is not supported by this version of Tollhouse: use 'off'")
+    return text
