@@ -91,6 +91,11 @@ async def test_a_request_is_read_in_one_way_or_refused(
         case "incomplete" | "incomplete_or_reject":
             assert len(forwarded) <= case["complete_requests_before_the_end"] + 1
             assert all(not r.body or r.framing != "none" for r in forwarded)
+        case "reject_or_sanitize" | "limit":
+            # Refused, or forwarded in a form that nobody reads in another way.
+            assert all(status < 300 or 400 <= status < 506 for status in statuses), statuses
+            assert all(not r.body or r.framing != "none" for r in forwarded)
+            assert not any({"transfer-encoding", "content-length"} <= r.headers.keys() for r in forwarded)
         case unknown:
             pytest.fail(f"unknown verdict {unknown}")
 

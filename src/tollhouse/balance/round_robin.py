@@ -21,10 +21,14 @@ class Wheel(Generic[T]):
         shuffle(self._places)
         self._at = -1
 
-    def __bool__(self) -> bool:
-        return bool(self._places)
+    def __len__(self) -> int:
+        return len(self._places)
 
     def next(self) -> T:
         """The next item. The wheel must not be empty."""
         self._at = (self._at + 1) % len(self._places)
         return self._places[self._at]
+
+    def back(self) -> None:
+        """Lets the item that came last come again."""
+        self._at -= 1

@@ -1,5 +1,6 @@
 """Where a service's requests go: one address, a name, or the targets of an upstream."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -7,7 +8,10 @@ from typing import Protocol
 from tollhouse.balance.round_robin import Wheel
 from tollhouse.errors import Reject
 from tollhouse.upstream.dns import Resolver
+from tollhouse.upstream.http1 import Timeouts
 from tollhouse.upstream.pool import Address, Pool, Pools
+
+log = logging.getLogger("tollhouse.flow")
 
 NO_PEER = "failure to get a peer from the ring-balancer"
 NAME_FAILED = "name resolution failed"
@@ -19,15 +23,6 @@ class Endpoint:
 
     pool: Pool
     host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """A service's timeouts in seconds."""
-
-    connect: float
-    read: float
-    write: float
 
 
 class Targets(Protocol):
@@ -101,7 +96,8 @@ class Named:
     async def pick(self) -> Endpoint:
         addresses = await self.dial.resolver.resolve(self.name)
         if not addresses:
-            raise Reject(503, NAME_FAILED)
+            failure = self.dial.resolver.failure(self.name)
+            raise Reject(500, failure) if failure else Reject(503, NAME_FAILED)
         return self._next(addresses)
 
     def _next(self, addresses: Sequence[str]) -> Endpoint:
@@ -122,10 +118,19 @@ class Balanced:
     def now(self) -> Endpoint | None:
         if not self.wheel:
             raise Reject(503, NO_PEER)
-        return self.wheel.next().now()
+        endpoint = self.wheel.next().now()
+        if endpoint is None:
+            self.wheel.back()  # it is this one's turn still, once its name is known
+        return endpoint
 
     async def pick(self) -> Endpoint:
-        return await self.wheel.next().pick()
+        """The next target; those whose names lead nowhere are passed over."""
+        for _ in range(len(self.wheel)):
+            try:
+                return await self.wheel.next().pick()
+            except Reject as failure:
+                log.warning("a target is passed over: %s", failure.message)
+        raise Reject(503, NO_PEER)
 
 
 def targets_at(host: str, port: int, dial: Dial, *, is_ip: Callable[[str], bool], shown: str = "") -> Targets:

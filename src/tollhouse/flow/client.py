@@ -1,10 +1,15 @@
 """What a flow needs of the client's connection. `server.connection` is the real one."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from tollhouse.pdk.exchange import ClientSide
 from tollhouse.upstream.wait import Wait
+
+
+class Running(Protocol):
+    """An exchange under way."""
+
+    def throw(self, error: BaseException) -> None: ...
 
 
 class Source(Protocol):
@@ -19,6 +24,14 @@ class BodySink(Protocol):
     """Takes request body content as it arrives."""
 
     def body_content(self, data: bytes, done: bool) -> None: ...
+
+
+class TunnelEnd(Protocol):
+    """The far end of a connection that no longer speaks HTTP."""
+
+    def client_data(self, data: bytes) -> None: ...
+
+    def client_ended(self) -> None: ...
 
 
 class Body(Protocol):
@@ -53,7 +66,7 @@ class Client(ClientSide, Protocol):
 
     def abort(self) -> None: ...
 
-    def tunnel_to(self, write: Callable[[bytes], None]) -> None: ...
+    def tunnel_to(self, end: TunnelEnd) -> None: ...
 
     def pause_reading(self) -> None: ...
 

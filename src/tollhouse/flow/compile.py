@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from tollhouse.balance.round_robin import Wheel
-from tollhouse.flow.backend import Backend, Balanced, Dial, Fixed, Targets, Timeouts, targets_at
+from tollhouse.flow.backend import Backend, Balanced, Dial, Fixed, Targets, targets_at
 from tollhouse.flow.guards import guard_of
 from tollhouse.flow.plan import Plan, Scoped, order, plan_of
 from tollhouse.flow.snapshot import CompiledRoute, CompiledSnapshot
@@ -24,6 +24,7 @@ from tollhouse.routing.build import building
 from tollhouse.routing.match import Flavour
 from tollhouse.routing.upstream_path import path_builder
 from tollhouse.upstream.dns import Resolver
+from tollhouse.upstream.http1 import Timeouts
 from tollhouse.upstream.pool import Pools
 
 #: entities handled between two pauses

@@ -39,6 +39,9 @@ class Download(Wait):
         except PeerError as error:
             self.driver.throw(UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True))
             return
+        except Exception as error:  # noqa: BLE001 - the exchange's to judge, not the connection's
+            self.driver.throw(error)
+            return
         if self._chunked:
             data = chunk(data) if data else b""
             if done:

@@ -11,7 +11,7 @@ from tollhouse.flow.upload import Upload
 from tollhouse.pdk.exchange import Try
 from tollhouse.upstream.http1 import Arrival, UpstreamConnection
 from tollhouse.wire.headers import Headers
-from tollhouse.wire.http1 import KEEP_ALIVE, connection_tokens
+from tollhouse.wire.http1 import KEEP_ALIVE, asks_for_websocket, connection_tokens
 
 if TYPE_CHECKING:
     from tollhouse.flow.gateway import Gateway
@@ -25,6 +25,13 @@ _NOT_FORWARDED: Final = frozenset(
         "transfer-encoding", "content-length", "via", "x-kong-request-id", "x-real-ip",
         "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
         "x-forwarded-path", "x-forwarded-prefix",
+    }
+)  # fmt: skip
+#: An answer that makes no sense is an answer: the target is there and has acted.
+_REPEATED: Final = frozenset(
+    {
+        Cause.CONNECT_REFUSED, Cause.CONNECT_TIMEOUT, Cause.TLS_FAILED,
+        Cause.SEND_TIMEOUT, Cause.READ_TIMEOUT, Cause.RESET,
     }
 )  # fmt: skip
 #: nginx repeats these only if nothing was sent yet.
@@ -44,11 +51,13 @@ def begin(ex: DrivenExchange, plan: "Plan", gateway: "Gateway") -> Awaitable[Arr
     if connection is None:
         return _attempts(ex, backend, gateway)
     now = ex.sent_at = perf_counter()
-    connection.read_timeout = wait = backend.timeouts.read
+    timeouts = connection.timeouts = backend.timeouts
     ex.connection = connection
     ex.peer = endpoint.pool.address
     head = request_head(ex, endpoint, gateway)
-    connection.send(head + content if content else head, ex.request.method, now + wait, complete=True)
+    connection.send(
+        head + content if content else head, ex.request.method, now + timeouts.read, complete=True
+    )
     return connection
 
 
@@ -89,15 +98,14 @@ async def _send(
     connection: UpstreamConnection,
 ) -> Arrival:
     request = ex.request
-    timeouts = backend.timeouts
-    connection.read_timeout, connection.write_timeout = timeouts.read, timeouts.write
+    connection.timeouts = backend.timeouts
     ex.connection = connection
     ex.peer = endpoint.pool.address
     content = request.content
     complete = content is not None
-    wait = timeouts.read if complete else timeouts.write
     head = request_head(ex, endpoint, gateway)
-    connection.send(head + (content or b""), request.method, perf_counter() + wait, complete=complete)
+    deadline = perf_counter() + backend.timeouts.read
+    connection.send(head + (content or b""), request.method, deadline, complete=complete)
     if not complete:
         ex.upload = Upload(ex.client, connection, chunked=request.chunked)
         ex.upload.start()
@@ -108,7 +116,9 @@ def _may_repeat(ex: DrivenExchange, backend: Backend, fault: UpstreamFault) -> b
     """Kong's rule: `retries` more attempts, for failures of the connection only; what may have been
     acted upon is repeated only if that does no harm. A kept connection that the target had closed in
     the meantime does not count."""
-    if ex.upload is not None or (fault.sent and ex.request.method in _NOT_REPEATABLE):
+    if fault.cause not in _REPEATED or ex.upload is not None:
+        return False
+    if fault.sent and ex.request.method in _NOT_REPEATABLE:
         return False
     tries = ex.tries or []
     return tries[-1].stale or sum(not attempt.stale for attempt in tries) <= backend.retries
@@ -164,7 +174,7 @@ def _hop_by_hop(headers: Headers) -> tuple[frozenset[str], str]:
     values = headers.values
     tokens = connection_tokens(headers)
     fields = "Connection: keep-alive\r\n"
-    if "upgrade" in tokens and values.get("upgrade", "").lower() == "websocket":
+    if asks_for_websocket(headers):
         fields = f"Connection: keep-alive, Upgrade\r\nUpgrade: {values['upgrade']}\r\n"
     if "trailers" in values.get("te", "").lower():
         fields += "TE: trailers\r\n"

@@ -37,6 +37,8 @@ class Trust:
         listed = request.headers.get_all(self.header)
         if not listed:
             return peer
+        if self.header != "x-forwarded-for":
+            del listed[1:]  # the one field that grows by lines; of others the first counts
         candidates = [a.strip() for value in listed for a in value.split(",") if a.strip()]
         found = peer
         while candidates and self.trusts(found):

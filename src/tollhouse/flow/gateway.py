@@ -9,7 +9,7 @@ from typing import Any, Final
 from tollhouse.errors import BadRequest
 from tollhouse.flow import answers
 from tollhouse.flow.advertise import PRODUCT, Advertised
-from tollhouse.flow.backend import Backend, Timeouts
+from tollhouse.flow.backend import Backend
 from tollhouse.flow.client import Client
 from tollhouse.flow.drive import DrivenExchange, settled
 from tollhouse.flow.forwarded import Trust, forwarded_fields, host_without_port
@@ -19,6 +19,7 @@ from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.pdk.exchange import Matched, Request, Response
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.telemetry.access_log import AccessLog
+from tollhouse.upstream.http1 import Timeouts
 from tollhouse.upstream.wait import Wait
 
 _ADDRESSES_KNOWN: Final = 1024
@@ -74,11 +75,11 @@ class Gateway:
         client.flow = ex
         ex.start(run(ex, self))
 
-    def refuse(self, client: Client, error: BadRequest) -> None:
-        """Answers bytes that are no request."""
+    def refuse(self, client: Client, error: BadRequest, request: Request | None) -> None:
+        """Answers bytes that are no request, or one with a body that is not taken."""
         self._id += 1
         request_id = f"{self._id_prefix}{self._id:016x}"
-        response = answers.error_page(None, error.status, request_id, default_kind=self.default_kind)
+        response = answers.error_page(request, error.status, request_id, default_kind=self.default_kind)
         fields = self._chosen(
             ("x-kong-response-latency", "X-Kong-Response-Latency: 0\r\n"),
             ("server", self.server_field),
@@ -124,9 +125,9 @@ class Gateway:
             return forwarded_fields(client, request, ex.client_ip, matched.prefix, trusted=False)
         host = values.get("host")
         client.forwarded_host = host
+        shown = f"X-Forwarded-Host: {host_without_port(host.lower())}\r\n" if host else ""
         client.forwarded = (
-            f"X-Forwarded-For: {client.peer_ip}\r\nX-Forwarded-Proto: {client.scheme}\r\n"
-            f"X-Forwarded-Host: {host_without_port((host or '').lower())}\r\n"
+            f"X-Forwarded-For: {client.peer_ip}\r\nX-Forwarded-Proto: {client.scheme}\r\n{shown}"
             f"X-Forwarded-Port: {client.port}\r\nX-Real-IP: {client.peer_ip}\r\n"
         )
         return client.forwarded + matched.forwarded
@@ -147,13 +148,18 @@ class Gateway:
         sent = ex.sent_at or answered
         via = f"{values['via']}, {self.via}" if "via" in values else self.via
         kept_via = f"Via: {values['via']}\r\n" if "via" in values and "via" not in self._advertised else ""
-        return kept_via + self._chosen(
-            ("x-kong-upstream-status", f"X-Kong-Upstream-Status: {ex.upstream_status}\r\n"),
-            ("x-kong-upstream-latency", f"X-Kong-Upstream-Latency: {int((answered - sent) * 1000)}\r\n"),
-            ("x-kong-proxy-latency", f"X-Kong-Proxy-Latency: {int((sent - ex.started) * 1000)}\r\n"),
-            ("via", f"Via: {via}\r\n"),
-            ("server", "" if "server" in values else self.server_field),
-            ("x-kong-request-id", f"X-Kong-Request-Id: {ex.request_id}\r\n"),
+        date = "" if response is None or "date" in values else f"Date: {self.date()}\r\n"
+        return (
+            kept_via
+            + date
+            + self._chosen(
+                ("x-kong-upstream-status", f"X-Kong-Upstream-Status: {ex.upstream_status}\r\n"),
+                ("x-kong-upstream-latency", f"X-Kong-Upstream-Latency: {int((answered - sent) * 1000)}\r\n"),
+                ("x-kong-proxy-latency", f"X-Kong-Proxy-Latency: {int((sent - ex.started) * 1000)}\r\n"),
+                ("via", f"Via: {via}\r\n"),
+                ("server", "" if "server" in values else self.server_field),
+                ("x-kong-request-id", f"X-Kong-Request-Id: {ex.request_id}\r\n"),
+            )
         )
 
     def _chosen(self, *fields: tuple[str, str]) -> str:

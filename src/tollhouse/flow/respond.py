@@ -13,7 +13,7 @@ from tollhouse.flow.tunnel import tunnel
 from tollhouse.pdk.exchange import Request, Response
 from tollhouse.upstream.http1 import Arrival
 from tollhouse.wire.headers import FieldSet, Headers
-from tollhouse.wire.http1 import KEEP_ALIVE, connection_tokens
+from tollhouse.wire.http1 import KEEP_ALIVE, asks_for_websocket, connection_tokens
 
 if TYPE_CHECKING:
     from tollhouse.flow.gateway import Gateway
@@ -29,6 +29,10 @@ _NOT_RETURNED: Final = frozenset(
     }
 )  # fmt: skip
 _NOT_RETURNED_NOR_LENGTH: Final = _NOT_RETURNED | {"content-length"}
+#: what the body is sent by, whatever Connection says of it
+_FRAMING: Final = frozenset({"content-length"})
+#: values of Connection that name no field
+_PLAIN_HOPS: Final = ("close", KEEP_ALIVE)
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
@@ -39,7 +43,7 @@ def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival
     ex.response = response
     ex.upstream_status = response.status
     if response.status == 101:
-        return tunnel(ex, gateway, response, content)
+        return _switch(ex, plan, gateway, response, content)
     if not done:
         whole = bool(plan.response) or ex.wants_whole_response
         return (
@@ -128,13 +132,30 @@ async def _stream(
     ex.head_bytes = len(head)
     download.begin(head, content)
     client.source = connection
+    connection.stream_to(download)
     if client.writing_paused:
         connection.pause_reading()
-    connection.stream_to(download)
     await download
     ex.connection = None
     ex.ended_at = perf_counter()
     client.finish(keep_alive)
+
+
+async def _switch(
+    ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response, content: bytes
+) -> None:
+    """Passes `101 Switching Protocols` on and joins both connections."""
+    connection = ex.connection
+    if connection is None or ex.client.body is not None or not asks_for_websocket(ex.request.headers):
+        raise UpstreamFault(Cause.BAD_RESPONSE, "switched protocols without being asked", sent=True)
+    if ex.early_headers is not None:
+        _put_early(ex.early_headers, response)
+    for phase in plan.header_filter:
+        phase(ex)
+    framing = f"Connection: Upgrade\r\nUpgrade: {response.headers.values.get('upgrade', 'websocket')}\r\n"
+    head = _proxied_head(ex, gateway, response, _NOT_RETURNED_NOR_LENGTH, framing)
+    ex.head_sent = True
+    await tunnel(ex, connection, head + content)
 
 
 def _proxied_head(
@@ -144,8 +165,8 @@ def _proxied_head(
     headers = response.headers
     values = headers.values
     request = ex.request
-    if "connection" in values and values["connection"] not in ("close", KEEP_ALIVE):
-        unwanted = unwanted | connection_tokens(headers)
+    if "connection" in values and (values["connection"] not in _PLAIN_HOPS or headers.has_repeats):
+        unwanted = unwanted | connection_tokens(headers) - _FRAMING
     content_type = values.get("content-type")
     if content_type is not None and content_type.startswith("text/"):
         _add_charset(headers, content_type)
@@ -156,6 +177,8 @@ def _proxied_head(
     if gateway.plain_headers:
         via = f"{values['via']}, {gateway.via}" if "via" in values else gateway.via
         server = "" if "server" in values else gateway.server_field
+        if "date" not in values:
+            server += f"Date: {gateway.date()}\r\n"
         sent = ex.sent_at
         own = ex.gateway_fields = (
             f"X-Kong-Upstream-Latency: {int((ex.answered_at - sent) * 1000)}\r\n"

@@ -1,24 +1,32 @@
-"""After `101 Switching Protocols` (WebSocket): bytes both ways, until either end closes."""
+"""After `101 Switching Protocols` (WebSocket): bytes both ways, until the target or the client has gone.
+
+A client that closes its sending side only, as TCP lets it, still gets what the target sends.
+"""
 
 from time import perf_counter
-from typing import TYPE_CHECKING
 
-from tollhouse.errors import Cause, UpstreamFault
+from tollhouse.errors import UpstreamFault
 from tollhouse.flow.drive import DrivenExchange
-from tollhouse.pdk.exchange import Response
+from tollhouse.upstream.http1 import UpstreamConnection
 from tollhouse.upstream.wait import Wait
-
-if TYPE_CHECKING:
-    from tollhouse.flow.gateway import Gateway
 
 
 class _Tunnel(Wait):
     """Passes bytes between the two connections; awaited until one of them ends."""
 
-    __slots__ = ("_ex",)
+    __slots__ = ("_connection", "_ex")
 
-    def __init__(self, ex: DrivenExchange) -> None:
+    def __init__(self, ex: DrivenExchange, connection: UpstreamConnection) -> None:
         self._ex = ex
+        self._connection = connection
+
+    def client_data(self, data: bytes) -> None:
+        self._ex.request.received += len(data)
+        self._connection.heard = True  # bytes either way keep a tunnel from being idle
+        self._connection.write(data)
+
+    def client_ended(self) -> None:
+        self._connection.write_eof()
 
     def content(self, data: bytes, done: bool) -> None:
         self._ex.bytes_out += len(data)
@@ -30,27 +38,21 @@ class _Tunnel(Wait):
         self.driver.advance()
 
 
-async def tunnel(ex: DrivenExchange, gateway: "Gateway", response: Response, content: bytes) -> None:
-    """Joins client and upstream once the upstream has switched protocols."""
-    connection, client = ex.connection, ex.client
-    if connection is None or "upgrade" not in ex.request.headers.values:
-        raise UpstreamFault(Cause.BAD_RESPONSE, "switched protocols without being asked", sent=True)
-    upgrade = response.headers.values.get("upgrade", "")
-    fields = f"Connection: Upgrade\r\nUpgrade: {upgrade}\r\n" if upgrade else "Connection: Upgrade\r\n"
-    kept = response.headers.without(frozenset({"connection", "upgrade"}))
-    ex.head_sent = True
-    client.write(
-        response.line + kept + (fields + gateway.proxied_headers(ex) + "\r\n").encode("latin-1") + content
-    )
-    joined = _Tunnel(ex)
+async def tunnel(ex: DrivenExchange, connection: UpstreamConnection, beginning: bytes) -> None:
+    """Joins client and target; `beginning` is what the client gets first."""
+    client = ex.client
+    joined = _Tunnel(ex, connection)
     client.source = connection
     connection.source = client
+    joined.content(beginning, done=False)
     connection.stream_to(joined)
-    client.tunnel_to(connection.write)
+    if client.writing_paused:
+        connection.pause_reading()
+    client.tunnel_to(joined)
     try:
         await joined
     finally:
-        connection.close()
+        connection.hang_up()
         ex.connection = None
         ex.ended_at = perf_counter()
     client.finish(keep_alive=False)

@@ -1,10 +1,11 @@
 """One client connection: bytes in, exchanges one after the other, bytes out."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol, cast
+import re
+from typing import TYPE_CHECKING, Final, cast
 
 from tollhouse.errors import BadRequest, ClientGone, PeerError
+from tollhouse.flow.client import Running, Source, TunnelEnd
 from tollhouse.pdk.exchange import Request
 from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
@@ -18,22 +19,9 @@ NEVER: Final = float("inf")
 _ANY_SIZE: Final = 1 << 62
 #: idle from now on: the next look, a moment later, sets the deadline and spares reading the clock
 _FROM_NEXT_LOOK: Final = -1.0
-
-
-class Flow(Protocol):
-    """A running exchange."""
-
-    finished: bool
-
-    def throw(self, error: BaseException) -> None: ...
-
-
-class Source(Protocol):
-    """Where the bytes of an answer come from; it pauses while the client takes no more."""
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
+#: what no Host is: the forwarded headers have not been made yet
+_NOT_MADE: Final = "\n"
 
 
 class ClientConnection(asyncio.Protocol):
@@ -80,13 +68,13 @@ class ClientConnection(asyncio.Protocol):
         self._closing = False
         self._lingering = False
         self._unsent = 0
-        self._tunnel: Callable[[bytes], None] | None = None
+        self._tunnel: TunnelEnd | None = None
         self._eof_at = 0.0
         self._wrote_since_eof = False
         self._reading_paused = False
         self.writing_paused = False
         #: the exchange under way; `None` between requests
-        self.flow: Flow | None = None
+        self.flow: Running | None = None
         #: the part of its request body that is still arriving
         self.body: RequestBody | None = None
         self.source: Source | None = None
@@ -97,7 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self.peer_port = 0
         #: the forwarded headers that every request of this connection sends, made by the flow
         self.forwarded = ""
-        self.forwarded_host: str | None = None
+        self.forwarded_host: str | None = _NOT_MADE
 
     # asyncio's side
 
@@ -115,14 +103,17 @@ class ClientConnection(asyncio.Protocol):
         self.number = self._listener.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.flow is None and not self._closing:
+        if self.flow is None and not self._closing and not self.writing_paused:
             self._read_requests(self._buffer + data if self._buffer else data)
         else:
             self._read_ahead(data)
 
     def eof_received(self) -> bool:
         """Keeps the connection open for the answer: the client may have closed its side only."""
-        if self.flow is None:
+        if self._tunnel is not None:
+            self._tunnel.client_ended()
+            return self.scheme == "http"
+        if self.flow is None and not (self.writing_paused and self._buffer):
             if self._buffer:
                 self._refuse(BadRequest("the request ended early"))
             return False
@@ -131,7 +122,7 @@ class ClientConnection(asyncio.Protocol):
             return False
         self._closing = True
         self._eof_at = self._listener.now()
-        return True
+        return self.scheme == "http"  # a TLS connection cannot be closed by half
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -148,22 +139,27 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.writing_paused = False
-        self.deadline = NEVER
         if self.source is not None:
             self.source.resume_reading()
+        if self.flow is not None:
+            self.deadline = NEVER
+        elif not self._lingering:
+            self.deadline = _FROM_NEXT_LOOK
+            self._go_on()
 
     # Reading requests
 
     def _read_requests(self, data: bytes) -> None:
-        """Starts exchanges as long as each is answered at once and whole requests are here."""
+        """Starts exchanges as long as each is answered at once, whole requests are here, and the client
+        takes its answers."""
         listener = self._listener
-        while self.flow is None:
+        while self.flow is None and not self.writing_paused:
             end = data.find(b"\r\n\r\n")
-            if end <= 0 or self._closing:
+            if end <= 0:
                 break
             try:
                 if end > self.limits.line_bytes:
-                    self._check_head_size(data, end)
+                    self.limits.check_head(data, end)
                 request = listener.reader.read(data[:end])
                 framing = request.body
                 end += 4
@@ -175,7 +171,10 @@ class ClientConnection(asyncio.Protocol):
                     request.content = data[end : end + framing]
                     self._buffer = data[end + framing :]
                 else:
-                    self._buffer = self._take_body(request, data[end:])
+                    rest = self._take_body(request, data[end:])
+                    if rest is None:
+                        return
+                    self._buffer = rest
             except BadRequest as error:
                 if data.startswith(b"\r\n"):
                     break
@@ -185,28 +184,31 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = NEVER
             listener.begin(self, request)
             data = self._buffer
-        if data and self.flow is None:
+        if data and self.flow is None and not self.writing_paused:
             self._wait_for_head(data)
 
     def _wait_for_head(self, data: bytes) -> None:
         """Holds the beginning of a request until there is more of it."""
-        if data.startswith(b"\r\n") and not self._closing:
+        empty = _EMPTY_LINES.match(data)
+        if empty is not None:
             # RFC 9112 2.2: empty lines before a request are ignored.
             self._buffer = b""
-            self._read_requests(data[2:])
+            self._read_requests(data[empty.end() :])
             return
         self._buffer = data
         try:
-            self._check_head_size(data, len(data))
+            self.limits.check_head(data, len(data))
             if has_bare_lf(data):
                 raise BadRequest("a line ends in LF alone")
+            if self._eof_at:
+                raise BadRequest("the request ended early")
         except BadRequest as error:
             self._refuse(error)
 
     def _read_ahead(self, data: bytes) -> None:
         """Bytes while an exchange is under way: its body, or requests that wait for their turn."""
         if self._tunnel is not None:
-            self._tunnel(data)
+            self._tunnel.client_data(data)
             return
         if self._closing:
             return  # what comes after the last request is not read (RFC 9112 9.6)
@@ -217,18 +219,15 @@ class ClientConnection(asyncio.Protocol):
         if len(self._buffer) > self.limits.window_bytes:
             self.pause_reading()
 
-    def _check_head_size(self, data: bytes, end: int) -> None:
-        limits = self.limits
-        if end <= limits.line_bytes:
-            return
-        line_end = data.find(b"\r\n", 0, end)
-        if (line_end if line_end >= 0 else end) > limits.line_bytes:
-            raise BadRequest("the request line is too long", 414)
-        if end > limits.head_bytes or max(map(len, data[:end].split(b"\r\n"))) > limits.line_bytes:
-            raise BadRequest("the request head is too large", 494)
+    def _take_body(self, request: Request, data: bytes) -> bytes | None:
+        """Takes what is here of a body; returns bytes after it, `None` if the request was refused."""
+        try:
+            return self._begin_body(request, data)
+        except PeerError as error:
+            self._refuse(error if isinstance(error, BadRequest) else BadRequest(str(error)), request)
+            return None
 
-    def _take_body(self, request: Request, data: bytes) -> bytes:
-        """Takes what is here of a body that is not, or may not be, complete; returns bytes after it."""
+    def _begin_body(self, request: Request, data: bytes) -> bytes:
         framing = request.body
         if framing > self._body_limit:
             raise BadRequest("the request body is too large", 413)
@@ -241,24 +240,19 @@ class ClientConnection(asyncio.Protocol):
             self._body_limit,
             expects_continue=request.expects_continue and not data,
         )
-        try:
-            rest = body.feed(data) if data else None
-        except BadRequest:
-            raise
-        except PeerError as error:
-            raise BadRequest(str(error)) from None
-        if rest is None:
-            return b""
-        request.replace_content(body.held())
-        self.body = None
-        return rest
+        rest = body.feed(data) if data else None
+        if rest is not None:
+            self.body = None
+            return rest
+        if self._eof_at:
+            raise BadRequest("the request ended early")
+        return b""
 
     def _read_body(self, body: RequestBody, data: bytes) -> None:
         try:
             rest = body.feed(data)
         except PeerError as error:
-            fault = error if isinstance(error, BadRequest) else BadRequest(str(error))
-            self._abandon(fault)
+            self._abandon(error)
             return
         if rest is not None:
             if self.body is body:
@@ -281,29 +275,43 @@ class ClientConnection(asyncio.Protocol):
         self.flow = self.source = self.body = None
         unread = body is not None and not body.done
         if unread or not keep_alive or self._closing or self._listener.draining:
-            self._close(linger=unread)
+            if self._eof_at and keep_alive and self._buffer and not self._listener.draining:
+                self._go_on()  # what was sent before the client closed its side
+            else:
+                self._close(linger=unread)
             return
         if self.requests >= self.limits.requests:
             self._close(linger=False)
             return
         self.deadline = _FROM_NEXT_LOOK
-        if self._reading_paused:
-            self.resume_reading()
-        if self._buffer:
-            # Not here and now: this may be running inside the loop that reads requests.
-            self._listener.call_soon(self._next)
+        if self._buffer or self._reading_paused:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Sees to the requests that wait; not while the client does not even take the last answer."""
+        if self.writing_paused:
+            return
+        self.resume_reading()
+        # Not here and now: this may be running inside the loop that reads requests.
+        self._listener.call_soon(self._next)
 
     def _next(self) -> None:
-        if self.flow is None and self._buffer and not self._closing:
+        if self.flow is None and self._buffer and not self.writing_paused:
             self._read_requests(self._buffer)
+            if self._eof_at and self.flow is None and not self._buffer:
+                self._close(linger=False)
 
-    def tunnel_to(self, write: Callable[[bytes], None]) -> None:
+    def tunnel_to(self, end: TunnelEnd) -> None:
         """From now on bytes are passed on as they are: the protocol is no longer HTTP."""
-        self._tunnel = write
+        self._tunnel = end
         self.deadline = NEVER
+        self.resume_reading()
         buffered, self._buffer = self._buffer, b""
         if buffered:
-            write(buffered)
+            end.client_data(buffered)
+        if self._eof_at:
+            self._eof_at = 0.0
+            end.client_ended()
 
     def abort(self) -> None:
         """Ends the connection so that the client sees that its answer was cut."""
@@ -332,16 +340,15 @@ class ClientConnection(asyncio.Protocol):
         else:
             transport.close()
 
-    def _refuse(self, error: BadRequest) -> None:
+    def _refuse(self, error: BadRequest, request: Request | None = None) -> None:
         self._buffer = b""
         self.body = None
-        self._listener.refuse(self, error)
+        self._listener.refuse(self, error, request)
         self._close(linger=True)
 
     def _abandon(self, error: Exception) -> None:
-        flow = self.flow
-        if flow is not None:
-            flow.throw(error)
+        if self.flow is not None:
+            self.flow.throw(error)
 
     # Pausing
 
@@ -365,6 +372,11 @@ class ClientConnection(asyncio.Protocol):
             elif now - self._eof_at > self.limits.half_closed_seconds:
                 self._abandon(ClientGone())
                 return
+        if self.body is not None and self.body.is_overdue(
+            now, self.limits.body_seconds, waiting=not self._reading_paused
+        ):
+            self._abandon(BadRequest("the request body did not arrive in time", 408))
+            return
         if self.writing_paused and self._transport is not None:
             waiting = self._transport.get_write_buffer_size()
             if waiting != self._unsent:
@@ -377,10 +389,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _expire(self) -> None:
         self.deadline = NEVER
-        if self._lingering or self.writing_paused:
+        if self.flow is not None:
+            self._abandon(ClientGone())
+        elif self._lingering or self.writing_paused:
             self.abort()
-        elif self.flow is not None:
-            self._abandon(BadRequest("the request body did not arrive in time", 408))
         elif self._buffer:
             self._refuse(BadRequest("the request did not arrive in time", 408))
         else:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tollhouse.errors import BadRequest
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -9,7 +11,6 @@ class Limits:
 
     line_bytes: int = 16384
     head_bytes: int = 65536
-    header_count: int = 1000
     body_bytes: int = 0
     """Largest request body, 0 for any (`client_max_body_size`)."""
     window_bytes: int = 65536
@@ -24,3 +25,13 @@ class Limits:
     """How long unread bytes of a refused request are still taken, so that the answer arrives."""
     half_closed_seconds: float = 1.0
     """How long a client that closed its sending side counts as still there without proof."""
+
+    def check_head(self, data: bytes, end: int) -> None:
+        """Judges the size of the head that ends at `end`, or of what there is of it."""
+        if end <= self.line_bytes:
+            return
+        line_end = data.find(b"\r\n", 0, end)
+        if (line_end if line_end >= 0 else end) > self.line_bytes:
+            raise BadRequest("the request line is too long", 414)
+        if end > self.head_bytes or max(map(len, data[:end].split(b"\r\n"))) > self.line_bytes:
+            raise BadRequest("the request head is too large", 494)

@@ -4,8 +4,8 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, Protocol
 
 from tollhouse.errors import BadRequest
 from tollhouse.flow.client import Client
@@ -14,13 +14,16 @@ from tollhouse.server.connection import ClientConnection
 from tollhouse.server.limits import Limits
 from tollhouse.wire.http1 import RequestReader
 
+#: what a client that connected while the node drains has for its TLS handshake
+_LAST_HANDSHAKE_SECONDS: Final = 5.0
+
 
 class Handler(Protocol):
     """Whoever answers requests."""
 
     def begin(self, client: Client, request: Request) -> None: ...
 
-    def refuse(self, client: Client, error: BadRequest) -> None: ...
+    def refuse(self, client: Client, error: BadRequest, request: Request | None) -> None: ...
 
 
 class Traffic:
@@ -56,7 +59,7 @@ class Listener:
         self.connections: set[ClientConnection] = set()
         self.draining = False
         self.begin: Callable[[Client, Request], None] = handler.begin
-        self.refuse: Callable[[Client, BadRequest], None] = handler.refuse
+        self.refuse: Callable[[Client, BadRequest, Request | None], None] = handler.refuse
         self.now = time.perf_counter
         self.call_soon = self._loop.call_soon
 
@@ -89,15 +92,18 @@ class Listener:
         self.draining = True
         if self._server is not None:
             self._server.close()
-        await self._accept_waiting()
+        await asyncio.gather(*self._accept_waiting(), return_exceptions=True)
         for connection in list(self.connections):
             connection.drain()
 
-    async def _accept_waiting(self) -> None:
+    def _accept_waiting(self) -> Iterator[Awaitable[object]]:
+        patience = _LAST_HANDSHAKE_SECONDS if self._tls else None
         while True:
             try:
                 sock, _ = self._socket.accept()
-            except (BlockingIOError, OSError):
+            except OSError:
                 return
             sock.setblocking(False)
-            await self._loop.connect_accepted_socket(lambda: ClientConnection(self), sock, ssl=self._tls)
+            yield self._loop.connect_accepted_socket(
+                lambda: ClientConnection(self), sock, ssl=self._tls, ssl_handshake_timeout=patience
+            )

@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from tollhouse.errors import BadRequest, PeerError
+from tollhouse.errors import BadRequest
 from tollhouse.pdk.exchange import Request
 from tollhouse.upstream.wait import Wait
 from tollhouse.wire.body import BodyReader
@@ -47,9 +47,11 @@ class RequestBody(Wait):
         "_limit",
         "_reader",
         "_request",
+        "_since",
         "_sink",
         "_window",
         "done",
+        "heard",
         "received",
     )
 
@@ -74,6 +76,9 @@ class RequestBody(Wait):
         self._holding = 0
         self._sink: BodySink | None = None
         self._collecting = False
+        self._since = 0.0
+        #: something arrived, or was not waited for, since the clock last looked
+        self.heard = True
         self.received = 0
         self.done = False
 
@@ -83,6 +88,7 @@ class RequestBody(Wait):
         """Takes bytes from the wire. Returns what belongs to the next request once complete."""
         content = self._reader.feed(data)
         self._expects_continue = False
+        self.heard = True
         self.received += len(content)
         self._request.received = self.received
         self.done = self._reader.done
@@ -99,26 +105,21 @@ class RequestBody(Wait):
         if content:
             self._held.append(content)
             self._holding += len(content)
-        if self._collecting:
-            if self.done or self._holding > self._window:
-                self._collecting = False
-                if self.done:
-                    self._request.replace_content(self.held())
-                else:
-                    self._client.pause_reading()
-                self.driver.advance()
-        elif self._holding >= self._window and not self.done:
+        if self.done:
+            # Complete before anybody streamed it: from now on it is like a body that came with its head.
+            self._request.replace_content(b"".join(self._held))
+        elif self._holding > self._window:
             self._client.pause_reading()
+        if self._collecting and (self.done or self._holding > self._window):
+            self._collecting = False
+            self.driver.advance()
 
-    def held(self) -> bytes:
-        """What arrived so far and nobody took."""
-        return b"".join(self._held)
-
-    def lost(self) -> None:
-        """The client closed its side. Raises `PeerError` if the body was not complete."""
-        if not self.done:
-            self._reader.eof()
-            raise PeerError("closed before the end of the body")
+    def is_overdue(self, now: float, seconds: float, *, waiting: bool) -> bool:
+        """Whether the client has sent nothing for so long, though it was `waiting` to be read."""
+        if self.heard or self._expects_continue or not waiting:
+            self.heard = False
+            self._since = now
+        return now - self._since > seconds
 
     # The flow's side
 
@@ -140,11 +141,11 @@ class RequestBody(Wait):
         """Passes on what is held and everything that still comes."""
         self._sink = sink
         self._invite()
+        # First, for the sink pauses it again if this is already too much.
+        self._client.resume_reading()
         held, self._held, self._holding = b"".join(self._held), [], 0
-        if held or self.done:
-            sink.body_content(held, self.done)
-        if not self.done:
-            self._client.resume_reading()
+        if held:
+            sink.body_content(held, False)
 
     def detach(self) -> None:
         """Nobody wants the rest; what still comes is dropped."""

@@ -8,7 +8,7 @@ that a slow name server delays nobody who was served before.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,13 @@ from tollhouse.pdk.tasks import Tasks
 log = logging.getLogger("tollhouse.dns")
 
 _LOCAL: Final = ("127.0.0.1",)
+#: as Kong's client words them
+_FAILURES: Final = {
+    aiodns.error.ARES_EFORMERR: "dns server error: 1 format error",
+    aiodns.error.ARES_ESERVFAIL: "dns server error: 2 server failure",
+    aiodns.error.ARES_ENOTIMP: "dns server error: 4 not implemented",
+    aiodns.error.ARES_EREFUSED: "dns server error: 5 refused",
+}
 _NOT_FOUND: Final = frozenset({aiodns.error.ARES_ENOTFOUND, aiodns.error.ARES_ENODATA})
 
 
@@ -38,12 +45,22 @@ class _Answer:
     addresses: tuple[str, ...]
     fresh_until: float
     usable_until: float
+    #: what the name server said instead of yes or no
+    failure: str = ""
 
 
 class Resolver:
     """The names of one worker."""
 
-    def __init__(self, clock: Callable[[], float], tasks: Tasks, lifetimes: Lifetimes) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        tasks: Tasks,
+        lifetimes: Lifetimes,
+        servers: Sequence[str] | None = None,
+    ) -> None:
+        """`servers` are asked in place of the system's, each as `address` or `address:port`."""
+        self._servers = servers or None
         self._clock = clock
         self._tasks = tasks
         self._lifetimes = lifetimes
@@ -75,6 +92,11 @@ class Resolver:
             return answer.addresses
         return (await asyncio.shield(self._ask(name))).addresses
 
+    def failure(self, name: str) -> str:
+        """Why a name could not be resolved; empty if it is known to have no address."""
+        answer = self._answers.get(name)
+        return answer.failure if answer is not None else ""
+
     def _ask(self, name: str) -> asyncio.Task[_Answer]:
         task = self._asking.get(name)
         if task is None:
@@ -84,7 +106,7 @@ class Resolver:
 
     async def _look_up(self, name: str) -> _Answer:
         if self._channel is None:
-            self._channel = aiodns.DNSResolver()
+            self._channel = aiodns.DNSResolver(nameservers=self._servers)
         lifetimes = self._lifetimes
         now = self._clock()
         try:
@@ -96,14 +118,16 @@ class Resolver:
             if earlier is not None and earlier.addresses and now < earlier.usable_until:
                 earlier.fresh_until = now + lifetimes.error
                 return earlier
-            wait = lifetimes.not_found if code in _NOT_FOUND else lifetimes.error
-            return self._keep(name, _Answer((), now + wait, now + wait))
+            if code in _NOT_FOUND:
+                return self._keep(name, _Answer((), now + lifetimes.not_found, 0.0))
+            failure = _FAILURES.get(code) or f"dns client error: {error.args[-1]}"
+            return self._keep(name, _Answer((), now + lifetimes.error, 0.0, failure))
         addresses = _preferred([node.addr[0].decode() for node in found.nodes])
         seconds = lifetimes.valid or max(1, min((node.ttl for node in found.nodes), default=1))
         return self._keep(name, _Answer(addresses, now + seconds, now + seconds + lifetimes.stale))
 
     def _keep(self, name: str, answer: _Answer) -> _Answer:
-        if len(self._answers) >= self._lifetimes.entries:
+        if name not in self._answers and len(self._answers) >= self._lifetimes.entries:
             self._answers.pop(next(iter(self._answers)))
         self._answers[name] = answer
         return answer

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from tollhouse.errors import Cause, PeerError, UpstreamFault
@@ -18,6 +19,18 @@ NEVER: Final = float("inf")
 
 #: A response head, the content that came with it, and whether that is the whole body.
 Arrival = tuple[Response, bytes, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """A service's timeouts in seconds: to connect, between two reads, between two writes."""
+
+    connect: float = 60.0
+    read: float = 60.0
+    write: float = 60.0
+
+
+_DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
 class Sink(Protocol):
@@ -48,11 +61,13 @@ class UpstreamConnection(asyncio.Protocol, Wait):
     """
 
     __slots__ = (
+        "_blocked",
         "_body",
         "_buffer",
         "_method",
         "_sink",
         "_transport",
+        "_unsent",
         "_waiting",
         "carried",
         "deadline",
@@ -60,11 +75,10 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         "idle_since",
         "keep_alive",
         "pool",
-        "read_timeout",
         "sending",
         "source",
+        "timeouts",
         "write",
-        "write_timeout",
     )
 
     def __init__(self, pool: "Pool") -> None:
@@ -75,6 +89,9 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         self._body: BodyReader | None = None
         self._sink: Sink | None = None
         self._waiting = False
+        #: the target takes no more for now; how much waits for it
+        self._blocked = False
+        self._unsent = 0
         #: sends more of the request body; what is written to a target that has gone is dropped
         self.write: Callable[[bytes], None] = _discard
         #: requests carried so far
@@ -86,8 +103,7 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         #: something arrived or left since the pool's clock last looked
         self.heard = False
         self.deadline = NEVER
-        self.read_timeout = 60.0
-        self.write_timeout = 60.0
+        self.timeouts = _DEFAULT_TIMEOUTS
         self.idle_since = 0.0
 
     # asyncio's side
@@ -135,10 +151,12 @@ class UpstreamConnection(asyncio.Protocol, Wait):
             self._fail(UpstreamFault(Cause.TRUNCATED, str(exc or "closed inside the body"), sent=True))
 
     def pause_writing(self) -> None:
+        self._blocked = self.heard = True
         if self.source is not None:
             self.source.pause_reading()
 
     def resume_writing(self) -> None:
+        self._blocked = False
         self.heard = True
         if self.source is not None:
             self.source.resume_reading()
@@ -157,6 +175,7 @@ class UpstreamConnection(asyncio.Protocol, Wait):
     def sent(self) -> None:
         """The request body is complete."""
         self.sending = False
+        self.heard = True
         self.source = None
 
     def __await__(self) -> Generator[Wait, Any, Arrival]:
@@ -179,39 +198,78 @@ class UpstreamConnection(asyncio.Protocol, Wait):
             self.heard = True
             self.deadline = 0.0
 
+    def write_eof(self) -> None:
+        """Nothing more will be written, but the target may go on."""
+        if self._transport is not None and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+
     def close(self) -> None:
         """Ends the connection at once; whoever waits for it is not told."""
-        self._waiting = False
-        self._sink = self._body = self.source = None
-        self.deadline = NEVER
-        self.pool.forget(self)
+        self._let_go()
         if self._transport is not None:
             self._transport.abort()
 
-    def expire(self) -> None:
-        """The deadline has passed."""
-        cause = Cause.SEND_TIMEOUT if self.sending else Cause.READ_TIMEOUT
-        self._fail(UpstreamFault(cause, "the target did not answer in time", sent=True))
+    def hang_up(self) -> None:
+        """Ends the connection once the target has what was written; whoever waits for it is not told."""
+        self._let_go()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _let_go(self) -> None:
+        self._waiting = False
+        self._sink = self._body = self.source = None
+        self.write = _discard
+        self.deadline = NEVER
+        self.pool.forget(self)
+
+    # Waiting
+
+    def look(self, now: float) -> None:
+        """Ends what has waited too long; called a few times a second.
+
+        Deadlines move by a flag that is read once in a while: that keeps the clock out of every chunk.
+        """
+        if self._blocked and self._transport is not None:
+            unsent = self._transport.get_write_buffer_size()
+            if unsent != self._unsent:
+                self._unsent = unsent
+                self.heard = True
+        if self.heard:
+            self.heard = False
+            if self.deadline != NEVER:
+                self.deadline = now + (self.timeouts.write if self._blocked else self.timeouts.read)
+        elif self.deadline <= now:
+            self._expire(now)
+
+    def _expire(self, now: float) -> None:
+        if self._blocked:
+            self._fail(UpstreamFault(Cause.SEND_TIMEOUT, "the target took no more", sent=True))
+        elif self.sending:
+            self.deadline = now + self.timeouts.read  # it is the client that keeps everybody waiting
+        else:
+            self._fail(UpstreamFault(Cause.READ_TIMEOUT, "the target did not answer in time", sent=True))
 
     # Receiving
 
     def _head(self, data: bytes) -> None:
         if self._buffer:
             data = self._buffer + data
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            if len(data) > HEAD_LIMIT_BYTES:
-                raise PeerError("response head too large")
-            self._buffer = data
-            return
-        response = self.pool.reader.read(data[:end], self._method)
-        data = data[end + 4 :]
-        self._buffer = b""
-        if response.status < 200 and response.status != 101:
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > HEAD_LIMIT_BYTES:
+                    raise PeerError("response head too large")
+                self._buffer = data
+                return
+            response = self.pool.reader.read(data[:end], self._method)
+            data = data[end + 4 :]
+            if response.status >= 200 or response.status == 101:
+                break
             data = data.lstrip(b"\r\n")  # some servers send empty lines after an interim answer
-            if data:
-                self._head(data)
-            return
+        self._buffer = b""
         response.from_upstream = True
         if response.status == 101:
             self._begin_body(response, UNTIL_CLOSE, data)

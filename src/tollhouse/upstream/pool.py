@@ -4,11 +4,14 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from tollhouse.errors import Cause, UpstreamFault
 from tollhouse.pdk.exchange import Response
-from tollhouse.upstream.http1 import NEVER, UpstreamConnection
+from tollhouse.upstream.http1 import UpstreamConnection
 from tollhouse.wire.http1 import ResponseReader
+
+_ANY: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """Kong's `upstream_keepalive_*`: idle connections kept, requests each carries, idle seconds."""
+    """Kong's `upstream_keepalive_*`: idle connections kept, requests each carries, idle seconds.
+
+    No requests or no seconds mean any number of them; no connections, that none is kept.
+    """
 
     pool_size: int = 512
     max_requests: int = 10_000
@@ -43,7 +49,9 @@ class Pool:
         tls: Callable[[Address], ssl.SSLContext],
     ) -> None:
         self.address = address
-        self._keep_alive = keep_alive
+        self._size = keep_alive.pool_size
+        self._most_requests = keep_alive.max_requests or _ANY
+        self._idle_seconds = keep_alive.idle_seconds or _ANY
         self.reader = reader
         self._clock = clock
         self._tls = tls
@@ -82,8 +90,7 @@ class Pool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Takes back a connection whose exchange is complete."""
-        limits = self._keep_alive
-        if connection.carried >= limits.max_requests or len(self._idle) >= limits.pool_size:
+        if connection.carried >= self._most_requests or len(self._idle) >= self._size:
             connection.close()
             return
         connection.idle_since = 0.0
@@ -98,20 +105,11 @@ class Pool:
     def look(self, now: float) -> None:
         """Ends what has waited too long; called a few times a second."""
         for connection in list(self._open):
-            deadline = connection.deadline
-            if connection.heard:
-                # Reading deadlines from a flag, once in a while, keeps the clock out of every chunk.
-                connection.heard = False
-                if deadline != NEVER:
-                    wait = connection.write_timeout if connection.sending else connection.read_timeout
-                    connection.deadline = now + wait
-            elif deadline <= now:
-                connection.expire()
+            connection.look(now)
         for connection in list(self._idle):
             if not connection.idle_since:
                 connection.idle_since = now
-            elif now - connection.idle_since > self._keep_alive.idle_seconds:
-                self._idle.remove(connection)
+            elif now - connection.idle_since > self._idle_seconds:
                 connection.close()
 
     def close(self) -> None:

@@ -122,9 +122,11 @@ class ChunkedReader:
 
     def _line_end(self, data: bytes, place: int) -> int:
         end = data.find(b"\r\n", place)
+        if (len(data) if end < 0 else end) - place > _LINE_LIMIT:
+            raise PeerError("a line in a chunked body is too long")
         if end < 0:
             waiting = data[place:]
-            if len(waiting) > _LINE_LIMIT or b"\n" in waiting or b"\r" in waiting[:-1]:
+            if b"\n" in waiting or b"\r" in waiting[:-1]:
                 raise PeerError("malformed line in a chunked body")
             self._buffer = waiting
         return end

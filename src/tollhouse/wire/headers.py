@@ -6,10 +6,12 @@ with its lines as they are forwarded. A message's own `Headers` begins as a view
 plugins add is kept beside it, and only a change to what came off the wire makes a copy.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _COMMA: Final = ", "
 _FORWARDS_KEPT: Final = 8
 
@@ -19,8 +21,18 @@ WireField = tuple[str, str, bytes]
 
 
 def wire_field(name: str, value: str) -> WireField:
-    """A field as `Headers.put_first` takes it."""
-    return name.lower(), value, f"{name}: {value}".encode("latin-1")
+    """A field as `Headers.put_first` takes it.
+
+    A plugin may take a value from anywhere, a decoded path for instance. Control characters, which would
+    end the line, are percent-encoded as OpenResty does; characters beyond latin-1 are sent as UTF-8.
+    """
+    if _CONTROL.search(value):
+        value = _CONTROL.sub(lambda found: f"%{ord(found[0]):02X}", value)
+    try:
+        return name.lower(), value, f"{name}: {value}".encode("latin-1")
+    except UnicodeEncodeError:
+        value = value.encode().decode("latin-1")
+        return name.lower(), value, f"{name}: {value}".encode("latin-1")
 
 
 class FieldSet:
@@ -171,13 +183,13 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Appends a field line and keeps those of the same name."""
-        key = name.lower()
+        key, value, line = wire_field(name, value)
         self._own_values()
         if key in self.values:
             self._repeats = True
         else:
             self.values[key] = value
-        self._append(key, f"{name}: {value}".encode("latin-1"))
+        self._append(key, line)
 
     def put_first(self, fields: Sequence[WireField]) -> None:
         """Adds field lines before those of the same names that are there already."""

@@ -19,6 +19,8 @@ MEMO_LINE_BYTES: Final = 256
 MEMO_BLOCK_BYTES: Final = 2048
 MEMO_LINES: Final = 4096
 MEMO_BLOCKS: Final = 512
+#: field lines of one request; nginx's own bound
+MOST_FIELDS: Final = 1000
 
 V = TypeVar("V")
 
@@ -136,6 +138,8 @@ class _RequestFields:
 
     def __init__(self, block: FieldBlock, minor: int) -> None:
         headers = Headers.of(block)
+        if len(block.lines) > MOST_FIELDS:
+            raise BadRequest("too many header fields", 494)
         _check_host(headers, minor)
         self.block = block
         self.body = _request_framing(headers, minor)
@@ -249,7 +253,7 @@ def _content_length(headers: Headers) -> int:
 
 
 def _persists(headers: Headers, minor: int) -> bool:
-    connection = headers.values.get("connection")
+    connection = headers.joined("connection")
     if connection is None or connection == KEEP_ALIVE:
         return minor == 1 or connection is not None
     tokens = connection_tokens(headers)
@@ -265,6 +269,12 @@ def connection_tokens(headers: Headers) -> frozenset[str]:
     """The lower-case names listed in `Connection`: hop-by-hop fields and options."""
     listed = headers.joined("connection")
     return frozenset(t.strip().lower() for t in listed.split(",")) if listed else frozenset()
+
+
+def asks_for_websocket(headers: Headers) -> bool:
+    """Whether this hop is asked to become a WebSocket, the only protocol that is switched to."""
+    protocol = headers.values.get("upgrade", "").lower()
+    return protocol == "websocket" and "upgrade" in connection_tokens(headers)
 
 
 def has_bare_lf(block: bytes) -> bool:
@@ -324,6 +334,9 @@ class ResponseReader(Generic[R]):
         # RFC 9112 6.3: these never have a body, whatever they declare.
         if request_method == "HEAD" or status < 200 or status == 204 or status == 304:
             body = NO_BODY
+            if status == 204:
+                # RFC 9110 8.6: it must not announce a body that some client would then wait for.
+                head.headers.remove("content-length")
         head.body = body
         head.keep_alive = known.keep_alive and body != UNTIL_CLOSE
         return head
@@ -354,8 +367,13 @@ def _response_framing(headers: Headers) -> int:
     if "transfer-encoding" in values:
         if "content-length" in values:
             raise PeerError("both Content-Length and Transfer-Encoding")
-        codings = (headers.joined("transfer-encoding") or "").split(",")
-        return CHUNKED if codings[-1].strip().lower() == "chunked" else UNTIL_CLOSE
+        *inner, last = (headers.joined("transfer-encoding") or "").lower().split(",")
+        if last.strip() != "chunked":
+            return UNTIL_CLOSE
+        if inner:
+            # The other codings would stay on a body whose field that names them ends here.
+            raise PeerError("a transfer coding besides chunked")
+        return CHUNKED
     if "content-length" not in values:
         return UNTIL_CLOSE
     text = headers.joined("content-length") or ""
