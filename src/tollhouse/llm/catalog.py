@@ -4,7 +4,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from tollhouse.llm.cost import model_in
+from tollhouse.llm.cost import model_in, models_in
+from tollhouse.llm.provider import Provider
 from tollhouse.llm.providers import PROVIDERS
 
 #: who makes the models whose names begin so
@@ -36,6 +37,15 @@ def provider_for(model: str, available: Collection[str]) -> tuple[str, str]:
     for name in available:
         return name, model
     raise LookupError("no provider is configured")
+
+
+def models_of(provider: Provider) -> list[str]:
+    """The names of a provider's models, as far as the catalogue of prices knows them; of others the one
+    that everybody has."""
+    if provider.prices is None:
+        return [provider.usual_model] if provider.usual_model else []
+    # Names that end so are the beginnings of names: of fine-tuned models.
+    return [name for name in models_in(provider.prices) if not name.endswith(("-", ":"))]
 
 
 def _knows(name: str, model: str) -> bool:

@@ -117,6 +117,12 @@ def model_in(prices: str, model: str) -> "ModelInfo | None":
     return provider.find_model(model, all_providers=catalogue.providers)
 
 
+def models_in(prices: str) -> list[str]:
+    """The models of a provider that the catalogue knows and that are not withdrawn."""
+    provider = _catalogue().find_provider(None, prices, None)
+    return [model.id for model in provider.models if not model.deprecated]
+
+
 class _Priced:
     """A model's prices in time: some change on a day, some by the hour."""
 

@@ -35,7 +35,7 @@ BROKEN = {"openai-compatible/chat-error-in-stream-minimax-m2-free"}
 CUT_AT_MOST = 3000
 
 
-def named(found: list[Recording]) -> Any:
+def named(found: list[Recording]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("stored", found, ids=[r.name for r in found])
 
 

@@ -259,21 +259,20 @@ class StreamMeter:
     def feed(self, data: bytes, last: bool) -> bytes:
         """What to send to the client now."""
         events = self._reader.feed(data)
-        if last:
-            return self._end(events + self._reader.end())
         if len(events) == 1:
-            return events[0].raw if self._passes(events[0]) else b""
-        return b"".join([event.raw for event in events if self._passes(event)])
+            passed = events[0].raw if self._passes(events[0]) else b""
+        else:
+            passed = b"".join([event.raw for event in events if self._passes(event)])
+        return passed + self._end() if last else passed
 
     def fail(self, reason: str) -> bytes:
         return failure(reason)
 
-    def _end(self, events: list[SseEvent]) -> bytes:
-        rest = b"".join([event.raw for event in events if self._passes(event)])
-        if any(_ENDING.search(raw) for raw in self._recent):
-            return rest
-        # What was cut inside an event is left out: the next one would become a part of it.
-        return (rest if rest.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) else b"") + failure(ENDED_EARLY)
+    def _end(self) -> bytes:
+        """What is left, or that the answer is not complete: an event that was cut would become a part
+        of the one that says so."""
+        rest = b"".join([event.raw for event in self._reader.end() if self._passes(event)])
+        return rest if any(_ENDING.search(raw) for raw in self._recent) else failure(ENDED_EARLY)
 
     def _passes(self, event: SseEvent) -> bool:
         raw = event.raw

@@ -1,0 +1,138 @@
+from typing import Any
+
+import pytest
+
+from tollhouse.llm.endpoint import Endpoint, Unserved, endpoint_at, endpoint_of, served
+from tollhouse.llm.providers import PROVIDERS
+
+HERE = "http://127.0.0.1:9000/base"
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "path", "query"),
+    [
+        ("http://a.test", ("http", "a.test", 80), "/", ""),
+        ("https://a.test/v1/x?k=v", ("https", "a.test", 443), "/v1/x", "k=v"),
+        ("https://a.test:8443/", ("https", "a.test", 8443), "/", ""),
+        ("http://[::1]:99/x", ("http", "::1", 99), "/x", ""),
+        ("http://a.test/a b", ("http", "a.test", 80), "/a%20b", ""),
+    ],
+)
+def test_an_address_is_taken_apart(url: str, address: tuple[str, str, int], path: str, query: str) -> None:
+    assert endpoint_at(url) == Endpoint(address, path, query)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "a.test",
+        "ftp://a.test",
+        "http://",
+        "http:///x",
+        "http://a.test\r\nX: y/",
+        "http://a b/",
+        "http://a:b/",
+        "http://a:99999/",
+    ],
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        endpoint_at(url)
+
+
+def test_the_host_is_shown_without_its_port() -> None:
+    assert endpoint_at("http://a.test:99/").host == "a.test"
+    assert endpoint_at("http://[::1]:99/").host == "[::1]"
+
+
+@pytest.mark.parametrize(
+    ("name", "route_type", "more", "shown"),
+    [
+        ("openai", "llm/v1/chat", {}, "https://api.openai.com:443/v1/chat/completions"),
+        ("openai", "llm/v1/completions", {}, "https://api.openai.com:443/v1/completions"),
+        ("openai", "llm/v1/chat", {"upstream_path": "x/y"}, "https://api.openai.com:443/x/y"),
+        ("openai", "llm/v1/chat", {"upstream_url": HERE}, "http://127.0.0.1:9000/base"),
+        (
+            "openai",
+            "llm/v1/chat",
+            {"upstream_url": HERE, "upstream_path": "/p"},
+            "http://127.0.0.1:9000/base",
+        ),
+        ("deepseek", "llm/v1/chat", {}, "https://api.deepseek.com:443/chat/completions"),
+        ("groq", "llm/v1/chat", {}, "https://api.groq.com:443/openai/v1/chat/completions"),
+        ("ollama", "llm/v1/chat", {}, "http://127.0.0.1:11434/api/chat"),
+        ("local", "llm/v1/chat", {"local": ("127.0.0.1", 77)}, "http://127.0.0.1:77/v1/chat/completions"),
+    ],
+)
+def test_where_a_provider_is_called(name: str, route_type: Any, more: dict[str, Any], shown: str) -> None:
+    provider = PROVIDERS[name]
+
+    endpoint = endpoint_of(provider, provider.form, route_type, **more)
+
+    scheme, host, port = endpoint.address
+    assert f"{scheme}://{host}:{port}{endpoint.path}" == shown
+
+
+@pytest.mark.parametrize("name", ["local", "llama2"])
+def test_without_an_address_there_is_no_endpoint(name: str) -> None:
+    with pytest.raises(ValueError, match=name if name == "llama2" else "embedded"):
+        endpoint_of(PROVIDERS[name], "openai_chat", "llm/v1/chat")
+
+
+def asked(name: str, route_type: Any = "llm/v1/chat", form: str | None = None, url: str | None = None) -> str:
+    return served(name, route_type=route_type, server_format=form, upstream_url=url)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "url", "expected"),
+    [
+        ("openai", None, None, "openai_chat"),
+        ("ollama", None, None, "ollama_chat"),
+        ("ollama", None, "http://h/v1/chat/completions", "openai_chat"),
+        ("ollama", None, "http://h/api/chat", "ollama_chat"),
+        ("llama2", "ollama", HERE, "ollama_chat"),
+        ("llama2", "openai", HERE, "openai_chat"),
+        ("mistral", "ollama", HERE, "ollama_chat"),
+        ("anthropic", None, "https://api.anthropic.com/v1/chat/completions", "openai_chat"),
+        ("local", None, None, "openai_chat"),
+    ],
+)
+def test_which_form_a_server_speaks(name: str, form: str | None, url: str | None, expected: str) -> None:
+    assert asked(name, form=form, url=url) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "route_type", "form", "url", "reason"),
+    [
+        ("anthropic", "llm/v1/chat", None, None, "provider 'anthropic' is not supported"),
+        ("azure", "llm/v1/chat", None, "http://h/v1/chat/completions", "provider 'azure' is not supported"),
+        ("llama2", "llm/v1/chat", "raw", HERE, "llama2_format 'raw' is not supported"),
+        ("ollama", "llm/v1/completions", None, None, "'llm/v1/completions' of provider 'ollama' is not"),
+        (
+            "mistral",
+            "llm/v1/completions",
+            "openai",
+            None,
+            "'llm/v1/completions' of provider 'mistral' is not",
+        ),
+        (
+            "llama2",
+            "llm/v1/chat",
+            "openai",
+            None,
+            "must set 'model.options.upstream_url' for llama2 provider",
+        ),
+    ],
+)
+def test_what_this_version_cannot_do_is_said(
+    name: str, route_type: str, form: str | None, url: str | None, reason: str
+) -> None:
+    with pytest.raises(Unserved, match=reason):
+        asked(name, route_type, form, url)
+
+
+def test_every_provider_has_one_meaning() -> None:
+    for name, provider in PROVIDERS.items():
+        assert provider.name == name
+        assert provider.free or provider.prices or provider.base_url is None
