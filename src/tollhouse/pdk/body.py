@@ -1,5 +1,6 @@
 """Arguments in request bodies: forms, JSON objects and multipart forms."""
 
+import re
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
@@ -25,11 +26,20 @@ def body_arguments(request: Request) -> dict[str, Any]:
             decoded = msgspec.json.decode(content)
         except msgspec.DecodeError:
             return {}
-        return decoded if isinstance(decoded, dict) else {}
+        return (
+            {name: _as_received(value) for name, value in decoded.items()}
+            if isinstance(decoded, dict)
+            else {}
+        )
     elif kind == MULTIPART:
         for part, _, value in _parts(request):
             _add(found, part, value)
     return found
+
+
+def _as_received(value: Any) -> Any:
+    """Text with one character for each byte, as in headers and forms, so that all compare alike."""
+    return value.encode().decode("latin-1") if isinstance(value, str) and not value.isascii() else value
 
 
 def _add(found: dict[str, Any], name: str, value: Any) -> None:
@@ -74,9 +84,10 @@ def _without_parts(request: Request, names: frozenset[str]) -> bytes:
     content_type = request.headers.values.get("content-type", "")
     boundary = content_type.partition("boundary=")[2].partition(";")[0].strip().strip('"')
     delimiter = b"--" + boundary.encode("latin-1")
+    unwanted = re.compile(rf'[;\s]name="?(?:{"|".join(map(re.escape, names))})"?\s*(?:;|\r|$)', re.IGNORECASE)
     kept = []
     for piece in (request.content or b"").split(delimiter):
         head = piece.partition(b"\r\n\r\n")[0].decode("latin-1")
-        if not any(f'name="{name}"' in head for name in names):
+        if not unwanted.search(head):
             kept.append(piece)
     return delimiter.join(kept)

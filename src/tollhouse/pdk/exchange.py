@@ -178,6 +178,8 @@ class Exchange:
     consumer: Consumer | None = None
     credential: Credential | None = None
     response: Response | None = None
+    #: the id that a plugin gave the request, or found on it, to be found again in logs
+    correlation_id: str | None = None
     #: what a plugin puts in place of the service's address (scheme, host, port), of path and query,
     #: and of the Host that the upstream gets
     upstream_address: tuple[str, str, int] | None = None

@@ -16,13 +16,6 @@ class Config:
     echo_downstream: bool = setting(False, required=True, doc="Tell the client, too.")
 
 
-@dataclass(slots=True)
-class Correlation:
-    """The id of an exchange."""
-
-    id: str = ""
-
-
 class CorrelationId(Plugin[Config]):
     name = "correlation-id"
     priority = 100001
@@ -45,14 +38,13 @@ class CorrelationId(Plugin[Config]):
         if not known:
             known = self._generate(ex)
             ex.request.headers.set_field((self._key, known, self._prefix + known.encode("latin-1")))
-        if self.conf.echo_downstream:
-            ex.slot(Correlation).id = known
+        ex.correlation_id = known
 
     def header_filter(self, ex: Exchange) -> None:
         if ex.response is None:
             return
-        seen = ex.peek(Correlation)
-        correlation = seen.id if seen is not None else ex.request.headers.values.get(self._key)
+        # Without a route there was no access phase, and only what the client sent can be told.
+        correlation = ex.correlation_id or ex.request.headers.values.get(self._key)
         if correlation:
             ex.response.headers.set(self.conf.header_name, correlation)
 

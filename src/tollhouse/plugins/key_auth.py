@@ -42,7 +42,6 @@ class KeyAuth(Plugin[Config]):
     def prepare(self) -> None:
         conf = self.conf
         self._places = tuple((name, name.lower()) for name in conf.key_names)
-        self._names = frozenset(conf.key_names)
         challenge = f'Key realm="{conf.realm}"' if conf.realm else "Key"
         self._challenge = {"WWW-Authenticate": challenge}
         self.request_body_limit = BODY_LIMIT if conf.key_in_body else None
@@ -83,37 +82,39 @@ class KeyAuth(Plugin[Config]):
                 if headers.has_repeats and len(headers.get_all(header)) > 1:
                     raise self._refusal("Duplicate API key found")
                 if key:
-                    if conf.hide_credentials:
-                        headers.remove(header)
+                    self._hide(ex, name)
                     return key
             if conf.key_in_query and ex.request.target.query:
                 query = ex.request.arguments() if query is None else query
                 key = self._single(query.get(name))
                 if key:
-                    self._hide_in_query(ex)
+                    self._hide(ex, name)
                     return key
             if conf.key_in_body:
                 key = self._single(body_arguments(ex.request).get(name))
                 if key:
-                    self._hide_in_body(ex)
+                    self._hide(ex, name)
                     return key
         raise self._refusal("No API key found in request")
 
     def _single(self, value: Any) -> str:
-        if isinstance(value, list):
+        if isinstance(value, list | dict):
             raise self._refusal("Duplicate API key found")
         return value if isinstance(value, str) else ""
 
-    def _hide_in_query(self, ex: Exchange) -> None:
-        if not self.conf.hide_credentials or ex.matched is None or ex.request.target.query is None:
+    def _hide(self, ex: Exchange, name: str) -> None:
+        """Keeps the key from the upstream wherever the client put it: one place was asked, but it may
+        stand in others as well."""
+        if not self.conf.hide_credentials:
             return
-        query = without_arguments(ex.request.target.query, self._names)
-        path = ex.matched.upstream_path
-        ex.upstream_target = f"{path}?{query}" if query else path
-
-    def _hide_in_body(self, ex: Exchange) -> None:
-        if self.conf.hide_credentials:
-            ex.request.replace_content(without_body_arguments(ex.request, self._names))
+        request, names = ex.request, frozenset((name,))
+        request.headers.remove(name.lower())
+        if ex.matched is not None and request.target.query is not None:
+            query = without_arguments(request.target.query, names)
+            path = ex.matched.upstream_path
+            ex.upstream_target = f"{path}?{query}" if query else path
+        if self.conf.key_in_body and name in body_arguments(request):
+            request.replace_content(without_body_arguments(request, names))
 
     def _attach_anonymous(self, ex: Exchange, name: str) -> None:
         consumer = self.services.directory.consumer(name)

@@ -6,6 +6,7 @@ refused is not counted. Policy `local` is exact on a node, whatever the number o
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final, Literal
 
 from tollhouse.model.checks import AtLeastOneOf, Conditional, Custom
@@ -76,11 +77,13 @@ class Config:
 class _Period:
     """One configured limit, with the header fields that tell of it."""
 
-    __slots__ = ("left_key", "limit", "name", "reset", "scarce", "scarce_line", "seconds", "start")
+    __slots__ = ("allowed", "left_key", "limit", "name", "reset", "scarce", "scarce_line", "seconds", "start")
 
     def __init__(self, name: str, limit: float) -> None:
         self.name = name
         self.limit = limit
+        #: Kong lets a request pass while the count is below the limit, which need not be whole.
+        self.allowed = ceil(limit)
         self.seconds = SECONDS[name]
         self.left_key = f"x-ratelimit-remaining-{name}"
         self.start = 0
@@ -134,7 +137,7 @@ class RateLimiting(Plugin[Config]):
         if limit_by == "service" and ex.service is not None:
             return ex.service.id
         if limit_by == "header":
-            return ex.request.headers.values.get(self._header) or ex.client_ip
+            return ex.request.headers.values.get(self._header, ex.client_ip)
         if limit_by == "path" and ex.request.target.normal == self.conf.path:
             return ex.request.target.normal
         return caller_id(ex, limit_by)
@@ -147,7 +150,7 @@ class RateLimiting(Plugin[Config]):
 
     def _tally(self, identifier: str) -> Tally:
         key = self._scope + identifier
-        windows = [Window(key, p.start, p.seconds, p.limit) for p in self._periods]
+        windows = [Window(key, p.start, p.seconds, p.allowed) for p in self._periods]
         if len(self._tallies) >= _CALLERS_KNOWN:
             self._tallies.clear()
         tally = self._tallies[identifier] = self.services.counters.tally(windows)

@@ -48,6 +48,8 @@ class LogRecords:
             record["consumer"] = _without_nulls(ex.consumer)
         if ex.credential is not None:
             record["authenticated_entity"] = {"id": ex.credential.id}
+        if ex.correlation_id is not None:
+            record["correlation_id"] = ex.correlation_id
         metered = ex.peek(Metered)
         if metered is not None and metered.statistics:
             record["ai"] = {"proxy": ai_block(metered)}
