@@ -28,6 +28,7 @@ class Credentials:
         self._key = FieldSet.of(())
         self._header = ""
         self._argument: tuple[frozenset[str], str] | None = None
+        self._hidden = ""
         self._member: tuple[str, msgspec.Raw] | None = None
         if auth.header_name is not None and auth.header_value is not None:
             field = wire_field(auth.header_name, auth.header_value)
@@ -39,6 +40,7 @@ class Credentials:
                 self._member = (name, msgspec.Raw(msgspec.json.encode(value)))
             else:
                 self._argument = (frozenset({name}), f"{quote(name, safe='')}={quote(value, safe='')}")
+                self._hidden = f"{quote(name, safe='')}=***"
 
     @property
     def in_body(self) -> bool:
@@ -73,3 +75,7 @@ class Credentials:
         if self._keep_own and others != query:
             return query
         return f"{others}&{argument}" if others else argument
+
+    def hidden(self, target: str) -> str:
+        """A target that the key was put into, as it may be shown."""
+        return target if self._argument is None else target.replace(self._argument[1], self._hidden)

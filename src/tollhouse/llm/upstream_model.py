@@ -272,6 +272,9 @@ class UpstreamModel:
     def log(self, ex: Exchange) -> None:
         """Settles a stream, however it ended."""
         call = ex.peek(_Call)
+        if self._credentials.in_query and ex.upstream_target is not None:
+            # Log records show where a request went; the key that was put there is not for them.
+            ex.upstream_target = self._credentials.hidden(ex.upstream_target)
         if call is None or call.passage is None or call.metered is None:
             return
         passage, metered = call.passage, call.metered

@@ -81,6 +81,7 @@ def test_a_key_in_the_query(override: bool, query: str, expected: str) -> None:
     assert credentials.in_query
     assert not credentials.in_body
     assert credentials.put_in_query(query) == expected
+    assert credentials.hidden(f"/v1?{expected}") == f"/v1?{expected.replace('s%2F1', '***')}"
 
 
 @pytest.mark.parametrize(
