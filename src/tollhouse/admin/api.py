@@ -1,5 +1,6 @@
 """The endpoints that exist so far: node information, status, metrics and the declarative configuration."""
 
+import asyncio
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -7,20 +8,23 @@ import msgspec
 from tollhouse import __version__
 from tollhouse.admin.http import Answer, Call, Endpoints
 from tollhouse.config import refusal
-from tollhouse.config.declarative import to_config_answer
+from tollhouse.config.declarative import hash_of, to_config_answer
+from tollhouse.config.export import to_config_text
 from tollhouse.config.refusal import Refused
+from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigErrors
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.telemetry.exposition import CONTENT_TYPE, NodeState
 
-_MEBIBYTE: Final = 1024 * 1024
+#: units of sizes, by Kong's letters for them
+_UNITS: Final = {"b": (1, ""), "k": (1024, " KiB"), "m": (1024**2, " MiB"), "g": (1024**3, " GiB")}
 
 
 class ControlPlane(Protocol):
     """What the endpoints ask of the control process."""
 
     snapshot: Snapshot
-    text: str
+    settings: Settings
 
     @property
     def is_loading(self) -> bool: ...
@@ -67,13 +71,17 @@ class _Api:
         )
 
     async def status(self, call: Call) -> Answer:
-        state = self._control.state()
-        workers = state.workers
+        unit, scale = call.arguments.get("unit", "m"), call.arguments.get("scale", "2")
+        if not isinstance(unit, str) or unit.lower() not in _UNITS:
+            return Answer(400, {"message": f"invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')"})
+        if scale not in ("0", "1", "2", "3"):
+            return Answer(400, {"message": f"invalid scale '{scale}' (expected an integer from 0 to 3)"})
+        workers = self._control.state().workers
         active = sum(worker.active for worker in workers)
         writing = sum(worker.writing for worker in workers)
         accepted = sum(worker.accepted for worker in workers)
         memory = [
-            {"pid": worker.pid, "http_allocated_gc": f"{worker.resident_bytes / _MEBIBYTE:.2f} MiB"}
+            {"pid": worker.pid, "http_allocated_gc": _size(worker.resident_bytes, unit.lower(), scale)}
             for worker in workers
         ]
         return Answer(
@@ -101,7 +109,9 @@ class _Api:
         return Answer(body=await self._control.metrics(), content_type=CONTENT_TYPE)
 
     async def get_config(self, call: Call) -> Answer:
-        return Answer(body={"config": self._control.text})
+        flavor = self._control.settings.router_flavor
+        text = await asyncio.to_thread(to_config_text, self._control.snapshot, flavor)
+        return Answer(body={"config": text})
 
     async def post_config(self, call: Call) -> Answer:
         if self._control.is_loading:
@@ -113,7 +123,7 @@ class _Api:
             text, from_config_key = _config_text(call)
         except msgspec.DecodeError:
             return Answer(400, {"message": "Cannot parse JSON body"})
-        unchanged = from_config_key and text == self._control.text
+        unchanged = from_config_key and hash_of(text) == self._control.snapshot.hash
         if unchanged and call.arguments.get("check_hash") in ("1", "true", True):
             return Answer(304)
         try:
@@ -125,7 +135,14 @@ class _Api:
             return Answer(
                 400, {"code": 14, "name": "invalid declarative configuration", "message": str(errors)}
             )
-        return Answer(201, to_config_answer(snapshot))
+        flavor = self._control.settings.router_flavor
+        return Answer(201, await asyncio.to_thread(to_config_answer, snapshot, flavor))
+
+
+def _size(size: int, unit: str, scale: str) -> str:
+    """A size as Kong shows it; bytes are whole."""
+    divisor, name = _UNITS[unit]
+    return f"{size / divisor:.{scale if divisor > 1 else 0}f}{name}"
 
 
 def _config_text(call: Call) -> tuple[str, bool]:

@@ -43,13 +43,18 @@ def load(text: str, *, file: str | None, plugins: PluginSchemas, flavor: str, no
         try:
             document = parse(text, file)
             loader = _Loader(document, plugins, flavor, now)
-            snapshot = loader.run(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest())
+            snapshot = loader.run(hash_of(text))
         except RecursionError:
             raise unreadable("nested too deeply", None, file) from None
         if snapshot is None:
             errors = located(loader.problems, text, file)
             raise Refused(errors, loader.problems.fields(), loader.shown_document())
         return snapshot
+
+
+def hash_of(text: str) -> str:
+    """What tells one configuration from another: Kong's `configuration_hash`."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager
