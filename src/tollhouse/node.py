@@ -114,6 +114,7 @@ class Node:
             records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
             secrets=EnvVault(os.environ),
             wall_clock=time.time,
+            clock=clock,
         )
         self._plugins = PluginObjects({})
         self._gateway: Gateway | None = None

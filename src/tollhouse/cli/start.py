@@ -14,7 +14,7 @@ from tollhouse.config.settings import Settings, from_environment
 from tollhouse.errors import ConfigErrors
 from tollhouse.plugins import Registry
 from tollhouse.supervisor.configuration import Source, checked
-from tollhouse.supervisor.environment import llm_gateway
+from tollhouse.supervisor.environment import kept_private, llm_gateway
 from tollhouse.supervisor.instances import Instance, recorded
 from tollhouse.telemetry import error_log
 
@@ -43,6 +43,8 @@ def command(file: Path | None, workers: int | None) -> None:
             settings = from_environment()
         error_log.set_up(settings.log_level, settings.proxy_error_log, settings.admin_error_log)
         source = _source(settings, file)
+        if source.generate is not None:
+            settings = kept_private(settings, os.environ)
         sys.exit(run(settings, source, single=workers == 1))
     except ConfigErrors as errors:
         fail_config(errors)
@@ -78,4 +80,4 @@ def _source(settings: Settings, file: Path | None) -> Source:
         return Source(file=file.absolute())
     if settings.declarative_config_string is not None:
         return Source(text=settings.declarative_config_string)
-    return Source(generate=llm_gateway)
+    return Source(generate=lambda: llm_gateway(os.environ))

@@ -39,10 +39,10 @@ class Plugin(Generic[C]):
     request_body_limit: int | None = None
     #: phases that this configuration has no use for; `prepare` may set it
     idle: frozenset[str] = frozenset()
-    #: the configuration's own id, known once the object is made
-    id: str = ""
 
-    def __init__(self, conf: C, scope: Scope, services: Services) -> None:
+    def __init__(self, conf: C, scope: Scope, services: Services, id_: str = "") -> None:
+        #: the configuration's own id
+        self.id = id_
         self.conf = conf
         self.scope = scope
         self.services = services

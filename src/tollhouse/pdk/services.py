@@ -147,7 +147,8 @@ class Secrets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything together, as a plugin gets it. `wall_clock` is seconds since the epoch."""
+    """Everything together, as a plugin gets it. `wall_clock` is seconds since the epoch,
+    `clock` seconds of the node's monotonic clock, as the instants of an exchange are."""
 
     node: NodeInfo
     counters: Counters
@@ -157,3 +158,4 @@ class Services:
     records: Records
     secrets: Secrets
     wall_clock: Callable[[], float]
+    clock: Callable[[], float]

@@ -17,6 +17,7 @@ from tollhouse.pdk.services import Services
 
 BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "ai-gateway": "ai_gateway:AiGateway",
         "ai-proxy": "ai_proxy:AiProxy",
         "correlation-id": "correlation_id:CorrelationId",
         "cors": "cors:Cors",
@@ -76,6 +77,5 @@ class Registry:
         cls = self.plugin_class(instance.name)
         if cls is None:
             raise LookupError(f"plugin {instance.name!r} is not enabled on this node")
-        plugin = cls(build(cls.Config, services.secrets.resolved(instance.config)), scope, services)
-        plugin.id = instance.id
-        return plugin
+        config = build(cls.Config, services.secrets.resolved(instance.config))
+        return cls(config, scope, services, instance.id)

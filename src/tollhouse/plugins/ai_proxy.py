@@ -1,41 +1,16 @@
-"""ai-proxy: calls a model in place of the service, under Kong's settings.
-
-Clients speak OpenAI's form. Where the provider does too, bodies are passed on with the fewest edits;
-else they are translated. Answers that are not streamed are taken whole, for their usage stands at the
-end; streams pass as they come. What a call used is left in `Metered` for metrics, logs and limits, also
-when the client hung up before the end.
-"""
+"""ai-proxy: calls a model in place of the service, under Kong's settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, Final, Literal
 
-import msgspec
-
-from tollhouse.errors import PeerError
-from tollhouse.llm import settings, tokens
-from tollhouse.llm.cost import PriceBook, plain_usd
-from tollhouse.llm.credentials import Credentials
-from tollhouse.llm.destination import Destination, Destinations, printable
-from tollhouse.llm.dialogue import Dialogue, Forwarding, Got, Passage, Sent, Translation
-from tollhouse.llm.encoding import Gunzip, gunzip
+from tollhouse.llm import settings
 from tollhouse.llm.endpoint import Unserved, served
-from tollhouse.llm.form import Refusal, Unreadable
-from tollhouse.llm.formats.openai_chat import forward
-from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
-from tollhouse.llm.overrides import Overrides
+from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS
+from tollhouse.llm.upstream_model import UpstreamModel
 from tollhouse.model.checks import Conditional, Custom
-from tollhouse.pdk import Exchange, FieldSet, Plugin, Reject, Response, setting
-from tollhouse.pdk.usage import Metered, Usage
+from tollhouse.pdk import Plugin, setting
 
-_JSON: Final = "application/json"
-#: of a request that a provider does not understand
-_REFUSALS: Final = frozenset({400, 422})
-#: Kong's default is smaller than one ordinary tool schema, and Kong reads every body that fits nginx's
-#: buffer all the same. Whoever has the default gets room; whoever sets another size gets that buffer.
-_DEFAULT_BODY_BYTES: Final = 8192
-_USUAL_BODY_BYTES: Final = 1024 * 1024
 _NATIVE: Final = "native llm_format '{0}' can only be used with the '{0}' model.provider"
 
 
@@ -99,267 +74,16 @@ class Config:
     )
 
 
-class _Call(msgspec.Struct):
-    """An exchange that goes to a model."""
-
-    destination: Destination | None = None
-    #: `None` if the body is passed on untouched, and its answer as well
-    sent: Sent | None = None
-    streamed: bool = False
-    members: Members | None = None
-    #: the client's body, kept if log records shall have it
-    request: bytes = b""
-    metered: Metered | None = None
-    passage: Passage | None = None
-    unzip: Gunzip | None = None
-    #: the stream could not be read on
-    broken: bool = False
-
-
 class AiProxy(Plugin[Config]):
     name = "ai-proxy"
     priority = 770
     Config = Config
 
     def prepare(self) -> None:
-        conf = self.conf
-        options = conf.model.options or settings.Options()
-        self._provider, form = served(
-            conf.model.provider,
-            route_type=conf.route_type,
-            server_format=settings.server_format(conf.model.provider, options),
-            upstream_url=options.upstream_url,
-        )
-        local = self.services.node.local_model
-        self._destinations = Destinations(conf.model, self._provider, form, conf.route_type, local)
-        self._overrides = Overrides(options, self._provider)
-        self._credentials = Credentials(conf.auth, self._provider)
-        self._kind: Kind = CHAT if conf.route_type == "preserve" else conf.route_type
-        self._forwarding = Forwarding(self._kind, ask_usage=self._provider.asks_usage)
-        self._dialogue: Dialogue = self._forwarding if form == "openai_chat" else Translation(form)
-        self._own_path = conf.route_type == "preserve" and options.upstream_path is None
-        size = conf.max_request_body_size
-        self._body_limit = (
-            _USUAL_BODY_BYTES if size == _DEFAULT_BODY_BYTES else max(size, _DEFAULT_BODY_BYTES)
-        )
-        if conf.route_type != "preserve" or self._credentials.in_body:
-            self.request_body_limit = self._body_limit
-        self._prices = PriceBook(self._provider, options.input_cost, options.output_cost)
-        # The catalogue of prices takes long to load: now, not when the first answer waits for it.
-        self._prices.nano_usd(conf.model.name or "", Usage(), self.services.wall_clock())
-
-    # Towards the provider
-
-    def access(self, ex: Exchange) -> None:
-        try:
-            self._send(ex)
-        except Refusal as refusal:
-            raise Reject(refusal.status, body={"error": {"message": refusal.message}}) from None
-
-    def _send(self, ex: Exchange) -> None:
-        request = ex.request
-        headers, content = request.headers, request.content
-        media_type = headers.values.get("content-type", _JSON)
-        if media_type != _JSON:
-            media_type = request.media_type
-        if self.conf.route_type == "preserve" or media_type == "multipart/form-data":
-            self._pass_on(ex)
-            return
-        if media_type != _JSON or content is None or len(content) > self._body_limit:
-            raise Refusal(forward.NO_PROMPTS)
-        members = forward.members_of(content)
-        forward.check_kind(members, self._kind)
-        destination = self._destinations.of(ex, members)
-        self._destinations.check_model(members, destination)
-        streamed = forward.is_true(members.get("stream"))
-        if self.conf.response_streaming != "allow":
-            streamed = self._forced(asked=streamed)
-        self._overrides.apply(members, destination.model, destination.model_json, stream=streamed)
-        self._credentials.put_in_body(members)
-        sent = self._dialogue.request(members, stream=streamed)
-        call = ex.slot(_Call)
-        call.destination, call.sent, call.streamed, call.members = destination, sent, streamed, members
-        if self.conf.logging.log_payloads:
-            call.request = content
-        request.replace_content(sent.content)
-        ex.wants_whole_response = not streamed
-        destination.address(ex, destination.endpoint.path, self._credentials)
-        self._credentials.put_in_headers(headers, answer_is_read=True)
-
-    def _forced(self, *, asked: bool) -> bool:
-        if asked and self.conf.response_streaming == "deny":
-            raise Refusal("response streaming is not enabled for this LLM")
-        return self.conf.response_streaming == "always"
-
-    def _pass_on(self, ex: Exchange) -> None:
-        """Sends the body as it is: a form with files, or whatever `preserve` is for."""
-        request = ex.request
-        destination = ex.slot(_Call).destination = self._destinations.of(ex, None)
-        if self._credentials.in_body and request.content and request.media_type == _JSON:
-            members = forward.members_of(request.content)
-            self._credentials.put_in_body(members)
-            request.replace_content(forward.body_of(members))
-        path = request.path if self._own_path else destination.endpoint.path
-        destination.address(ex, path, self._credentials)
-        self._credentials.put_in_headers(request.headers, answer_is_read=False)
-
-    # Towards the client
-
-    def header_filter(self, ex: Exchange) -> None:
-        """With a `response` phase, streams would be held back; a whole body is known here as well."""
-        call, response = ex.peek(_Call), ex.response
-        if call is None or response is None or not response.from_upstream or call.destination is None:
-            return
-        headers = response.headers
-        if self._provider.drops_cookies:
-            headers.remove("set-cookie")
-        if response.status != 200:
-            if call.sent is not None and "content-encoding" in headers.values:
-                self._unpack_error(call, response)
-            return
-        told = _NOTHING
-        if self.conf.model_name_header or "kong-debug" in ex.request.headers:
-            told = call.destination.shown
-        if call.sent is not None:
-            metered = call.metered = ex.slot(Metered)
-            metered.plugin_id = self.id
-            metered.provider = self.conf.model.provider
-            metered.model = call.destination.model
-            metered.statistics = self.conf.logging.log_statistics
-            metered.latency_ms = int((ex.answered_at - ex.sent_at) * 1000)
-            if call.sent.ignored:
-                headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(call.sent.ignored)))
-            try:
-                if "content-encoding" in headers.values:
-                    self._unpack(call, response)
-                if call.streamed or self._dialogue.is_stream(headers.values.get("content-type", "")):
-                    self._begin_stream(ex, call, call.sent, response)
-                else:
-                    self._answer(ex, call, metered, response)
-                    told = _with_usage(told, metered)
-            except (Unreadable, PeerError) as error:
-                self._fail(response, str(error))
-        headers.assign(told)
-
-    def _unpack_error(self, call: _Call, response: Response) -> None:
-        """The gateway asked for gzip, the client perhaps did not."""
-        try:
-            self._unpack(call, response)
-        except PeerError as error:
-            self._fail(response, str(error))
-
-    def _unpack(self, call: _Call, response: Response) -> None:
-        if response.headers["content-encoding"].lower() == "gzip":
-            response.headers.remove("content-encoding")
-            if response.content is None:
-                call.unzip = Gunzip()
-            else:
-                response.content = gunzip(response.content)
-
-    def _answer(self, ex: Exchange, call: _Call, metered: Metered, response: Response) -> None:
-        now = self.services.wall_clock()
-        invented_id = f"chatcmpl-{ex.request_id}" if self._provider.invents_id else ""
-        got = self._dialogue.answer(response.content or b"", invented_id, int(now))
-        response.content = got.content
-        metered.response_model = got.model
-        self._settle(call, metered, got, now)
-        if self.conf.logging.log_payloads:
-            metered.payload = _payload(call, got.content.decode("utf-8", "replace"))
-
-    def _fail(self, response: Response, reason: str) -> None:
-        """An answer that cannot be used, in Kong's words."""
-        kind = f"{self.conf.model.provider}://{self._kind}"
-        body = {"error": {"message": f"transformation failed from type {kind}: {reason}"}}
-        response.status, response.line = 500, b""
-        response.headers.remove("content-encoding")
-        response.content = msgspec.json.encode(body)
-        response.headers.set("Content-Type", _JSON)
-
-    def _begin_stream(self, ex: Exchange, call: _Call, sent: Sent, response: Response) -> None:
-        if self._dialogue.stream_type is not None:
-            response.headers.set("Content-Type", self._dialogue.stream_type)
-        now = int(self.services.wall_clock())
-        keep_text = self.conf.logging.log_payloads
-        call.passage = self._dialogue.stream(sent, f"chatcmpl-{ex.request_id}", now, keep_text=keep_text)
-
-    def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
-        call = ex.peek(_Call)
-        if call is None or call.sent is None:
-            return chunk
-        passage = call.passage
-        if passage is None:
-            return self._error_chunk(ex, call, chunk, last)
-        if call.broken:
-            return b""
-        try:
-            if call.unzip is not None:
-                chunk = call.unzip.feed(chunk, last)
-            content = passage.feed(chunk, last)
-        except PeerError as error:
-            call.broken = True
-            return passage.fail(str(error))
-        metered = call.metered
-        if metered is not None and metered.first_token_ms is None and passage.written:
-            metered.first_token_ms = int((perf_counter() - ex.sent_at) * 1000)
-        return content
-
-    def _error_chunk(self, ex: Exchange, call: _Call, chunk: bytes, last: bool) -> bytes:
-        """A piece of an error, or of a whole answer. Some compatible servers refuse to be asked for
-        usage; they are not asked again, unless it was the client's own options that they refused."""
-        if call.unzip is not None:
-            chunk = call.unzip.feed(chunk, last)
-        refuses = call.streamed and ex.upstream_status in _REFUSALS and b"stream_options" in chunk
-        if refuses and forward.asks_only_usage(call.members or {}):
-            self._forwarding.ask_usage = False
-        return chunk
-
-    def log(self, ex: Exchange) -> None:
-        """Settles a stream, however it ended."""
-        call = ex.peek(_Call)
-        if call is None or call.passage is None or call.metered is None:
-            return
-        passage, metered = call.passage, call.metered
-        metered.response_model = passage.model
-        self._settle(call, metered, passage, self.services.wall_clock())
-        if self.conf.logging.log_payloads:
-            metered.payload = _payload(call, passage.text)
-
-    def _settle(self, call: _Call, metered: Metered, learned: Got | Passage, now: float) -> None:
-        """What the call used and cost: by the model that answered, or by the one asked for where the
-        other has no price."""
-        usage = learned.usage
-        if usage is None:
-            prompt = tokens.prompt_tokens(forward.prompts(call.members or {}))
-            usage = Usage(prompt, tokens.completion_tokens(learned.written), estimated=True)
-        metered.usage = usage
-        price, tier = self._prices.nano_usd, learned.service_tier
-        metered.cost_nano_usd = price(learned.model or metered.model, usage, now, tier)
-        if metered.cost_nano_usd is None and learned.model:
-            metered.cost_nano_usd = price(metered.model, usage, now, tier)
-
-
-def _payload(call: _Call, response: str) -> dict[str, Any]:
-    return {"request": call.request.decode("utf-8", "replace"), "response": response}
-
-
-_NOTHING: Final = FieldSet.of(())
-
-
-def _with_usage(told: FieldSet, metered: Metered) -> FieldSet:
-    """What a client is told of a call that is over."""
-    usage = metered.usage
-    prompt, completion, latency = usage.prompt_tokens, usage.completion_tokens, metered.latency_ms
-    values = {
-        **told.values,
-        "x-tollhouse-prompt-tokens": str(prompt),
-        "x-tollhouse-completion-tokens": str(completion),
-        "x-tollhouse-latency-ms": str(latency),
-    }
-    lines = (
-        f"X-Tollhouse-Prompt-Tokens: {prompt}\r\nX-Tollhouse-Completion-Tokens: {completion}\r\n"
-        f"X-Tollhouse-Latency-Ms: {latency}\r\n"
-    )
-    if metered.cost_nano_usd is not None:
-        cost = values["x-tollhouse-cost-usd"] = plain_usd(metered.cost_nano_usd)
-        lines = f"{lines}X-Tollhouse-Cost-Usd: {cost}\r\n"
-    return FieldSet(values, told.data + lines.encode())
+        model = UpstreamModel(self.conf, self.services, self.id)
+        self.request_body_limit = model.request_body_limit
+        self.access = model.access
+        # With a `response` phase streams would be held back; a whole body is known here as well.
+        self.header_filter = model.header_filter
+        self.body_filter = model.body_filter
+        self.log = model.log

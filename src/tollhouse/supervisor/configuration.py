@@ -1,14 +1,15 @@
 """Where the configuration comes from, and how a new one becomes the one that is served."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tollhouse.config import declarative
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
+from tollhouse.model.entities import PluginInstance
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
 from tollhouse.routing.build import build_router
@@ -54,12 +55,14 @@ def checked(text: str, settings: Settings, registry: Registry, file: str | None 
 
 def needs_local_model(snapshot: Snapshot) -> bool:
     """Whether some AI plugin uses the embedded model."""
-    return any(
-        plugin.enabled and plugin.name == "ai-proxy" and _provider(plugin.config) == "local"
-        for plugin in snapshot.plugins
-    )
+    return any(plugin.enabled and "local" in _providers(plugin) for plugin in snapshot.plugins)
 
 
-def _provider(config: Mapping[str, Any]) -> str | None:
-    model = config.get("model")
-    return model.get("provider") if isinstance(model, Mapping) else None
+def _providers(plugin: PluginInstance) -> list[str]:
+    match plugin.name, plugin.config:
+        case "ai-proxy", {"model": {"provider": name}}:
+            return [name]
+        case "ai-gateway", {"providers": accesses}:
+            return [access["name"] for access in accesses]
+        case _:
+            return []
