@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 JOBS ?= auto
 PARITY ?= ../shared/parity
 
-.PHONY: help setup demo test lint check bench bench-smoke parity lock clean
+.PHONY: help docs setup demo test lint check bench bench-smoke parity lock clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ parity: .venv/.runtime ## answers held against those recorded of a real Kong (GR
 	$(BIN)/python $(PARITY)/replay.py --product tollhouse --start '$(BIN)/tollhouse start -c {file}' \
 		--proxy http://127.0.0.1:18000 --admin http://127.0.0.1:18001 --status http://127.0.0.1:18007 \
 		$(foreach group,$(GROUP),--group $(group))
+
+docs: .venv/.runtime ## docs/reference again, from the code
+	$(BIN)/python docs/generate.py
 
 lock: .venv/.dev ## requirements/*.txt again, from pyproject.toml
 	$(PIP) uv
