@@ -21,7 +21,14 @@ def command(file: Path) -> None:
         snapshot = checked(text, settings, Registry(settings.plugins), str(file))
     except ConfigErrors as errors:
         fail_config(errors)
-    say(
-        f"configuration at {file} is valid: {len(snapshot.services)} services, "
-        f"{len(snapshot.routes)} routes, {len(snapshot.consumers)} consumers, {len(snapshot.plugins)} plugins"
+    counts = (
+        _count(len(snapshot.services), "service"),
+        _count(len(snapshot.routes), "route"),
+        _count(len(snapshot.consumers), "consumer"),
+        _count(len(snapshot.plugins), "plugin"),
     )
+    say(f"configuration at {file} is valid: {', '.join(counts)}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
