@@ -50,14 +50,24 @@ def _value(code: str) -> Any:
 
 def apply_custom_fields(record: dict[str, Any], fields: Sequence[CustomField]) -> None:
     """Sets and removes the fields in a log record."""
-    for (*parents, last), value in fields:
-        place = record
-        for name in parents:
-            inner = place.get(name)
-            if not isinstance(inner, dict):
-                inner = place[name] = {}
-            place = inner
+    for path, value in fields:
         if value is REMOVED:
-            place.pop(last, None)
+            _remove(record, path)
         else:
-            place[last] = value
+            _set(record, path, value)
+
+
+def _set(record: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for name in path[:-1]:
+        inner = record.get(name)
+        if not isinstance(inner, dict):
+            inner = record[name] = {}
+        record = inner
+    record[path[-1]] = value
+
+
+def _remove(record: Any, path: Sequence[str]) -> None:
+    for name in path[:-1]:
+        record = record.get(name) if isinstance(record, dict) else None
+    if isinstance(record, dict):
+        record.pop(path[-1], None)

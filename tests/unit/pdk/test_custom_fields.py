@@ -1,0 +1,54 @@
+"""`custom_fields_by_lua`: the expressions that are understood, and what they do to a record."""
+
+from typing import Any
+
+import pytest
+
+from tollhouse.pdk.custom_fields import apply_custom_fields, compile_custom_fields, custom_fields_problem
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("return 'a'", "a"),
+        ('return "it\'s"', "it's"),
+        ("  return   12 ; ", 12),
+        ("return -1.5", -1.5),
+        ("return true", True),
+        ("return false", False),
+        ("return ''", ""),
+    ],
+)
+def test_a_literal_sets_a_field(code: str, value: object) -> None:
+    record: dict[str, Any] = {"kept": 1}
+    assert custom_fields_problem({"new": code}) is None
+
+    apply_custom_fields(record, compile_custom_fields({"new": code}))
+
+    assert record == {"kept": 1, "new": value}
+
+
+def test_nil_takes_a_field_out_wherever_it_is() -> None:
+    record = {"a": {"b": 1, "c": 2}, "d": 3, "e.f": 4}
+
+    apply_custom_fields(
+        record, compile_custom_fields(dict.fromkeys(("a.b", "d", "e\\.f", "none.at.all"), "return nil"))
+    )
+
+    assert record == {"a": {"c": 2}}
+
+
+def test_a_path_goes_through_what_is_no_object() -> None:
+    record: dict[str, Any] = {"a": 1}
+
+    apply_custom_fields(record, compile_custom_fields({"a.b.c": "return 2"}))
+
+    assert record == {"a": {"b": {"c": 2}}}
+
+
+@pytest.mark.parametrize("code", ["", "return os.time()", "'a'", "return 'a' .. 'b'", "return", "return 1 2"])
+def test_other_code_is_refused_when_the_configuration_is_checked(code: str) -> None:
+    problem = custom_fields_problem({"fine": "return 1", "bad": code})
+
+    assert problem is not None
+    assert problem.startswith("custom_fields_by_lua.bad: ")
