@@ -9,7 +9,7 @@ from tollhouse.llm.formats.openai_chat.forward import Members
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Auth
 from tollhouse.pdk import FieldSet, wire_field
-from tollhouse.wire.headers import Headers
+from tollhouse.wire.headers import Headers, WireField
 from tollhouse.wire.uri import without_arguments
 
 _NONE: Final = Auth()
@@ -25,15 +25,20 @@ class Credentials:
         auth = auth or _NONE
         self._keep_own = auth.allow_override
         self._asks_gzip = provider.asks_gzip
-        self._key = FieldSet.of(())
         self._header = ""
         self._argument: tuple[frozenset[str], str] | None = None
         self._hidden = ""
         self._member: tuple[str, msgspec.Raw] | None = None
+        key: tuple[WireField, ...] = ()
         if auth.header_name is not None and auth.header_value is not None:
-            field = wire_field(auth.header_name, auth.header_value)
-            self._header = field[0]
-            self._key = FieldSet.of((field,))
+            key = (wire_field(auth.header_name, auth.header_value),)
+            self._header = key[0][0]
+        #: by whether the client keeps its own key, and whether the answer is read here
+        self._fields = {
+            (keeps, reads): FieldSet.of((() if keeps else key) + ((_ENCODINGS,) if reads else ()))
+            for keeps in (False, True)
+            for reads in (False, True)
+        }
         name, value = auth.param_name, auth.param_value
         if name is not None and value is not None:
             if auth.param_location == "body":
@@ -56,10 +61,9 @@ class Credentials:
         values = headers.values
         if "content-type" not in values:
             headers.set_field(_CONTENT_TYPE)
-        if answer_is_read and (self._asks_gzip or "accept-encoding" in values):
-            headers.set_field(_ENCODINGS)
-        if not (self._keep_own and self._header in values):
-            headers.assign(self._key)
+        keeps = self._keep_own and self._header in values
+        reads = answer_is_read and (self._asks_gzip or "accept-encoding" in values)
+        headers.assign(self._fields[keeps, reads])
 
     def put_in_body(self, members: Members) -> None:
         if self._member is not None:

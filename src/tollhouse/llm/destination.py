@@ -9,7 +9,7 @@ import msgspec
 from tollhouse.llm.credentials import Credentials
 from tollhouse.llm.endpoint import Endpoint, endpoint_of
 from tollhouse.llm.form import Refusal
-from tollhouse.llm.formats.openai_chat.forward import Members, text_of
+from tollhouse.llm.formats.openai_chat.forward import NULL, Members, text_of
 from tollhouse.llm.provider import FormName, Provider
 from tollhouse.llm.settings import Model, Options, RouteType
 from tollhouse.llm.templates import filled, is_template
@@ -125,8 +125,7 @@ class Destinations:
         given = members.get("model")
         if given is None or self._settings.name is None:
             return
-        as_sent = bytes(given)
-        if as_sent in (bytes(destination.model_json), b"null"):
+        if given == destination.model_json or given == NULL:
             return
         if text_of(given) != destination.model:
             raise Refusal(f"cannot use own model - must be: {destination.model}")

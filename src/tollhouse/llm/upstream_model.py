@@ -307,12 +307,13 @@ _NOTHING: Final = FieldSet.of(())
 def _with_usage(told: FieldSet, metered: Metered) -> FieldSet:
     """What a client is told of a call that is over."""
     usage = metered.usage
-    prompt, completion, latency = usage.prompt_tokens, usage.completion_tokens, metered.latency_ms
+    prompt, completion = str(usage.prompt_tokens), str(usage.completion_tokens)
+    latency = str(metered.latency_ms)
     values = {
         **told.values,
-        "x-tollhouse-prompt-tokens": str(prompt),
-        "x-tollhouse-completion-tokens": str(completion),
-        "x-tollhouse-latency-ms": str(latency),
+        "x-tollhouse-prompt-tokens": prompt,
+        "x-tollhouse-completion-tokens": completion,
+        "x-tollhouse-latency-ms": latency,
     }
     lines = (
         f"X-Tollhouse-Prompt-Tokens: {prompt}\r\nX-Tollhouse-Completion-Tokens: {completion}\r\n"

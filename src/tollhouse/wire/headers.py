@@ -211,8 +211,16 @@ class Headers:
         if self._owned is None and fields.values.keys().isdisjoint(self.values):
             self._join(fields)
             return
-        for key, line in _split(fields.data):
-            self.set_field((key, fields.values[key], line))
+        lines = dict(_split(fields.data))
+        owned = []
+        for pair in self._lines():
+            key = pair[0]
+            if key in lines:
+                owned.append((key, lines.pop(key)))
+            elif key not in fields.values:
+                owned.append(pair)
+        self._owned = [*owned, *lines.items()]
+        self.values = {**self.values, **fields.values}
 
     def _join(self, fields: FieldSet) -> None:
         self.values = {**self.values, **fields.values}

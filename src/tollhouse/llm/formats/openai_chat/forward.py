@@ -31,6 +31,7 @@ NOT_COMPATIBLE: Final = "[{}] message format is not compatible with [{}] route t
 NO_CHOICES: Final = "'choices' not in llm/v1/chat response"
 TRUE: Final = Raw(b"true")
 FALSE: Final = Raw(b"false")
+NULL: Final = Raw(b"null")
 _INCLUDE_USAGE: Final = Raw(b'{"include_usage":true}')
 _QUOTE: Final = ord('"')
 _BRACKET: Final = ord("[")
@@ -83,13 +84,13 @@ def text_of(raw: Raw | None) -> str | None:
 
 
 def is_true(raw: Raw | None) -> bool:
-    return raw is not None and bytes(raw) == b"true"
+    return raw == TRUE
 
 
 def ask_for_usage(members: Members) -> bool:
     """Asks the provider to tell the usage of a stream; `False` if the client did so itself."""
     options = members.get("stream_options")
-    if options is None or bytes(options) == b"null":
+    if options is None or options == NULL:
         members["stream_options"] = _INCLUDE_USAGE
         return True
     try:
@@ -105,8 +106,7 @@ def ask_for_usage(members: Members) -> bool:
 
 def asks_only_usage(members: Members) -> bool:
     """Whether the stream options are the gateway's, and nothing of the client's is in them."""
-    options = members.get("stream_options")
-    return options is not None and bytes(options) == bytes(_INCLUDE_USAGE)
+    return members.get("stream_options") == _INCLUDE_USAGE
 
 
 def body_of(members: Members) -> bytes:
