@@ -173,7 +173,7 @@ async def test_a_client_that_takes_nothing_is_dropped_and_so_is_its_upstream() -
     node = await Gateway.start(config, environment=IMPATIENT)
     try:
         async with connected(node.proxy) as client:
-            client.writer.transport.pause_reading()
+            client.stop_reading()
             client.get("/patient")
             async with asyncio.timeout(15):
                 await target.gone.wait()

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 from tests.support.gateway import READ_SECONDS, Reply, read_reply
 
@@ -26,6 +27,13 @@ class Client:
         """The next response."""
         async with asyncio.timeout(READ_SECONDS):
             return await read_reply(self.reader, head_only=head_only)
+
+    def stop_reading(self) -> None:
+        """Takes nothing more, so that what is sent piles up on the way."""
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
+
+    def read_on(self) -> None:
+        cast(asyncio.Transport, self.writer.transport).resume_reading()
 
     async def rest(self) -> bytes:
         """Everything until the gateway closes; a reset counts as closing."""

@@ -216,7 +216,7 @@ async def read_reply(reader: asyncio.StreamReader, *, head_only: bool = False) -
         if status >= 200 or status == 101:
             break
     headers = dict(reversed(fields))
-    body = b"" if head_only or status in (204, 304) else await _read_body(reader, headers)
+    body = b"" if head_only or status in (101, 204, 304) else await _read_body(reader, headers)
     return Reply(status, headers, body, fields)
 
 
