@@ -177,6 +177,7 @@ async def test_a_dead_workers_counts_stay_and_grow_on(node: Gateway) -> None:
     status = (await node.admin_request("GET", "/status")).json()
     assert isinstance(status, dict)
     assert len(status["memory"]["workers_lua_vms"]) == 3
+    assert status["server"]["total_requests"] >= before + 300, "the node's own totals do not fall back"
 
 
 async def test_the_node_itself_is_always_described(node: Gateway) -> None:

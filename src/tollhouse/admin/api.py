@@ -76,10 +76,10 @@ class _Api:
             return Answer(400, {"message": f"invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')"})
         if scale not in ("0", "1", "2", "3"):
             return Answer(400, {"message": f"invalid scale '{scale}' (expected an integer from 0 to 3)"})
-        workers = self._control.state().workers
+        state = self._control.state()
+        workers = state.workers
         active = sum(worker.active for worker in workers)
         writing = sum(worker.writing for worker in workers)
-        accepted = sum(worker.accepted for worker in workers)
         memory = [
             {"pid": worker.pid, "http_allocated_gc": _size(worker.resident_bytes, unit.lower(), scale)}
             for worker in workers
@@ -88,13 +88,13 @@ class _Api:
             body={
                 "memory": {"workers_lua_vms": memory, "lua_shared_dicts": {}},
                 "server": {
-                    "connections_accepted": accepted,
-                    "connections_handled": accepted,
+                    "connections_accepted": state.accepted,
+                    "connections_handled": state.accepted,
                     "connections_active": active,
                     "connections_reading": 0,
                     "connections_writing": writing,
                     "connections_waiting": active - writing,
-                    "total_requests": sum(worker.requests for worker in workers),
+                    "total_requests": state.requests,
                 },
                 "configuration_hash": self._control.snapshot.hash,
             }

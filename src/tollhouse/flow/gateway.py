@@ -92,7 +92,7 @@ class Gateway:
         )
         client.write(head.encode("latin-1") + (response.content or b""))
         if self.access_log is not None:
-            self.access_log.refused(client.peer_ip, response.status, response.body, request_id)
+            self.access_log.refused(client.peer_ip, response.status, response.body, request_id, request)
 
     async def settled(self, waiting: Awaitable[Any]) -> Any:
         """Waits for whatever a plugin or a connection attempt is waiting for."""

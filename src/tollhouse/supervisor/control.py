@@ -65,6 +65,8 @@ class Control:
         self._path = path
         self._start_model = start_model
         self._links: dict[int, _Link] = {}
+        #: the last word of workers that have gone, by their pid
+        self._gone: dict[int, Report] = {}
         self._gathered = Gathered()
         self._changed = asyncio.Condition()
         self._loading = asyncio.Lock()
@@ -162,6 +164,7 @@ class Control:
                 message = await channel.to_control()
                 if isinstance(message, Hello):
                     link = self._links[message.worker] = _Link(message, channel)
+                    self._gone.pop(message.pid, None)
                     if message.version != self._version:
                         channel.send(Apply(self._version))
                 elif link is not None:
@@ -169,12 +172,19 @@ class Control:
                 async with self._changed:
                     self._changed.notify_all()
         except (asyncio.IncompleteReadError, OSError):
-            if link is not None and self._links.get(link.number) is link:
-                del self._links[link.number]
+            if link is not None:
+                self._lose(link)
             async with self._changed:
                 self._changed.notify_all()
         finally:
             channel.close()
+
+    def _lose(self, link: _Link) -> None:
+        """Its process has ended, or it will come back."""
+        if self._links.get(link.number) is link:
+            del self._links[link.number]
+        if link.report is not None and all(link.pid != each.pid for each in self._links.values()):
+            self._gone[link.pid] = link.report
 
     def _take(self, link: _Link, message: Applied | Report) -> None:
         if isinstance(message, Applied):
@@ -226,7 +236,10 @@ class Control:
                         report.resident_bytes,
                     )
                 )
-        return NodeState(self.identity.node_id, tuple(workers), self.snapshot)
+        gone = self._gone.values()
+        accepted = sum(report.accepted for report in gone) + sum(worker.accepted for worker in workers)
+        requests = sum(report.requests for report in gone) + sum(worker.requests for worker in workers)
+        return NodeState(self.identity.node_id, tuple(workers), self.snapshot, accepted, requests)
 
     @property
     def is_ready(self) -> bool:

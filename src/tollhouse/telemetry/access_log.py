@@ -48,7 +48,7 @@ class AccessLog:
         self._sink.write(f'{line} kong_request_id: "{ex.request_id}"\n'.encode("latin-1"))
 
     def refused(
-        self, client_ip: str, status: int, size: int, request_id: str, request: Request | None = None
+        self, client_ip: str, status: int, size: int, request_id: str, request: Request | None
     ) -> None:
         """A line about bytes that were no request, or one that was not read to its end."""
         if request is not None:

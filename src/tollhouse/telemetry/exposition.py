@@ -25,11 +25,13 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """How the node is."""
+    """How the node is. Connections and requests are counted over all workers that ever ran."""
 
     node_id: str
     workers: Sequence[WorkerState]
     snapshot: Snapshot
+    accepted: int
+    requests: int
 
 
 def render(gathered: Gathered, state: NodeState) -> str:
@@ -49,14 +51,12 @@ def _node_lines(state: NodeState) -> list[str]:
     node = {"node_id": state.node_id}
     http = {**node, "subsystem": "http"}
     workers = state.workers
-    accepted = sum(worker.accepted for worker in workers)
     active = sum(worker.active for worker in workers)
     writing = sum(worker.writing for worker in workers)
-    requests = sum(worker.requests for worker in workers)
     counts = {
-        "accepted": accepted,
-        "handled": accepted,
-        "total": requests,
+        "accepted": state.accepted,
+        "handled": state.accepted,
+        "total": state.requests,
         "active": active,
         "reading": 0,
         "writing": writing,
@@ -76,7 +76,7 @@ def _node_lines(state: NodeState) -> list[str]:
             "Number of connections by subsystem",
             [({**http, "state": name}, value) for name, value in counts.items()],
         ),
-        *gauge_lines("kong_nginx_requests_total", "Total number of requests", [(http, requests)]),
+        *gauge_lines("kong_nginx_requests_total", "Total number of requests", [(http, state.requests)]),
         *gauge_lines(
             "kong_nginx_timers",
             "Number of timers",

@@ -39,9 +39,9 @@ def test_the_time_is_that_of_the_second(monkeypatch: pytest.MonkeyPatch) -> None
     try:
         now, sink = 951_782_399.9, Kept()
         access_log = AccessLog(sink, lambda: now)
-        access_log.refused("10.0.0.1", 400, 57, "0" * 32)
+        access_log.refused("10.0.0.1", 400, 57, "0" * 32, None)
         now = 951_782_400.0
-        access_log.refused("10.0.0.1", 400, 57, "0" * 32)
+        access_log.refused("10.0.0.1", 400, 57, "0" * 32, None)
     finally:
         monkeypatch.undo()
         time.tzset()
