@@ -14,6 +14,24 @@ from tollhouse.pdk.usage import Usage
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Reason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+#: how long a provider shall keep what stands before the mark in its prompt cache
+CacheMark: TypeAlias = Literal["5m", "1h"]
+#: what became of a call that failed; each form has its own status and words for it
+Trouble: TypeAlias = Literal[
+    "invalid_request",
+    "context_length",
+    "upstream_auth",
+    "auth",
+    "permission",
+    "not_found",
+    "too_large",
+    "rate_limit",
+    "quota",
+    "overloaded",
+    "timeout",
+    "content_filter",
+    "upstream_error",
+]
 
 
 # Parts of messages; the first two are pieces of streams as well.
@@ -23,13 +41,20 @@ Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh",
 class Text:
     text: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+    cache: CacheMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """What a model thought aloud before it answered."""
+    """What a model thought aloud before it answered.
+
+    `signature` proves to its maker that it is unchanged; in a stream it may come as a piece of its own,
+    without text. `redacted` is thought that only its maker can read, in place of a text.
+    """
 
     text: str
+    signature: str | None = None
+    redacted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +66,45 @@ class Image:
     media_type: str | None = None
     detail: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    cache: CacheMark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file to read: base64 `data` of a `media_type`, a `url`, plain `text`, or an id at one provider."""
+
+    data: str | None = None
+    media_type: str | None = None
+    url: str | None = None
+    text: str | None = None
+    file_id: str | None = None
+    name: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    cache: CacheMark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Sound or film: base64 `data` of a `media_type` such as audio/wav, or a `url`."""
+
+    kind: Literal["audio", "video"]
+    data: str | None = None
+    media_type: str | None = None
+    url: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """`arguments` is JSON as the model wrote it, which may be empty or broken."""
+    """`arguments` is JSON as the model wrote it, which may be empty or broken. `signature` is of the
+    thought that led to the call, where the form has it on the call."""
 
     id: str
     name: str
     arguments: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+    signature: str | None = None
+    cache: CacheMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +114,19 @@ class ToolResult:
     call_id: str
     parts: "tuple[Part, ...]"
     name: str = ""
+    is_error: bool = False
+    cache: CacheMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OtherPart:
-    """A part that only its own form can express, as it came: audio, files, video."""
+    """A part that only its own form can express, as it came: results of hosted tools, containers."""
 
     kind: str
     raw: Mapping[str, Any]
 
 
-Part: TypeAlias = Text | Thinking | Image | ToolCall | ToolResult | OtherPart
+Part: TypeAlias = Text | Thinking | Image | Document | Media | ToolCall | ToolResult | OtherPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +150,7 @@ class Tool:
     parameters: Mapping[str, Any] | None = None
     strict: bool | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    cache: CacheMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +191,9 @@ class Options:
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    n: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +211,12 @@ class ChatRequest:
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     effort: Effort | None = None
+    #: most tokens to think with, where a client counts them instead of naming an effort; 0: do not think
+    thinking_tokens: int | None = None
+    #: whether the client wants to see thoughts
+    show_thinking: bool | None = None
+    #: an opaque name of the end user
+    user: str | None = None
     #: whether a streamed answer shall tell its usage; answers that are not streamed always do
     include_usage: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -169,6 +235,8 @@ class Chat:
     usage: Usage | None = None
     id: str = ""
     created: int | None = None
+    #: which stop sequence ended it, where the form tells
+    stop_sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +246,8 @@ class Start:
     model: str
     id: str = ""
     created: int | None = None
+    #: what is known of it already: some forms tell a client the prompt's tokens first
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +257,7 @@ class ToolStart:
     index: int
     id: str
     name: str
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +274,12 @@ class Finish:
 
     reason: Reason
     usage: Usage | None = None
+    stop_sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Nothing yet, but the provider is still at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +287,7 @@ class Failed:
     """The stream broke off: what came before is not a whole answer."""
 
     message: str
+    trouble: Trouble = "upstream_error"
 
 
-Delta: TypeAlias = Start | Text | Thinking | ToolStart | ToolArguments | Finish | Failed
+Delta: TypeAlias = Start | Text | Thinking | ToolStart | ToolArguments | Finish | Ping | Failed

@@ -23,6 +23,8 @@ class Usage(msgspec.Struct):
     cache_write_tokens: int = 0
     prompt_audio_tokens: int = 0
     completion_audio_tokens: int = 0
+    #: of those written to a cache the ones that it keeps for an hour; they cost more
+    cache_write_hour_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -64,7 +64,10 @@ def encoded(*messages: Message, ignored: list[str] | None = None, **members: Any
             {"tools": (Tool("f", None, {"type": "object"}),)},
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]},
         ),
-        ({"extra": {"keep_alive": "5m", "logprobs": True}}, {"keep_alive": "5m", "logprobs": True}),
+        (
+            {"extra": {"keep_alive": "5m"}, "options": Options(logprobs=True)},
+            {"keep_alive": "5m", "logprobs": True},
+        ),
     ],
 )
 def test_requests_for_a_provider(members: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -125,12 +128,12 @@ def test_a_result_gets_the_name_of_its_call() -> None:
 @pytest.mark.parametrize(
     ("members", "names"),
     [
-        ({"extra": {"user": "u", "metadata": {}}}, ["user", "metadata"]),
+        ({"user": "u", "extra": {"metadata": {}}}, ["user", "metadata"]),
         ({"parallel_tool_calls": False}, ["parallel_tool_calls"]),
         ({"parallel_tool_calls": True}, []),
         ({"tools": (Tool("f", strict=True),)}, ["tools.function.strict"]),
         # What changes nothing is not worth telling.
-        ({"extra": {"n": 1, "store": False, "logit_bias": {}, "modalities": ["text"]}}, []),
+        ({"extra": {"store": False, "logit_bias": {}, "modalities": ["text"]}}, []),
     ],
 )
 def test_what_changes_little_is_left_out_and_told(members: dict[str, Any], names: list[str]) -> None:
@@ -152,7 +155,7 @@ def test_arguments_that_are_no_json_do_not_end_the_conversation() -> None:
 @pytest.mark.parametrize(
     ("messages", "members", "words"),
     [
-        ((), {"extra": {"n": 2}}, "n is not supported"),
+        ((), {"options": Options(n=2)}, "n is not supported"),
         ((), {"extra": {"logit_bias": {"1": 2}}}, "logit_bias is not supported"),
         ((), {"extra": {"audio": {}}}, "audio is not supported"),
         ((), {"tools": (Tool("f"),), "tool_choice": ToolChoice("required")}, "tool_choice"),

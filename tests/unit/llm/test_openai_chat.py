@@ -8,24 +8,20 @@ import pytest
 from tollhouse.llm.chat import (
     Chat,
     ChatRequest,
-    Delta,
-    Failed,
-    Finish,
+    Document,
     Image,
+    Media,
     Message,
     Options,
     OtherPart,
     OtherTool,
     ResponseFormat,
-    Start,
     Text,
     Thinking,
     Tool,
-    ToolArguments,
     ToolCall,
     ToolChoice,
     ToolResult,
-    ToolStart,
 )
 from tollhouse.llm.form import Refusal, Unreadable
 from tollhouse.llm.formats.openai_chat import (
@@ -33,8 +29,6 @@ from tollhouse.llm.formats.openai_chat import (
     decode_response,
     encode_request,
     encode_response,
-    stream_decoder,
-    stream_encoder,
 )
 from tollhouse.pdk.usage import Usage
 
@@ -69,10 +63,27 @@ def message(**members: Any) -> Message:
             Message("user", (Image(data="R0lG", media_type="image/gif"),)),
         ),
         (
-            {"content": [{"type": "input_audio", "input_audio": {"data": "x"}}]},
-            Message(
-                "user", (OtherPart("input_audio", {"type": "input_audio", "input_audio": {"data": "x"}}),)
-            ),
+            {"content": [{"type": "input_audio", "input_audio": {"data": "x", "format": "mp3"}}]},
+            Message("user", (Media("audio", "x", "audio/mp3"),)),
+        ),
+        (
+            {
+                "content": [
+                    {
+                        "type": "file",
+                        "file": {"file_data": "data:application/pdf;base64,eA==", "filename": "a"},
+                    }
+                ]
+            },
+            Message("user", (Document(data="eA==", media_type="application/pdf", name="a"),)),
+        ),
+        (
+            {"content": [{"type": "file", "file": {"file_id": "file-1"}}]},
+            Message("user", (Document(file_id="file-1"),)),
+        ),
+        (
+            {"content": [{"type": "video", "video": "x"}]},
+            Message("user", (OtherPart("video", {"type": "video", "video": "x"}),)),
         ),
         (
             {
@@ -125,7 +136,7 @@ def test_messages(given: dict[str, Any], read: Message) -> None:
         ),
         ({"reasoning_effort": "high"}, {"effort": "high"}),
         ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
-        ({"user": "u", "metadata": {"a": "b"}, "n": None}, {"extra": {"user": "u", "metadata": {"a": "b"}}}),
+        ({"user": "u", "metadata": {"a": "b"}, "n": None}, {"user": "u", "extra": {"metadata": {"a": "b"}}}),
         (
             {"tools": [{"type": "function", "function": {"name": "f", "strict": True}}]},
             {"tools": (Tool("f", strict=True),)},
@@ -315,97 +326,3 @@ def test_an_answer_with_calls_has_no_text_but_says_so() -> None:
     }
     assert "usage" not in body
     assert "id" not in body
-
-
-# Streams
-
-
-def read(*chunks: dict[str, Any] | str, done: bool = True) -> list[Delta]:
-    decoder = stream_decoder()
-    texts = [c if isinstance(c, str) else msgspec.json.encode(c).decode() for c in chunks]
-    stream = "".join(f"data: {text}\n\n" for text in texts) + ("data: [DONE]\n\n" if done else "")
-    return decoder.feed(stream.encode()) + decoder.end()
-
-
-def chunk(delta: dict[str, Any], reason: str | None = None, **members: Any) -> dict[str, Any]:
-    return {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **members}
-
-
-def call(
-    index: int | None = None, id_: str | None = None, name: str | None = None, arguments: str = ""
-) -> Any:
-    piece: dict[str, Any] = {"function": {"name": name, "arguments": arguments}, "id": id_}
-    return chunk({"tool_calls": [piece if index is None else {"index": index, **piece}]})
-
-
-STARTED = [ToolStart(0, "a", "f"), ToolArguments(0, "{}"), ToolStart(1, "b", "g"), ToolArguments(1, "[]")]
-
-
-@pytest.mark.parametrize(
-    "pieces",
-    [
-        [call(0, "a", "f"), call(0, arguments="{}"), call(1, "b", "g"), call(1, arguments="[]")],
-        # all with index 0: a new id is a new call
-        [call(0, "a", "f", "{}"), call(0, "b", "g", "[]")],
-        # no index at all
-        [call(None, "a", "f", "{}"), call(None, "b", "g", "[]")],
-        # id and name in every piece
-        [call(0, "a", "f"), call(0, "a", "f", "{}"), call(1, "b", "g"), call(1, "b", "g", "[]")],
-        # indexes that begin elsewhere
-        [call(3, "a", "f", "{}"), call(7, "b", "g", "[]")],
-    ],
-)
-def test_calls_are_numbered_whatever_the_server_does(pieces: list[dict[str, Any]]) -> None:
-    assert read(*pieces, chunk({}, "stop"))[1:-1] == STARTED
-
-
-@pytest.mark.parametrize(
-    ("chunks", "done", "end"),
-    [
-        ([chunk({}, "stop")], True, Finish("stop")),
-        ([chunk({}, "stop")], False, Finish("stop")),
-        (
-            [chunk({}, "length"), {"choices": [], "usage": {"prompt_tokens": 1}}],
-            True,
-            Finish("length", Usage(1, 0)),
-        ),
-        ([chunk({}, "stop", usage={"prompt_tokens": 1})], True, Finish("stop", Usage(1, 0))),
-        ([chunk({}, "stop", x_groq={"usage": {"prompt_tokens": 1}})], True, Finish("stop", Usage(1, 0))),
-        ([chunk({"content": "x"})], False, Failed("the provider's stream ended early")),
-        ([{"error": {"message": "no"}}], False, Failed("no")),
-        ([{"error": "no"}], True, Failed("no")),
-        ([{"error": {}}], True, Failed("the provider reported an error")),
-        ([chunk({"content": "x"}), chunk({}, error={"message": "no"})], True, Failed("no")),
-    ],
-)
-def test_how_streams_end(chunks: list[dict[str, Any]], done: bool, end: Delta) -> None:
-    assert read(*chunks, done=done)[-1] == end
-
-
-def test_only_the_first_choice_is_read() -> None:
-    other = {
-        "model": "m",
-        "choices": [{"index": 1, "delta": {"content": "other"}, "finish_reason": "length"}],
-    }
-
-    assert read(other, chunk({"content": "x"}, "stop")) == [Start("m"), Text("x"), Finish("stop")]
-
-
-def test_usage_is_only_told_to_who_asked() -> None:
-    deltas: list[Delta] = [Start("m", "1", 5), Text("x"), Finish("stop", Usage(1, 2))]
-
-    for asked in (True, False):
-        encoder = stream_encoder(include_usage=asked)
-        stream = b"".join(map(encoder.encode, deltas))
-        assert (b"prompt_tokens" in stream) is asked
-        assert (b'"usage":null' in stream) is asked
-        assert stream.endswith(b"data: [DONE]\n\n")
-
-
-def test_half_an_answer_is_never_told_as_done() -> None:
-    encoder = stream_encoder(include_usage=True)
-
-    stream = encoder.encode(Start("m", "1", 5)) + encoder.encode(Failed("no"))
-
-    assert b"[DONE]" not in stream
-    assert stream.endswith(b'data: {"error":{"message":"no","type":"upstream_error"}}\n\n')

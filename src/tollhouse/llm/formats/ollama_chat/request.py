@@ -7,8 +7,10 @@ import msgspec
 
 from tollhouse.llm.chat import (
     ChatRequest,
+    Document,
     Effort,
     Image,
+    Media,
     Message,
     Options,
     OtherPart,
@@ -37,11 +39,10 @@ _OPTION_NAMES: Final = {
     "frequency_penalty": "frequency_penalty",
 }
 #: Members of OpenAI's requests by what becomes of them here. Passed: the same name means the same.
-_PASSED: Final = frozenset({"logprobs", "top_logprobs", "keep_alive"})
+_PASSED: Final = frozenset({"keep_alive"})
 #: Refused: without them the answer would be another one. A value beside the name changes nothing.
 _REFUSED: Final[Mapping[str, Any]] = {
     "logit_bias": {},
-    "n": 1,
     "prediction": None,
     "audio": None,
     "modalities": ["text"],
@@ -98,6 +99,15 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
     }
     if chat.effort is not None:
         body["think"] = _THINK[chat.effort]
+    elif chat.thinking_tokens is not None:
+        body["think"] = chat.thinking_tokens > 0
+    for name in ("logprobs", "top_logprobs"):
+        if (value := getattr(chat.options, name)) is not None:
+            body[name] = value
+    if (chat.options.n or 1) > 1:
+        raise Refusal(f"n is {_NOT_SUPPORTED}")
+    if chat.user is not None:
+        ignored.append("user")
     tools = _encoded_tools(chat, ignored)
     if tools:
         body["tools"] = tools
@@ -155,6 +165,8 @@ def _text(parts: tuple[Part, ...], place: str, ignored: list[str]) -> str:
             ignored += [f"{place}.content.{name}" for name in part.extra]
         elif isinstance(part, OtherPart):
             raise Refusal(f"{place}: content of type '{part.kind}' is {_NOT_SUPPORTED}")
+        elif isinstance(part, Document | Media):
+            raise Refusal(f"{place}: files are {_NOT_SUPPORTED}")
     return "".join(texts)
 
 

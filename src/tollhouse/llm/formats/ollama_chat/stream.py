@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Delta, Failed, Finish, Start, Text, Thinking, ToolArguments, ToolStart
+from tollhouse.llm.chat import Delta, Failed, Finish, Ping, Start, Text, Thinking, ToolArguments, ToolStart
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.ollama_chat.response import Line, encoded_call, ending, read_line, shown_time
 
@@ -104,6 +104,8 @@ class _Encoder:
                 return b""
             case Finish(reason, usage):
                 return self._gathered() + self._line({"content": ""}, ending(reason, usage))
+            case Ping():
+                return b""  # NDJSON has no line that says nothing
             case Failed(message):
                 return msgspec.json.encode({"error": message}) + b"\n"
 

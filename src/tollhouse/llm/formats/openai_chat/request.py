@@ -4,6 +4,7 @@ What is read is typed, so that a malformed request is refused with the place of 
 read is kept beside it, in `extra`.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, Final, cast
@@ -12,7 +13,9 @@ import msgspec
 
 from tollhouse.llm.chat import (
     ChatRequest,
+    Document,
     Image,
+    Media,
     Message,
     Options,
     OtherPart,
@@ -69,10 +72,23 @@ class _Url(msgspec.Struct):
     detail: str | None = None
 
 
+class _File(msgspec.Struct):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class _Sound(msgspec.Struct):
+    data: str = ""
+    format: str = "wav"
+
+
 class _Part(msgspec.Struct):
     type: str
     text: str | None = None
     image_url: _Url | str | None = None
+    file: _File | None = None
+    input_audio: _Sound | None = None
 
 
 class _Message(msgspec.Struct):
@@ -109,6 +125,10 @@ class _Request(msgspec.Struct):
     seed: int | None = None
     presence_penalty: Number = None
     frequency_penalty: Number = None
+    n: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    user: str | None = None
 
 
 _KNOWN: Final = frozenset(
@@ -147,6 +167,7 @@ def decode_request(body: bytes) -> ChatRequest:
         parallel_tool_calls=typed.parallel_tool_calls,
         response_format=_response_format(raw.get("response_format")),
         effort=cast(Any, effort),
+        user=typed.user,
         include_usage=typed.stream_options is not None and bool(typed.stream_options.include_usage),
         extra=extra,
     )
@@ -183,15 +204,30 @@ def _part(part: _Part, raw: Mapping[str, Any]) -> Part:
         return Text(part.text or "", members_beyond(raw, _KNOWN_OF_TEXT))
     if part.type == "image_url" and part.image_url is not None:
         return _image(part.image_url, members_beyond(raw, _KNOWN_OF_IMAGE))
+    if part.type == "file" and part.file is not None:
+        return _document(part.file)
+    if part.type == "input_audio" and part.input_audio is not None:
+        sound = part.input_audio
+        return Media("audio", sound.data, f"audio/{sound.format}")
     return OtherPart(part.type, raw)
 
 
 def _image(given: _Url | str, extra: Mapping[str, Any]) -> Image:
     url, detail = (given, None) if isinstance(given, str) else (given.url, given.detail)
-    head, mark, data = url.partition(_BASE64)
-    if mark and head.startswith(_DATA_URL):
-        return Image(data=data, media_type=head.removeprefix(_DATA_URL), detail=detail, extra=extra)
+    if (inside := _data_in(url)) is not None:
+        return Image(data=inside[1], media_type=inside[0], detail=detail, extra=extra)
     return Image(url=url, detail=detail, extra=extra)
+
+
+def _data_in(url: str) -> tuple[str, str] | None:
+    """Media type and base64 of a `data:` URL."""
+    head, mark, data = url.partition(_BASE64)
+    return (head.removeprefix(_DATA_URL), data) if mark and head.startswith(_DATA_URL) else None
+
+
+def _document(file: _File) -> Document:
+    media_type, data = _data_in(file.file_data or "") or (None, file.file_data)
+    return Document(data=data, media_type=media_type, file_id=file.file_id, name=file.filename)
 
 
 def _options(typed: _Request) -> Options:
@@ -205,6 +241,9 @@ def _options(typed: _Request) -> Options:
         seed=typed.seed,
         presence_penalty=typed.presence_penalty,
         frequency_penalty=typed.frequency_penalty,
+        n=typed.n,
+        logprobs=typed.logprobs,
+        top_logprobs=typed.top_logprobs,
     )
 
 
@@ -266,6 +305,8 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
         body["response_format"] = _encoded_format(chat.response_format)
     if chat.effort is not None:
         body["reasoning_effort"] = chat.effort
+    if chat.user is not None:
+        body["user"] = chat.user
     if own:
         return body | dict(chat.extra)
     ignored += chat.extra
@@ -302,6 +343,11 @@ def _encoded_part(part: Part, *, own: bool) -> dict[str, Any]:
     match part:
         case Text(text, extra):
             return {"type": "text", "text": text, **_kept(extra, own=own)}
+        case Document() if part.url is None:
+            return {"type": "file", "file": _encoded_file(part)}
+        case Media("audio", str(data), str(media_type)):
+            sound = {"data": data, "format": media_type.removeprefix("audio/")}
+            return {"type": "input_audio", "input_audio": sound}
         case Image(url, data, media_type, detail, extra):
             image = {"url": url or f"{_DATA_URL}{media_type}{_BASE64}{data}"} | (
                 {"detail": detail} if detail else {}
@@ -312,6 +358,15 @@ def _encoded_part(part: Part, *, own: bool) -> dict[str, Any]:
         case _:
             kind = part.kind if isinstance(part, OtherPart) else type(part).__name__
             raise Refusal(f"content of type '{kind}' is not supported by this model's provider")
+
+
+def _encoded_file(file: Document) -> dict[str, Any]:
+    if file.file_id is not None:
+        return {"file_id": file.file_id}
+    data, media_type = file.data, file.media_type
+    if file.text is not None:
+        data, media_type = b64encode(file.text.encode()).decode(), "text/plain"
+    return {"filename": file.name or "document", "file_data": f"{_DATA_URL}{media_type}{_BASE64}{data}"}
 
 
 def _encoded_call(call: ToolCall, *, own: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from tollhouse.llm.chat import (
     Failed,
     Finish,
     OtherPart,
+    Ping,
     Reason,
     Start,
     Text,
@@ -170,6 +171,8 @@ class _Encoder:
                 return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": fragment}}]})
             case Finish(reason, usage):
                 return self._end(reason, usage)
+            case Ping():
+                return b": ping\n\n"
             case Failed(message):
                 return failure(message)
 
