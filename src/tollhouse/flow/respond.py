@@ -172,13 +172,11 @@ def _proxied_head(
         _add_charset(headers, content_type)
     if not request.keep_alive or not request.minor or gateway.draining:
         framing += _connection_field(request, gateway)
-    if "date" not in values:
-        framing += f"Date: {gateway.date()}\r\n"  # RFC 9110 6.6.1
+    # RFC 9110 6.6.1; not one of `gateway_fields`, for Kong's log records do not have nginx's own.
+    date = "" if "date" in values else f"Date: {gateway.date()}\r\n"
     if gateway.plain_headers:
         via = f"{values['via']}, {gateway.via}" if "via" in values else gateway.via
         server = "" if "server" in values else gateway.server_field
-        if "date" not in values:
-            server += f"Date: {gateway.date()}\r\n"
         sent = ex.sent_at
         own = ex.gateway_fields = (
             f"X-Kong-Upstream-Latency: {int((ex.answered_at - sent) * 1000)}\r\n"
@@ -188,9 +186,8 @@ def _proxied_head(
     else:
         unwanted = unwanted - gateway.upstream_may_set
         own = ex.gateway_fields = f"{gateway.proxied_headers(ex, response)}{framing}\r\n"
-    return b"".join(
-        (response.line or _status_line(response.status), headers.without(unwanted), own.encode("latin-1"))
-    )
+    line = response.line or _status_line(response.status)
+    return b"".join((line, headers.without(unwanted), f"{date}{own}".encode("latin-1")))
 
 
 def _add_charset(headers: Headers, content_type: str) -> None:

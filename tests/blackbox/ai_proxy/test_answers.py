@@ -105,6 +105,16 @@ async def test_what_the_operator_sets_goes_before_the_client_s_wishes(
     assert (models.last_body["temperature"], models.last_body["max_tokens"]) == (0.5, 5)
 
 
+@pytest.mark.parametrize("told", [(), ("Date: Tue, 15 Nov 1994 08:12:31 GMT",)])
+async def test_every_answer_has_one_date(node: Gateway, models: ModelServer, told: tuple[str, ...]) -> None:
+    models.play = replay(TEXT, *told)
+
+    dates = [value for name, value in (await ask(node)).fields if name == "date"]
+
+    assert len(dates) == 1
+    assert not told or told[0] == f"Date: {dates[0]}"
+
+
 async def test_payloads_are_logged_only_where_that_is_asked_for(node: Gateway, models: ModelServer) -> None:
     models.play = replay(TEXT)
 
