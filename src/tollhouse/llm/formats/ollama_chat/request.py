@@ -24,7 +24,7 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolResult,
 )
-from tollhouse.llm.form import MALFORMED, Refusal, members_beyond
+from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
 
 FORM: Final = "ollama_chat"
 #: neutral option → Ollama's
@@ -248,7 +248,7 @@ class _Request(msgspec.Struct):
 _KNOWN: Final = frozenset(field.name for field in msgspec.structs.fields(_Request))
 
 
-def decode_request(body: bytes) -> ChatRequest:
+def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
     """Options that only Ollama has keep their names in `extra`, after `options.`."""
     try:
         raw = msgspec.json.decode(body)

@@ -31,7 +31,7 @@ from tollhouse.llm.chat import (
     ToolResult,
 )
 from tollhouse.llm.families.openai_reasoning import limit_name
-from tollhouse.llm.form import MALFORMED, Refusal, members_beyond
+from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
 
 FORM: Final = "openai_chat"
 #: `developer` is what newer models call their system messages.
@@ -141,7 +141,7 @@ _KNOWN_OF_CALL: Final = frozenset({"id", "type", "function", "index"})
 _KNOWN_OF_TOOL: Final = frozenset({"type", "function"})
 
 
-def decode_request(body: bytes) -> ChatRequest:
+def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
     """Raises `Refusal` with the place of what is wrong."""
     try:
         raw = msgspec.json.decode(body)
