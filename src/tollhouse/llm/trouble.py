@@ -23,8 +23,8 @@ _BY_STATUS: Final[dict[int, Trouble]] = {
     529: "overloaded",
 }
 _CONTEXT: Final = re.compile(
-    r"context.{0,3}(length|window)|prompt is too long|too many (total )?(text )?(input )?tokens|too_many_tokens"
-    r"|maximum (context|number of tokens)|input token count|input is too long",
+    r"context.{0,3}(length|window)|prompt is too long|too many (total )?(text )?(input )?tokens"
+    r"|too_many_tokens|maximum (context|number of tokens)|input token count|input is too long",
     re.IGNORECASE,
 )
 _BAD_KEY: Final = re.compile(
