@@ -1,6 +1,7 @@
 """Access logs: nginx's combined format as Kong extends it, from every listener, whole under load."""
 
 import re
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -193,3 +194,37 @@ async def test_standard_output_is_a_log_as_well(upstream: Upstream) -> None:
     lines = [line.rstrip("\n") for line in node.output if "kong_request_id" in line]
     assert len(lines) == load.answers
     assert all(LINE.fullmatch(line) for line in lines)
+
+
+async def test_error_logs_are_files_of_their_own(upstream: Upstream) -> None:
+    node = await Gateway.start(
+        CONFIG.format(url=upstream.url),
+        workers=2,
+        environment={
+            "KONG_PROXY_ERROR_LOG": "logs/error.log",
+            "KONG_ADMIN_ERROR_LOG": "logs/admin_error.log",
+        },
+    )
+    try:
+        proxy, admin = (node.folder / "logs" / name for name in ("error.log", "admin_error.log"))
+        assert (await node.configure("services: [")).status == 400
+        node.process.send_signal(signal.SIGHUP)
+
+        lines = await lines_of(admin, 1)
+        assert re.fullmatch(
+            r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[info\] \d+#0: tollhouse\.control: configuration reloaded",
+            lines[-1],
+        )
+        assert sum("serving configuration" in line for line in await lines_of(proxy, 2)) >= 2
+        assert node.errors == []
+    finally:
+        await node.stop()
+
+
+async def test_a_quiet_node_says_nothing_of_what_went_well(upstream: Upstream) -> None:
+    node = await Gateway.start(CONFIG.format(url=upstream.url), environment={"KONG_LOG_LEVEL": "warn"})
+
+    assert (await node.configure(CONFIG.format(url=upstream.url))).status == 201
+    assert await node.stop() == 0
+
+    assert node.errors == []
