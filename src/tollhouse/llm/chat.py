@@ -55,6 +55,7 @@ class Thinking:
     text: str
     signature: str | None = None
     redacted: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,9 @@ class ChatRequest:
     #: whether a streamed answer shall tell its usage; answers that are not streamed always do
     include_usage: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
+    #: those of `extra` without which the answer would be another one, and which no other form has: a
+    #: conversation that the provider keeps, for instance. Whoever translates must refuse them.
+    own_only: tuple[str, ...] = ()
 
 
 # Answers
@@ -284,10 +288,11 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The stream broke off: what came before is not a whole answer."""
+    """The stream broke off: what came before is not a whole answer, but may have to be paid for."""
 
     message: str
     trouble: Trouble = "upstream_error"
+    usage: Usage | None = None
 
 
 Delta: TypeAlias = Start | Text | Thinking | ToolStart | ToolArguments | Finish | Ping | Failed

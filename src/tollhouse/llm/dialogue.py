@@ -22,7 +22,7 @@ from tollhouse.llm.chat import (
     ToolArguments,
     ToolCall,
 )
-from tollhouse.llm.form import Form
+from tollhouse.llm.form import Form, Refusal
 from tollhouse.llm.formats import ollama_chat, openai_chat
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind, Members, StreamMeter
@@ -137,6 +137,8 @@ class Translation:
     def request(self, members: Members, *, stream: bool) -> Sent:
         ignored: list[str] = []
         chat = _OPENAI.decode_request(forward.body_of(members))
+        if chat.own_only:
+            raise Refusal(f"{chat.own_only[0]} is not supported by this model's provider")
         encoded = self._provider.encode_request(chat, ignored)
         return Sent(msgspec.json.encode(encoded), chat.include_usage, ignored=tuple(dict.fromkeys(ignored)))
 
@@ -207,7 +209,7 @@ class StreamTranslation:
                     self._said.append(text)
             case Thinking(text) | ToolArguments(_, text):
                 self.written += len(text.encode())
-            case Finish(_, usage):
+            case Finish(_, usage) | Failed(_, _, usage):
                 self.usage = usage
             case _:
                 pass
