@@ -54,6 +54,9 @@ class Rates(NamedTuple):
         return cls(prompt, completion, prompt, prompt, prompt, completion, completion)
 
     def nano_usd(self, usage: Usage) -> int:
+        if usage.billed is not None:
+            prompt, completion = usage.billed
+            return (prompt * self.prompt + completion * self.completion + _MILLION // 2) // _MILLION
         exact = usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion
         # A kind costs its own price in place of its total's, not beside it.
         if usage.cached_tokens:

@@ -25,6 +25,9 @@ class Usage(msgspec.Struct):
     completion_audio_tokens: int = 0
     #: of those written to a cache the ones that it keeps for an hour; they cost more
     cache_write_hour_tokens: int = 0
+    #: prompt and completion tokens that are billed, where a provider bills fewer than it counts (Cohere
+    #: leaves out those of its own templates)
+    billed: tuple[int, int] | None = None
 
     @property
     def total_tokens(self) -> int:
