@@ -117,6 +117,7 @@ class ToolResult:
     name: str = ""
     is_error: bool = False
     cache: CacheMark | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
