@@ -118,7 +118,6 @@ class ToolResult:
     is_error: bool = False
     cache: CacheMark | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
