@@ -103,6 +103,7 @@ class _Request(msgspec.Struct):
 
 _KNOWN: Final = frozenset({*(field.name for field in msgspec.structs.fields(_Request)), "tool_choice"})
 _KNOWN_OF_TEXT: Final = frozenset({"format"})
+_KNOWN_OF_SCHEMA: Final = frozenset({"type", "schema"})
 _KNOWN_OF_REASONING: Final = frozenset({"effort"})
 _KNOWN_OF_TOOL: Final = frozenset(field.name for field in msgspec.structs.fields(_Tool))
 
@@ -138,7 +139,7 @@ def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
         tools=tools,
         tool_choice=_tool_choice(raw.get("tool_choice")),
         parallel_tool_calls=typed.parallel_tool_calls,
-        response_format=_response_format(typed.text and typed.text.format),
+        response_format=_response_format(None if typed.text is None else typed.text.format),
         effort=cast(Any, reasoning.effort),
         show_thinking=True if reasoning.summary else None,
         user=typed.user,
@@ -167,12 +168,12 @@ def _tool_choice(given: Any) -> ToolChoice | None:
             return ToolChoice("other", raw=given)
 
 
-def _response_format(given: Mapping[str, Any] | None) -> ResponseFormat | None:
+def _response_format(given: dict[str, Any] | None) -> ResponseFormat | None:
     match given:
         case None:
             return None
-        case {"type": "json_schema", "schema": schema, **rest}:
-            return ResponseFormat("json_schema", schema, cast(dict[str, Any], rest))
+        case {"type": "json_schema", "schema": schema}:
+            return ResponseFormat("json_schema", schema, members_beyond(given, _KNOWN_OF_SCHEMA))
         case {"type": "text" | "json_object" as kind}:
             return ResponseFormat(cast(Any, kind))
         case _:
