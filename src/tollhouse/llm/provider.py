@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 #: names a provider's key as header name and value
 Key: TypeAlias = Callable[[str], tuple[str, str]]
-FormName: TypeAlias = Literal["openai_chat", "ollama_chat"]
+FormName: TypeAlias = Literal["openai_chat", "ollama_chat", "anthropic_messages"]
 
 OPENAI_CHAT_PATH: Final = "/v1/chat/completions"
 
@@ -36,6 +36,8 @@ class Provider:
     usual_model: str = ""
     #: runs on hardware of its owner: every call costs nothing
     free: bool = False
+    #: header fields that every call in its own form must have, unless the settings say otherwise
+    headers: tuple[tuple[str, str], ...] = ()
     #: request fields that it answers with an error, and that are therefore left out
     refuses: frozenset[str] = frozenset()
     #: streams tell usage only when asked; the others tell it anyway, or refuse to be asked
