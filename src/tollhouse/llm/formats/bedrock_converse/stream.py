@@ -1,0 +1,357 @@
+"""Streams of ConverseStream: frames with an event each.
+
+Blocks have an index; those of text and thoughts begin with their first delta, those of calls with an
+event. `metadata`, with the counts, comes after `messageStop`.
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from tollhouse.errors import PeerError
+from tollhouse.llm.chat import (
+    Delta,
+    Failed,
+    Finish,
+    Ping,
+    Start,
+    Text,
+    Thinking,
+    ToolArguments,
+    ToolStart,
+    Trouble,
+)
+from tollhouse.llm.form import MALFORMED
+from tollhouse.llm.formats.bedrock_converse.errors import trouble_of_kind
+from tollhouse.llm.formats.bedrock_converse.eventstream import (
+    CONTENT_TYPE,
+    Frame,
+    FrameReader,
+    event,
+    exception,
+)
+from tollhouse.llm.formats.bedrock_converse.response import (
+    Trace,
+    invoked_model,
+    reason_of,
+    shown_reason,
+    stop_sequence_in,
+)
+from tollhouse.llm.formats.bedrock_converse.usage import Counts, shown
+
+STREAM_TYPE: Final = CONTENT_TYPE
+#: what can be told within a stream
+_EXCEPTIONS: Final[dict[Trouble, str]] = {
+    "invalid_request": "validationException",
+    "context_length": "validationException",
+    "content_filter": "validationException",
+    "too_large": "validationException",
+    "rate_limit": "throttlingException",
+    "quota": "throttlingException",
+    "overloaded": "serviceUnavailableException",
+    "timeout": "modelStreamErrorException",
+    "upstream_error": "modelStreamErrorException",
+}
+#: the statuses of what can be told so, for those whose kind does not say enough
+_STATUSES: Final = {"validationException": 400}
+
+
+class _ToolInput(msgspec.Struct):
+    input: str = ""
+
+
+class _Reasoning(msgspec.Struct):
+    text: str = ""
+    signature: str | None = None
+    redactedContent: str | None = None
+
+
+_NO_THOUGHT: Final = _Reasoning()
+
+
+class _Piece(msgspec.Struct):
+    text: str | None = None
+    toolUse: _ToolInput | None = None
+    reasoningContent: _Reasoning | None = None
+
+
+class _BlockDelta(msgspec.Struct):
+    delta: _Piece
+    contentBlockIndex: int = 0
+
+
+class _ToolUse(msgspec.Struct):
+    toolUseId: str = ""
+    name: str = ""
+    #: of a tool that runs at the provider
+    type: str | None = None
+
+
+class _Opening(msgspec.Struct):
+    toolUse: _ToolUse | None = None
+
+
+class _BlockStart(msgspec.Struct):
+    start: _Opening
+    contentBlockIndex: int = 0
+
+
+class _BlockStop(msgspec.Struct):
+    contentBlockIndex: int = 0
+
+
+class _MessageStop(msgspec.Struct):
+    stopReason: str
+    additionalModelResponseFields: Any = None
+
+
+class _Metadata(msgspec.Struct):
+    usage: Counts | None = None
+    trace: Trace | None = None
+
+
+class _Exception(msgspec.Struct):
+    message: str = ""
+
+
+_read_delta: Final = msgspec.json.Decoder(_BlockDelta).decode
+_read_start: Final = msgspec.json.Decoder(_BlockStart).decode
+_read_stop: Final = msgspec.json.Decoder(_BlockStop).decode
+_read_message_stop: Final = msgspec.json.Decoder(_MessageStop).decode
+_read_metadata: Final = msgspec.json.Decoder(_Metadata).decode
+
+
+class _Decoder:
+    __slots__ = ("_calls", "_frames", "_over", "_started", "_stop", "_without_arguments", "skipped")
+
+    def __init__(self) -> None:
+        self._frames = FrameReader()
+        self._started = False
+        self._over = False
+        self._stop: _MessageStop | None = None
+        #: index among the calls by index of the block
+        self._calls: dict[int, int] = {}
+        #: blocks of calls that have said nothing yet
+        self._without_arguments: set[int] = set()
+        #: events that could not be read
+        self.skipped = 0
+
+    def feed(self, data: bytes) -> list[Delta]:
+        deltas: list[Delta] = []
+        if self._over:
+            return deltas
+        try:
+            for frame in self._frames.feed(data):
+                self._frame(frame, deltas)
+        except PeerError as error:
+            self._fail(str(error), deltas)
+        return deltas
+
+    def end(self) -> list[Delta]:
+        """An answer whose end was told is whole, though its counts never came."""
+        deltas: list[Delta] = []
+        if self._stop is not None and not self._over:
+            self._finish(_Metadata(), deltas)
+        self._fail("the provider's stream ended early", deltas)
+        return deltas
+
+    def _frame(self, frame: Frame, deltas: list[Delta]) -> None:
+        if self._over:
+            return
+        headers, payload = frame
+        if headers.get(":message-type", "event") != "event":
+            self._exception(frame, deltas)
+            return
+        try:
+            match headers.get(":event-type"):
+                case "contentBlockDelta":
+                    self._delta(_read_delta(payload), deltas)
+                case "contentBlockStart":
+                    self._block_start(_read_start(payload), deltas)
+                case "contentBlockStop":
+                    self._block_stop(_read_stop(payload).contentBlockIndex, deltas)
+                case "messageStart":
+                    self._start(deltas)
+                case "messageStop":
+                    self._stop = _read_message_stop(payload)
+                case "metadata":
+                    self._finish(_read_metadata(payload), deltas)
+                case _:
+                    pass  # events younger than this file
+        except MALFORMED:
+            self.skipped += 1
+
+    def _start(self, deltas: list[Delta]) -> None:
+        if not self._started:
+            self._started = True
+            deltas.append(Start(""))
+
+    def _delta(self, found: _BlockDelta, deltas: list[Delta]) -> None:
+        self._start(deltas)
+        piece = found.delta
+        if piece.text:
+            deltas.append(Text(piece.text))
+        elif piece.toolUse is not None:
+            index = self._calls.get(found.contentBlockIndex)
+            if index is not None and piece.toolUse.input:
+                self._without_arguments.discard(found.contentBlockIndex)
+                deltas.append(ToolArguments(index, piece.toolUse.input))
+        elif piece.reasoningContent is not None and piece.reasoningContent != _NO_THOUGHT:
+            thought = piece.reasoningContent
+            deltas.append(Thinking(thought.text, thought.signature, thought.redactedContent))
+
+    def _block_start(self, found: _BlockStart, deltas: list[Delta]) -> None:
+        self._start(deltas)
+        use = found.start.toolUse
+        if use is not None and use.type is None:
+            index = self._calls[found.contentBlockIndex] = len(self._calls)
+            self._without_arguments.add(found.contentBlockIndex)
+            deltas.append(ToolStart(index, use.toolUseId, use.name))
+
+    def _block_stop(self, block: int, deltas: list[Delta]) -> None:
+        if block in self._without_arguments:
+            self._without_arguments.discard(block)
+            deltas.append(ToolArguments(self._calls[block], "{}"))
+
+    def _finish(self, found: _Metadata, deltas: list[Delta]) -> None:
+        if self._stop is None:
+            return  # the counts alone do not say that the answer is whole
+        for block in sorted(self._without_arguments):
+            self._block_stop(block, deltas)
+        if not self._started:
+            self._started = True
+            deltas.append(Start(invoked_model(found.trace)))
+        self._over = True
+        reason = reason_of(self._stop.stopReason, called=bool(self._calls))
+        usage = None if found.usage is None else found.usage.usage()
+        deltas.append(Finish(reason, usage, stop_sequence_in(self._stop.additionalModelResponseFields)))
+
+    def _exception(self, frame: Frame, deltas: list[Delta]) -> None:
+        headers = frame.headers
+        kind = headers.get(":exception-type") or headers.get(":error-code", "")
+        try:
+            message = msgspec.json.decode(frame.payload, type=_Exception).message
+        except MALFORMED:
+            message = ""
+        message = message or headers.get(":error-message", "") or kind or "the provider's stream broke off"
+        trouble = trouble_of_kind(kind, _STATUSES.get(kind, 500), message)
+        self._fail(message, deltas, trouble)
+
+    def _fail(self, message: str, deltas: list[Delta], trouble: Trouble = "upstream_error") -> None:
+        if not self._over:
+            self._over = True
+            deltas.append(Failed(message, trouble))
+
+
+def stream_decoder() -> _Decoder:
+    return _Decoder()
+
+
+class _Encoder:
+    """Blocks come one after another, so a call that begins while another is open waits for its end."""
+
+    def __init__(self) -> None:
+        self._index = 0
+        #: the kind of the open block; a call's is its index
+        self._open: str | int | None = None
+        #: block by index of the call
+        self._blocks: dict[int, int] = {}
+        self._waiting: dict[int, tuple[ToolStart, list[str]]] = {}
+
+    def encode(self, delta: Delta) -> bytes:
+        match delta:
+            case Start():
+                return event("messageStart", b'{"role":"assistant"}')
+            case Text(text):
+                return self._piece("text", {"text": text}) if text else b""
+            case Thinking():
+                return self._thinking(delta)
+            case ToolStart():
+                return self._call(delta)
+            case ToolArguments(index, fragment):
+                return self._arguments(index, fragment)
+            case Finish(reason, usage, stop_sequence):
+                stop: dict[str, Any] = {"stopReason": shown_reason(reason, stop_sequence)}
+                if stop_sequence is not None:
+                    fields = {"delta": {"stop_sequence": stop_sequence}}
+                    stop["additionalModelResponseFields"] = fields
+                told = {"usage": shown(usage), "metrics": {"latencyMs": 0}}
+                return self._close() + _event("messageStop", stop) + _event("metadata", told)
+            case Ping():
+                return b""  # there is no event that says nothing
+            case Failed(message, trouble):
+                kind = _EXCEPTIONS.get(trouble, "internalServerException")
+                return exception(kind, msgspec.json.encode({"message": message}))
+
+    def _piece(self, kind: str, piece: dict[str, Any]) -> bytes:
+        begun = b"" if self._open == kind else self._close()
+        self._open = kind
+        return begun + self._delta(piece)
+
+    def _thinking(self, thought: Thinking) -> bytes:
+        if thought.redacted is not None:
+            closed = self._close()
+            return closed + self._piece("redacted", _thought("redactedContent", thought.redacted))
+        content = b""
+        if thought.text:
+            content = self._piece("thinking", _thought("text", thought.text))
+        if thought.signature is not None:
+            # It ends a thought: what follows is another.
+            content += self._piece("thinking", _thought("signature", thought.signature)) + self._close()
+        return content
+
+    def _call(self, start: ToolStart) -> bytes:
+        if isinstance(self._open, int):
+            self._waiting[start.index] = (start, [])
+            return b""
+        closed = self._close()
+        self._open = start.index
+        return closed + self._opening(start)
+
+    def _arguments(self, index: int, fragment: str) -> bytes:
+        if index in self._waiting:
+            self._waiting[index][1].append(fragment)
+        elif index in self._blocks and fragment:
+            # Of a call that something else has interrupted, clients at least learn which it is.
+            body = {"contentBlockIndex": self._blocks[index], "delta": {"toolUse": {"input": fragment}}}
+            return _event("contentBlockDelta", body)
+        return b""
+
+    def _opening(self, start: ToolStart) -> bytes:
+        self._blocks[start.index] = self._index
+        use = {"toolUseId": start.id, "name": start.name}
+        return _event("contentBlockStart", {"contentBlockIndex": self._index, "start": {"toolUse": use}})
+
+    def _delta(self, piece: dict[str, Any]) -> bytes:
+        return _event("contentBlockDelta", {"contentBlockIndex": self._index, "delta": piece})
+
+    def _close(self) -> bytes:
+        """Ends the open block, and sends the calls that waited for that."""
+        if self._open is None:
+            return b""
+        content = self._block_stop()
+        waiting, self._waiting = self._waiting, {}
+        for start, fragments in waiting.values():
+            content += self._opening(start) + self._delta({"toolUse": {"input": "".join(fragments)}})
+            content += self._block_stop()
+        self._open = None
+        return content
+
+    def _block_stop(self) -> bytes:
+        content = _event("contentBlockStop", {"contentBlockIndex": self._index})
+        self._index += 1
+        return content
+
+
+def _thought(name: str, value: str) -> dict[str, Any]:
+    return {"reasoningContent": {name: value}}
+
+
+def _event(kind: str, body: dict[str, Any]) -> bytes:
+    return event(kind, msgspec.json.encode(body))
+
+
+def stream_encoder(*, include_usage: bool) -> _Encoder:
+    """Bedrock's streams always tell usage."""
+    return _Encoder()
