@@ -19,6 +19,8 @@ class Recording:
     streamed: bool
     #: what the client had sent, `None` where that was not kept
     request: Any = None
+    #: what was called, as `chat.completions`, `responses` or `messages`
+    endpoint: str = ""
 
     @property
     def content(self) -> bytes:
@@ -58,10 +60,12 @@ def recording(name: str) -> Recording:
         chunks,
         "chunks" in response,
         (stored.get("request") or {}).get("body"),
+        stored.get("endpoint", ""),
     )
 
 
-def recordings() -> list[Recording]:
-    """All of them but for the synthetic errors."""
+def recordings(*endpoints: str) -> list[Recording]:
+    """Those of the endpoints, all of them if none is named, but never the synthetic errors."""
     names = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.glob("*/*.json"))
-    return [recording(name) for name in names if not name.startswith("synthetic/")]
+    found = [recording(name) for name in names if not name.startswith("synthetic/")]
+    return [stored for stored in found if not endpoints or stored.endpoint in endpoints]

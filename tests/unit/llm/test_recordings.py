@@ -24,7 +24,7 @@ from tollhouse.llm.dialogue import FORMS, Forwarding, Passage, Sent, Translation
 from tollhouse.llm.form import Form
 from tollhouse.pdk.usage import Usage
 
-ALL = recordings()
+ALL = recordings("chat.completions", "ollama.chat")
 #: an error that was answered with 200
 MISLABELLED = "azure/chat-refusal-openllmetry-testing"
 WHOLE = [r for r in ALL if r.status == 200 and not r.streamed and r.name != MISLABELLED]
