@@ -6,9 +6,11 @@ from typing import Final, Literal, TypeAlias
 
 #: names a provider's key as header name and value
 Key: TypeAlias = Callable[[str], tuple[str, str]]
-FormName: TypeAlias = Literal["openai_chat", "ollama_chat", "anthropic_messages"]
+FormName: TypeAlias = Literal["openai_chat", "ollama_chat", "anthropic_messages", "gemini"]
 
 OPENAI_CHAT_PATH: Final = "/v1/chat/completions"
+#: where the model stands in a path
+MODEL: Final = "{model}"
 
 
 def bearer(key: str) -> tuple[str, str]:
@@ -23,7 +25,10 @@ class Provider:
     #: scheme, host and the start of the path; `None` where only the operator knows it
     base_url: str | None = None
     form: FormName = "openai_chat"
+    #: with `{model}` where the model is told in the path
     chat_path: str = OPENAI_CHAT_PATH
+    #: path and query for streamed answers, if they are others
+    stream_path: str | None = None
     #: text completions; `None` where there are none
     completions_path: str | None = None
     #: `None` if the provider asks for no key
