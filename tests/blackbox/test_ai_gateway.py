@@ -22,8 +22,20 @@ ANSWER = {
 }
 
 
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "text", "text": "Hi!"}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 1000, "output_tokens": 100},
+}
+
+
 async def answer_chat(received: Received, writer: asyncio.StreamWriter) -> bool:
-    content = json.dumps(ANSWER | {"model": json.loads(received.body)["model"]}).encode()
+    answer = MESSAGE if received.target == "/v1/messages" else ANSWER
+    content = json.dumps(answer | {"model": json.loads(received.body)["model"]}).encode()
     writer.write(
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(content)
         + content
@@ -81,8 +93,13 @@ async def test_the_models_name_decides_who_is_asked_and_with_which_key(
 
     assert completion.choices[0].message.content == "Hi!"
     (received,) = upstream.received
-    assert received.target == "/v1/chat/completions"
-    assert received.headers["authorization"] == f"Bearer {key}"
+    if key == "sk-ant":
+        assert received.target == "/v1/messages"
+        assert received.headers["x-api-key"] == key
+        assert received.headers["anthropic-version"] == "2023-06-01"
+    else:
+        assert received.target == "/v1/chat/completions"
+        assert received.headers["authorization"] == f"Bearer {key}"
     assert json.loads(received.body)["model"] == sent
     assert "the-clients-own" not in str(received.fields)
 

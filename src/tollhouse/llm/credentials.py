@@ -21,10 +21,14 @@ _ENCODINGS: Final = wire_field("Accept-Encoding", "gzip, identity")
 class Credentials:
     """With `allow_override` a client's own key stays where it is."""
 
-    def __init__(self, auth: Auth | None, provider: Provider) -> None:
+    def __init__(
+        self, auth: Auth | None, provider: Provider, needed: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """`needed` are header fields that the provider's own form must have; a client's own go before."""
         auth = auth or _NONE
         self._keep_own = auth.allow_override
         self._asks_gzip = provider.asks_gzip
+        self._needed = tuple(wire_field(name, value) for name, value in needed)
         self._header = ""
         self._argument: tuple[frozenset[str], str] | None = None
         self._hidden = ""
@@ -61,6 +65,9 @@ class Credentials:
         values = headers.values
         if "content-type" not in values:
             headers.set_field(_CONTENT_TYPE)
+        for field in self._needed:
+            if field[0] not in values:
+                headers.set_field(field)
         keeps = self._keep_own and self._header in values
         reads = answer_is_read and (self._asks_gzip or "accept-encoding" in values)
         headers.assign(self._fields[keeps, reads])

@@ -23,7 +23,7 @@ from tollhouse.llm.chat import (
     ToolCall,
 )
 from tollhouse.llm.form import Form, Refusal
-from tollhouse.llm.formats import ollama_chat, openai_chat
+from tollhouse.llm.formats import anthropic_messages, ollama_chat, openai_chat
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind, Members, StreamMeter
 from tollhouse.llm.provider import FormName
@@ -31,7 +31,10 @@ from tollhouse.pdk.usage import Usage
 
 _OPENAI: Final[Form] = openai_chat
 _OLLAMA: Final[Form] = ollama_chat
-FORMS: Final[Mapping[FormName, Form]] = MappingProxyType({"openai_chat": _OPENAI, "ollama_chat": _OLLAMA})
+_ANTHROPIC: Final[Form] = anthropic_messages
+FORMS: Final[Mapping[FormName, Form]] = MappingProxyType(
+    {"openai_chat": _OPENAI, "ollama_chat": _OLLAMA, "anthropic_messages": _ANTHROPIC}
+)
 
 
 class Sent(msgspec.Struct):
@@ -200,9 +203,9 @@ class StreamTranslation:
 
     def _noted(self, delta: Delta) -> Delta:
         match delta:
-            case Start(model, id_, created):
+            case Start(model, id_, created, usage):
                 self.model = model
-                return Start(model, id_ or self._invented_id, created or self._now)
+                return Start(model, id_ or self._invented_id, created or self._now, usage)
             case Text(text):
                 self.written += len(text.encode())
                 if self._said is not None:

@@ -11,7 +11,7 @@ from tollhouse.llm.settings import RouteType
 from tollhouse.wire.uri import escape
 
 #: Kong's providers whose own form is not spoken here
-_NOT_SPOKEN: Final = frozenset({"azure", "anthropic", "cohere", "gemini", "bedrock", "huggingface"})
+_NOT_SPOKEN: Final = frozenset({"azure", "cohere", "gemini", "bedrock", "huggingface"})
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
 _COMPATIBLE: Final = "/chat/completions"

@@ -136,6 +136,12 @@ def server_format(provider: str, options: Options) -> str | None:
     return formats.get(provider)
 
 
+def needed_headers(headers: tuple[tuple[str, str], ...], options: Options) -> tuple[tuple[str, str], ...]:
+    """A provider's header fields, with the values that the settings have for them."""
+    told = {"anthropic-version": options.anthropic_version}
+    return tuple((name, told.get(name) or value) for name, value in headers)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logging:
     log_statistics: bool = setting(

@@ -88,7 +88,10 @@ class UpstreamModel:
         local = self.services.node.local_model
         self._destinations = Destinations(conf.model, self._provider, form, conf.route_type, local)
         self._overrides = Overrides(options, self._provider)
-        self._credentials = Credentials(conf.auth, self._provider)
+        needed = settings.needed_headers(self._provider.headers, options)
+        self._credentials = Credentials(
+            conf.auth, self._provider, needed if form == self._provider.form else ()
+        )
         self._kind: Kind = CHAT if conf.route_type == "preserve" else conf.route_type
         self._forwarding = Forwarding(self._kind, ask_usage=self._provider.asks_usage)
         self._dialogue: Dialogue = self._forwarding if form == "openai_chat" else Translation(form)

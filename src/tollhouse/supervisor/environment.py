@@ -9,7 +9,7 @@ import yaml
 from tollhouse.config.listen import parse_listens
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
-from tollhouse.llm.provider import OPENAI_CHAT_PATH, Provider
+from tollhouse.llm.provider import Provider
 from tollhouse.llm.providers import PROVIDERS
 from tollhouse.models.files import has_engine, smollm2
 
@@ -71,7 +71,7 @@ def _target(provider: Provider, variable: str, environment: Mapping[str, str]) -
     target = {"name": provider.name, "key": f"{{vault://env/{variable}}}"}
     # As the SDKs of OpenAI and Anthropic read it: the one with the version, the other without.
     base = environment.get(f"{provider.name.upper()}_BASE_URL")
-    if base and provider.chat_path == OPENAI_CHAT_PATH:
+    if base and provider.chat_path.startswith("/v1/"):
         target["base_url"] = base.rstrip("/").removesuffix("/v1")
     return target
 

@@ -62,6 +62,7 @@ def test_the_host_is_shown_without_its_port() -> None:
         ("deepseek", "llm/v1/chat", {}, "https://api.deepseek.com:443/chat/completions"),
         ("groq", "llm/v1/chat", {}, "https://api.groq.com:443/openai/v1/chat/completions"),
         ("ollama", "llm/v1/chat", {}, "http://127.0.0.1:11434/api/chat"),
+        ("anthropic", "llm/v1/chat", {}, "https://api.anthropic.com:443/v1/messages"),
         ("local", "llm/v1/chat", {"local": ("127.0.0.1", 77)}, "http://127.0.0.1:77/v1/chat/completions"),
     ],
 )
@@ -94,6 +95,8 @@ def asked(name: str, route_type: Any = "llm/v1/chat", form: str | None = None, u
         ("llama2", "ollama", HERE, "ollama_chat"),
         ("llama2", "openai", HERE, "openai_chat"),
         ("mistral", "ollama", HERE, "ollama_chat"),
+        ("anthropic", None, None, "anthropic_messages"),
+        ("anthropic", None, "http://h/v1/messages", "anthropic_messages"),
         ("anthropic", None, "https://api.anthropic.com/v1/chat/completions", "openai_chat"),
         ("local", None, None, "openai_chat"),
     ],
@@ -105,7 +108,7 @@ def test_which_form_a_server_speaks(name: str, form: str | None, url: str | None
 @pytest.mark.parametrize(
     ("name", "route_type", "form", "url", "reason"),
     [
-        ("anthropic", "llm/v1/chat", None, None, "provider 'anthropic' is not supported"),
+        ("huggingface", "llm/v1/chat", None, None, "provider 'huggingface' is not supported"),
         ("azure", "llm/v1/chat", None, "http://h/v1/chat/completions", "provider 'azure' is not supported"),
         ("llama2", "llm/v1/chat", "raw", HERE, "llama2_format 'raw' is not supported"),
         ("ollama", "llm/v1/completions", None, None, "'llm/v1/completions' of provider 'ollama' is not"),
