@@ -6,7 +6,9 @@ from typing import Final, Literal, TypeAlias
 
 #: names a provider's key as header name and value
 Key: TypeAlias = Callable[[str], tuple[str, str]]
-FormName: TypeAlias = Literal["openai_chat", "ollama_chat", "anthropic_messages", "gemini"]
+FormName: TypeAlias = Literal[
+    "openai_chat", "ollama_chat", "anthropic_messages", "gemini", "bedrock_converse"
+]
 
 OPENAI_CHAT_PATH: Final = "/v1/chat/completions"
 #: where the model stands in a path
@@ -33,6 +35,8 @@ class Provider:
     completions_path: str | None = None
     #: `None` if the provider asks for no key
     key: Key | None = bearer
+    #: the service of AWS that requests are signed for, where a key is not all there is
+    signs: str | None = None
     #: its name in the catalogue of prices; `None` if nobody publishes prices for it
     prices: str | None = None
     #: environment variables that its own SDK reads the key from

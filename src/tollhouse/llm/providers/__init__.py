@@ -7,6 +7,7 @@ from typing import Final
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.providers import (
     anthropic,
+    bedrock,
     deepseek,
     gemini,
     groq,
@@ -22,6 +23,7 @@ from tollhouse.llm.providers import (
 
 _MODULES: Final = (
     anthropic,
+    bedrock,
     deepseek,
     gemini,
     groq,
