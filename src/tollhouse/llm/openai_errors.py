@@ -79,6 +79,11 @@ def shown(problem: Problem) -> dict[str, str | None]:
     return {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code or code}
 
 
-def trouble_in_stream(code: str | None) -> Trouble:
-    """What an error is about that came in a stream, without a status."""
-    return _BY_CODE.get(code or "", "upstream_error")
+def trouble_in_stream(code: str | int | None, message: str) -> Trouble:
+    """What an error is about that came in a stream. Its code may be a status, as OpenRouter has it."""
+    by_code = _BY_CODE.get(str(code))
+    if by_code is not None:
+        return by_code
+    if isinstance(code, str) and code.isdecimal():
+        code = int(code)
+    return trouble_of(code, message) if isinstance(code, int) else "upstream_error"

@@ -17,10 +17,12 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
+    Trouble,
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.openai_chat.response import REASONS, Call, Function, Said
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
+from tollhouse.llm.openai_errors import trouble_in_stream
 from tollhouse.pdk.usage import Usage
 from tollhouse.wire.sse import SseEvent, SseReader
 
@@ -31,6 +33,9 @@ _DONE: Final = b"[DONE]"
 
 class _Error(msgspec.Struct):
     message: str | None = None
+    code: str | int | None = None
+    #: Groq tells what the status would have been
+    status_code: int | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -93,16 +98,17 @@ class _Decoder:
             self._finish(deltas)
             return
         chunk = msgspec.json.decode(data, type=_Chunk)
+        counts = chunk.usage or (chunk.x_groq and chunk.x_groq.usage)
+        if counts:
+            self._usage = counts.usage()
         if chunk.error is not None:
-            text = chunk.error if isinstance(chunk.error, str) else chunk.error.message
-            self._fail(text or "the provider reported an error", deltas)
+            error = chunk.error if isinstance(chunk.error, _Error) else _Error(chunk.error)
+            text = error.message or "the provider reported an error"
+            self._fail(text, deltas, trouble_in_stream(error.status_code or error.code, text))
             return
         if not self._started:
             self._started = True
             deltas.append(Start(chunk.model or "", chunk.id or "", chunk.created))
-        counts = chunk.usage or (chunk.x_groq and chunk.x_groq.usage)
-        if counts:
-            self._usage = counts.usage()
         for choice in chunk.choices or ():
             if choice.index == 0:
                 self._choice(choice, deltas)
@@ -136,9 +142,9 @@ class _Decoder:
         reason: Reason = "tool_calls" if self._calls else self._reason or "stop"
         deltas.append(Finish(reason, self._usage))
 
-    def _fail(self, message: str, deltas: list[Delta]) -> None:
+    def _fail(self, message: str, deltas: list[Delta], trouble: Trouble = "upstream_error") -> None:
         self._over = True
-        deltas.append(Failed(message))
+        deltas.append(Failed(message, trouble, self._usage))
 
 
 def stream_decoder() -> _Decoder:

@@ -170,9 +170,9 @@ class _Decoder:
             deltas.append(Finish(head.reason(calls=bool(self._calls)), usage))
         elif kind == "response.failed" or kind == "response.cancelled":
             told = head.error
-            code = None if told is None else str(told.code)
             text = (told and told.message) or "the provider failed to answer"
-            self._fail(Failed(text, trouble_in_stream(code), usage), deltas)
+            trouble = trouble_in_stream(None if told is None else told.code, text)
+            self._fail(Failed(text, trouble, usage), deltas)
 
     def _error(self, event: _Event, deltas: list[Delta]) -> None:
         error = event.error
@@ -181,7 +181,7 @@ class _Decoder:
         if error is None or isinstance(error, str):
             error = _Error(error or event.message, event.code)
         text = error.message or "the provider reported an error"
-        self._fail(Failed(text, trouble_in_stream(str(error.code))), deltas)
+        self._fail(Failed(text, trouble_in_stream(error.code, text)), deltas)
 
     def _fail(self, failed: Failed, deltas: list[Delta]) -> None:
         if not self._over:
