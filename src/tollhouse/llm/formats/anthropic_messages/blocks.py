@@ -40,6 +40,8 @@ _EPHEMERAL: Final[Mapping[CacheMark, Mapping[str, str]]] = {
 }
 _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     "text": frozenset({"type", "text", _CACHE}),
+    "thinking": frozenset({"type", "thinking", "signature"}),
+    "redacted_thinking": frozenset({"type", "data"}),
     "image": frozenset({"type", "source", _CACHE}),
     "document": frozenset({"type", "source", "title", _CACHE}),
     "tool_use": frozenset({"type", "id", "name", "input", _CACHE}),
@@ -82,9 +84,9 @@ def _part(raw: dict[str, Any]) -> Part:
             extra, cache = _beyond(raw)
             return Text(block.text or "", extra, cache)
         case "thinking":
-            return Thinking(block.thinking or "", block.signature or None)
+            return Thinking(block.thinking or "", block.signature or None, extra=_beyond(raw)[0])
         case "redacted_thinking":
-            return Thinking("", redacted=block.data or "")
+            return Thinking("", redacted=block.data or "", extra=_beyond(raw)[0])
         case "image" | "document" if block.source is not None:
             return _file(block, block.source, raw)
         case "tool_use":
@@ -201,11 +203,12 @@ class Blocks:
         """Thoughts without Anthropic's own signature are refused there; they are left out."""
         if not self._signed:
             return None
+        extra = part.extra if self._own else {}
         if part.redacted is not None:
-            return {"type": "redacted_thinking", "data": part.redacted}
+            return {"type": "redacted_thinking", "data": part.redacted, **extra}
         if not part.signature:
             return None
-        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+        return {"type": "thinking", "thinking": part.text, "signature": part.signature, **extra}
 
     def _call(self, call: ToolCall, place: str) -> dict[str, Any]:
         arguments = arguments_in(call.arguments)

@@ -141,6 +141,8 @@ class _Request(msgspec.Struct):
     metadata: dict[str, Any] | None = None
 
 
+#: tools and places that only Anthropic has: without them the model would do less than it was asked to
+_OWN_ONLY: Final = ("mcp_servers", "container")
 _KNOWN: Final = frozenset(field.name for field in msgspec.structs.fields(_Request))
 _KNOWN_OF_MESSAGE: Final = frozenset({"role", "content"})
 _KNOWN_OF_TOOL: Final = frozenset(field.name for field in msgspec.structs.fields(_Tool))
@@ -186,6 +188,7 @@ def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
         user=user,
         include_usage=True,
         extra=extra,
+        own_only=tuple(name for name in _OWN_ONLY if name in extra),
     )
 
 

@@ -6,7 +6,18 @@ from typing import Final
 import msgspec
 
 from tollhouse.errors import PeerError
-from tollhouse.llm.chat import Delta, Failed, Finish, Ping, Start, Text, Thinking, ToolArguments, ToolStart
+from tollhouse.llm.chat import (
+    Delta,
+    Failed,
+    Finish,
+    Ping,
+    Start,
+    Text,
+    Thinking,
+    ToolArguments,
+    ToolStart,
+    Trouble,
+)
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.anthropic_messages.errors import Error
 from tollhouse.llm.formats.anthropic_messages.response import reason_of
@@ -88,14 +99,14 @@ class _Decoder:
             for event in self._reader.feed(data):
                 self._event(event, deltas)
         except PeerError as error:
-            self._fail(Failed(f"the provider's stream cannot be read: {error}"), deltas)
+            self._fail(f"the provider's stream cannot be read: {error}", deltas)
         return deltas
 
     def end(self) -> list[Delta]:
         deltas: list[Delta] = []
         for event in self._reader.end():
             self._event(event, deltas)
-        self._fail(Failed(ENDED_EARLY), deltas)
+        self._fail(ENDED_EARLY, deltas)
         return deltas
 
     def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
@@ -127,7 +138,7 @@ class _Decoder:
             case "error":
                 error = read.error or Error()
                 words = error.message or "the provider reported an error"
-                self._fail(Failed(words, error.trouble()), deltas)
+                self._fail(words, deltas, error.trouble())
             case _:
                 pass  # kinds younger than this file
 
@@ -195,10 +206,11 @@ class _Decoder:
         reason = reason_of(self._reason, called=self._calls > 0)
         deltas.append(Finish(reason, told(self._counts), self._stop_sequence))
 
-    def _fail(self, failed: Failed, deltas: list[Delta]) -> None:
+    def _fail(self, words: str, deltas: list[Delta], trouble: Trouble = "upstream_error") -> None:
+        """What was counted until then is told, and has to be paid for."""
         if not self._over:
             self._over = True
-            deltas.append(failed)
+            deltas.append(Failed(words, trouble, told(self._counts)))
 
 
 def _data_of(event: SseEvent) -> bytes | None:
