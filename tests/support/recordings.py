@@ -1,5 +1,6 @@
 """Recorded answers of model providers, as they were on the wire."""
 
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def recording(name: str) -> Recording:
     stored = msgspec.json.decode((FOLDER / f"{name}.json").read_bytes())
     response = stored["response"]
     body = response.get("body")
-    if "chunks" in response:
+    if response.get("encoding") == "aws-eventstream-base64":
+        chunks = tuple(b64decode(chunk) for chunk in response["chunks"])
+    elif "chunks" in response:
         chunks = tuple(chunk.encode() for chunk in response["chunks"])
     elif isinstance(body, str):
         chunks = (body.encode(),)
