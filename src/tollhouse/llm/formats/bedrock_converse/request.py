@@ -30,6 +30,8 @@ __all__ = ["FORM", "decode_request", "encode_request"]
 
 _EFFORTS: Final = frozenset(get_args(Effort))
 _ROLES: Final[Mapping[str, Role]] = {"system": "system", "user": "user", "assistant": "assistant"}
+#: no other provider guards an answer as this asks, or has the prompt that these are for
+_OWN_ONLY: Final = ("guardrailConfig", "promptVariables")
 _ANY: Final[Mapping[str, Any]] = {}
 
 
@@ -135,6 +137,7 @@ def _request(raw: Mapping[str, Any], typed: _Request, told: Told) -> ChatRequest
         user=user,
         include_usage=True,
         extra=extra,
+        own_only=tuple(name for name in _OWN_ONLY if extra.get(name)),
     )
 
 
