@@ -37,9 +37,13 @@ class Destination:
     #: tells the client the model
     shown: FieldSet
 
-    def address(self, ex: Exchange, path: str, credentials: Credentials) -> None:
-        """Directs the exchange to `path` there; the client's query goes along."""
+    def address(self, ex: Exchange, path: str, credentials: Credentials, *, stream: bool = False) -> None:
+        """Directs the exchange to `path` there, or to where answers are streamed; the client's query
+        goes along."""
         endpoint = self.endpoint
+        if stream and endpoint.stream is not None:
+            endpoint = endpoint.stream
+            path = endpoint.path
         ex.upstream_address = endpoint.address
         ex.upstream_host = endpoint.host
         earlier = ex.upstream_target
@@ -113,9 +117,11 @@ class Destinations:
             self._provider,
             self._form,
             self._route_type,
+            model=model,
             upstream_url=url,
             upstream_path=path,
             local=self._local,
+            google_cloud=self._options.gemini,
         )
         shown = wire_field("X-Kong-LLM-Model", printable(f"{self._settings.provider}/{model}"))
         return Destination(endpoint, model, msgspec.Raw(msgspec.json.encode(model)), FieldSet.of((shown,)))

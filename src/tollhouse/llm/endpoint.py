@@ -1,17 +1,17 @@
 """Where a model is called: from the settings of a plugin to an address, a path and a wire form."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from tollhouse.llm.provider import OPENAI_CHAT_PATH, FormName, Provider
-from tollhouse.llm.providers import PROVIDERS
-from tollhouse.llm.settings import RouteType
+from tollhouse.llm.provider import MODEL, OPENAI_CHAT_PATH, FormName, Provider
+from tollhouse.llm.providers import PROVIDERS, vertex
+from tollhouse.llm.settings import Gemini, RouteType
 from tollhouse.wire.uri import escape
 
 #: Kong's providers whose own form is not spoken here
-_NOT_SPOKEN: Final = frozenset({"azure", "cohere", "gemini", "bedrock", "huggingface"})
+_NOT_SPOKEN: Final = frozenset({"azure", "cohere", "bedrock", "huggingface"})
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
 _COMPATIBLE: Final = "/chat/completions"
@@ -57,6 +57,8 @@ class Endpoint:
     address: tuple[str, str, int]
     path: str
     query: str = ""
+    #: where answers are streamed, if it is somewhere else
+    stream: "Endpoint | None" = None
 
     @property
     def host(self) -> str:
@@ -82,29 +84,65 @@ def endpoint_of(
     form: FormName,
     route_type: RouteType,
     *,
+    model: str = "",
     upstream_url: str | None = None,
     upstream_path: str | None = None,
     local: tuple[str, int] | None = None,
+    google_cloud: Gemini | None = None,
 ) -> Endpoint:
     """Where the provider is called for such a route. `local` is where the embedded model listens.
 
     Raises `ValueError` if there is no address.
     """
+    native = form == provider.form
     if upstream_url is not None:
-        return endpoint_at(upstream_url)
-    if provider.name == "local":
-        if local is None:
-            raise ValueError("the embedded model is not installed on this node")
-        endpoint = Endpoint(("http", *local), "")
-    elif provider.base_url is None:
-        raise ValueError(f"nobody told where {provider.name} is")
-    else:
-        endpoint = endpoint_at(provider.base_url)
+        endpoint = endpoint_at(_filled(upstream_url, model))
+        return _with_stream(endpoint, provider) if native else endpoint
+    if native and google_cloud is not None and google_cloud.api_endpoint is not None:
+        place = vertex.Place(google_cloud.project_id or "", google_cloud.location_id or "")
+        path = upstream_path or vertex.chat_path(place, model)
+        return _with_stream(endpoint_at(f"https://{google_cloud.api_endpoint}/{path.lstrip('/')}"), provider)
+    endpoint = _usual(provider, local)
     base = endpoint.path.rstrip("/")
     if upstream_path is not None:
         path = "/" + escape(upstream_path).lstrip("/")
     elif route_type == "llm/v1/completions" and provider.completions_path is not None:
         path = base + provider.completions_path
     else:
-        path = base + (provider.chat_path if form == provider.form else OPENAI_CHAT_PATH)
-    return Endpoint(endpoint.address, path)
+        path = base + _filled(provider.chat_path if native else OPENAI_CHAT_PATH, model)
+    endpoint = Endpoint(endpoint.address, path)
+    return _with_stream(endpoint, provider) if native else endpoint
+
+
+def _usual(provider: Provider, local: tuple[str, int] | None) -> Endpoint:
+    """Where the provider is if nobody said otherwise."""
+    if provider.name == "local":
+        if local is None:
+            raise ValueError("the embedded model is not installed on this node")
+        return Endpoint(("http", *local), "")
+    if provider.base_url is None:
+        raise ValueError(f"nobody told where {provider.name} is")
+    return endpoint_at(provider.base_url)
+
+
+def _filled(path: str, model: str) -> str:
+    """A path with the model in its place. A client may have chosen it: it stays one segment."""
+    before, place, after = path.partition(MODEL)
+    if not place:
+        return path
+    # Google's names begin with the collection that the path has as well.
+    collection = before.rstrip("/").rpartition("/")[2]
+    return before + quote(model.removeprefix(f"{collection}/"), safe="@") + after
+
+
+def _with_stream(endpoint: Endpoint, provider: Provider) -> Endpoint:
+    """The endpoint and that for streamed answers, where the provider has two and this is one of its own."""
+    if provider.stream_path is None:
+        return endpoint
+    operation = provider.chat_path.rpartition(MODEL)[2]
+    streaming, _, query = provider.stream_path.rpartition(MODEL)[2].partition("?")
+    if not endpoint.path.endswith(operation):
+        return endpoint
+    query = f"{endpoint.query}&{query}" if endpoint.query and query else endpoint.query or query
+    path = endpoint.path.removesuffix(operation) + streaming
+    return replace(endpoint, stream=Endpoint(endpoint.address, path, query))

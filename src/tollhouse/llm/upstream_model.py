@@ -142,7 +142,7 @@ class UpstreamModel:
             call.request = content
         request.replace_content(sent.content)
         ex.wants_whole_response = not streamed
-        destination.address(ex, destination.endpoint.path, self._credentials)
+        destination.address(ex, destination.endpoint.path, self._credentials, stream=streamed)
         self._credentials.put_in_headers(headers, answer_is_read=True)
 
     def _forced(self, *, asked: bool) -> bool:
@@ -176,9 +176,9 @@ class UpstreamModel:
             if call.sent is not None and "content-encoding" in headers.values:
                 self._unpack_error(call, response)
             return
-        told = _NOTHING
+        told = b""
         if self.conf.model_name_header or "kong-debug" in ex.request.headers:
-            told = call.destination.shown
+            told = call.destination.shown.data
         if call.sent is not None:
             metered = call.metered = ex.slot(Metered)
             metered.plugin_id = self._plugin_id
@@ -195,10 +195,11 @@ class UpstreamModel:
                     self._begin_stream(ex, call, call.sent, response)
                 else:
                     self._answer(ex, call, metered, response)
-                    told = _with_usage(told, metered)
+                    told += _usage_lines(metered)
             except (Unreadable, PeerError) as error:
                 self._fail(response, str(error))
-        headers.assign(told)
+        if told:
+            ex.add_early_headers(FieldSet(None, told, _TOLD))
 
     def _unpack_error(self, call: _Call, response: Response) -> None:
         """The gateway asked for gzip, the client perhaps did not."""
@@ -304,25 +305,23 @@ def _payload(call: _Call, response: str) -> dict[str, Any]:
     return {"request": call.request.decode("utf-8", "replace"), "response": response}
 
 
-_NOTHING: Final = FieldSet.of(())
+_TOLD: Final = (
+    "x-kong-llm-model",
+    "x-tollhouse-prompt-tokens",
+    "x-tollhouse-completion-tokens",
+    "x-tollhouse-latency-ms",
+    "x-tollhouse-cost-usd",
+)
 
 
-def _with_usage(told: FieldSet, metered: Metered) -> FieldSet:
+def _usage_lines(metered: Metered) -> bytes:
     """What a client is told of a call that is over."""
     usage = metered.usage
-    prompt, completion = str(usage.prompt_tokens), str(usage.completion_tokens)
-    latency = str(metered.latency_ms)
-    values = {
-        **told.values,
-        "x-tollhouse-prompt-tokens": prompt,
-        "x-tollhouse-completion-tokens": completion,
-        "x-tollhouse-latency-ms": latency,
-    }
     lines = (
-        f"X-Tollhouse-Prompt-Tokens: {prompt}\r\nX-Tollhouse-Completion-Tokens: {completion}\r\n"
-        f"X-Tollhouse-Latency-Ms: {latency}\r\n"
+        f"X-Tollhouse-Prompt-Tokens: {usage.prompt_tokens}\r\n"
+        f"X-Tollhouse-Completion-Tokens: {usage.completion_tokens}\r\n"
+        f"X-Tollhouse-Latency-Ms: {metered.latency_ms}\r\n"
     )
     if metered.cost_nano_usd is not None:
-        cost = values["x-tollhouse-cost-usd"] = plain_usd(metered.cost_nano_usd)
-        lines = f"{lines}X-Tollhouse-Cost-Usd: {cost}\r\n"
-    return FieldSet(values, told.data + lines.encode())
+        lines += f"X-Tollhouse-Cost-Usd: {plain_usd(metered.cost_nano_usd)}\r\n"
+    return lines.encode()

@@ -22,6 +22,8 @@ def _is_served(config: Mapping[str, Any]) -> str | None:
         return f"anthropic does not support statistics when route_type is {COMPLETIONS}"
     if config["llm_format"] != "openai":
         return f"llm_format '{config['llm_format']}' is not supported by this version of Tollhouse"
+    if (config["auth"] or {}).get("gcp_use_service_account"):
+        return "auth.gcp_use_service_account is not supported by this version of Tollhouse"
     try:
         served(
             name,
@@ -78,6 +80,7 @@ class AiProxy(Plugin[Config]):
     name = "ai-proxy"
     priority = 770
     Config = Config
+    looks_at_answer = False
 
     def prepare(self) -> None:
         model = UpstreamModel(self.conf, self.services, self.id)

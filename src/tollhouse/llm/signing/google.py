@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import msgspec
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
-TOKEN_URI: Final = "https://oauth2.googleapis.com/token"
+OAUTH_URL: Final = "https://oauth2.googleapis.com/token"
 #: the environment variable that names a file with credentials, and where gcloud leaves a user's own
 #: (https://cloud.google.com/docs/authentication/application-default-credentials)
 CREDENTIALS_VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -43,7 +43,7 @@ class ServiceAccount(msgspec.Struct, frozen=True):
     private_key: str
     private_key_id: str = ""
     project_id: str = ""
-    token_uri: str = TOKEN_URI
+    token_uri: str = OAUTH_URL
 
     def __repr__(self) -> str:
         return f"ServiceAccount({self.client_email!r})"
@@ -109,7 +109,7 @@ def token_request(
 ) -> TokenRequest:
     """What to send for a token. Raises `BadCredentials` for a key that cannot sign."""
     if isinstance(credentials, AuthorizedUser):
-        url = TOKEN_URI
+        url = OAUTH_URL
         form = {
             "grant_type": "refresh_token",
             "client_id": credentials.client_id,
