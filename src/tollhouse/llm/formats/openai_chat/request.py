@@ -32,6 +32,7 @@ from tollhouse.llm.chat import (
 )
 from tollhouse.llm.families.openai_reasoning import limit_name
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
+from tollhouse.llm.formats.openai_chat.signature import MEMBER, signature_in
 
 FORM: Final = "openai_chat"
 #: `developer` is what newer models call their system messages.
@@ -196,7 +197,8 @@ def _parts(message: _Message, given: Mapping[str, Any]) -> Iterator[Part]:
     for call, raw in zip(message.tool_calls or (), given.get("tool_calls") or (), strict=True):
         function = call.function or _Named()
         extra = members_beyond(raw, _KNOWN_OF_CALL)
-        yield ToolCall(call.id or "", function.name or "", function.arguments or "", extra)
+        signature = signature_in(extra.get(MEMBER))
+        yield ToolCall(call.id or "", function.name or "", function.arguments or "", extra, signature)
 
 
 def _part(part: _Part, raw: Mapping[str, Any]) -> Part:

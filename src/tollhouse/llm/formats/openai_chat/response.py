@@ -7,6 +7,7 @@ import msgspec
 
 from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall
 from tollhouse.llm.form import MALFORMED, Unreadable
+from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
 
 #: what compatible providers call their reasons where they differ
@@ -29,6 +30,7 @@ class Call(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    extra_content: Any = None
 
 
 class Said(msgspec.Struct):
@@ -88,7 +90,12 @@ def decode_response(body: bytes) -> Chat:
     except (*MALFORMED, IndexError) as error:
         raise Unreadable(str(error)) from None
     calls = [
-        ToolCall(call.id or "", call.function.name or "", call.function.arguments or "")
+        ToolCall(
+            call.id or "",
+            call.function.name or "",
+            call.function.arguments or "",
+            signature=signature_in(call.extra_content),
+        )
         for call in choice.message.tool_calls or ()
         if call.function is not None
     ]
@@ -115,7 +122,12 @@ def encode_response(chat: Chat) -> dict[str, Any]:
         message["reasoning_content"] = thoughts
     if calls:
         message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+                **signed(call.signature),
+            }
             for call in calls
         ]
     body: dict[str, Any] = {"id": chat.id} if chat.id else {}

@@ -21,6 +21,7 @@ from tollhouse.llm.chat import (
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.openai_chat.response import REASONS, Call, Function, Said
+from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
 from tollhouse.llm.openai_errors import trouble_in_stream
 from tollhouse.pdk.usage import Usage
@@ -132,7 +133,8 @@ class _Decoder:
             place, id_ = self._count, call.id or ""
             self._calls[index] = (place, id_)
             self._count += 1
-            deltas.append(ToolStart(place, id_, function.name or ""))
+            signature = signature_in(call.extra_content)
+            deltas.append(ToolStart(place, id_, function.name or "", signature))
         self._last_index = index
         if function.arguments:
             deltas.append(ToolArguments(place, function.arguments))
@@ -167,12 +169,12 @@ class _Encoder:
             case Text(text):
                 return self._chunk({"content": text})
             case Thinking(text):
-                return self._chunk({"reasoning_content": text})
-            case ToolStart(index, id_, name):
+                # A signature alone has no place here.
+                return self._chunk({"reasoning_content": text}) if text else b""
+            case ToolStart(index, id_, name, signature):
                 function = {"name": name, "arguments": ""}
-                return self._chunk(
-                    {"tool_calls": [{"index": index, "id": id_, "type": "function", "function": function}]}
-                )
+                call = {"index": index, "id": id_, "type": "function", "function": function}
+                return self._chunk({"tool_calls": [call | signed(signature)]})
             case ToolArguments(index, fragment):
                 return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": fragment}}]})
             case Finish(reason, usage):
