@@ -49,6 +49,8 @@ class FrameReader:
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """The frames that are complete with these bytes. Frames before a broken one are given first."""
+        if not data:
+            return
         self._missing -= len(data)
         self._held.append(data)
         if self._missing > 0:
