@@ -25,6 +25,9 @@ class Plan:
     response: tuple[Step, ...] = ()
     header_filter: tuple[Step, ...] = ()
     body_filter: tuple[BodyFilter, ...] = ()
+    own_answer: tuple[Step, ...] = ()
+    #: some filter wants to find on the answer what other plugins have put there
+    merges_early: bool = False
     log: tuple[Step, ...] = ()
     backend: Backend | None = None
     #: refuses requests of the wrong protocol for this route
@@ -54,6 +57,12 @@ def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
         response=_phase(plugins, "response"),
         header_filter=_phase(plugins, "header_filter"),
         body_filter=_phase(plugins, "body_filter"),
+        own_answer=_phase(plugins, "own_answer"),
+        merges_early=any(
+            plugin.looks_at_answer and hasattr(plugin, phase)
+            for plugin in plugins
+            for phase in ("response", "header_filter")
+        ),
         log=_phase(plugins, "log"),
     )
 

@@ -12,7 +12,7 @@ from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.tunnel import tunnel
 from tollhouse.pdk.exchange import Request, Response
 from tollhouse.upstream.http1 import Arrival
-from tollhouse.wire.headers import FieldSet, Headers
+from tollhouse.wire.headers import Headers
 from tollhouse.wire.http1 import KEEP_ALIVE, asks_for_websocket, connection_tokens
 
 if TYPE_CHECKING:
@@ -53,31 +53,34 @@ def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival
         )
     ex.connection = None
     response.content = content
-    if ex.early_headers is not None:
-        _put_early(ex.early_headers, response)
-    for phase in plan.response:
-        phase(ex)
-    for phase in plan.header_filter:
-        phase(ex)
+    _filter_head(ex, plan, response)
     _send_whole(ex, plan, gateway, response)
     return None
 
 
-def _put_early(sets: list[FieldSet], response: Response) -> None:
-    for fields in sets:
-        response.headers.prepend(fields)
+def _filter_head(ex: DrivenExchange, plan: "Plan", response: Response) -> None:
+    """The phases between the upstream's answer and the client. What plugins put on the answer is only
+    put among its fields if somebody looks at them."""
+    if plan.merges_early:
+        _put_early(ex, response)
+    for phase in plan.response:
+        phase(ex)
+    for phase in plan.header_filter:
+        phase(ex)
+
+
+def _put_early(ex: DrivenExchange, response: Response) -> None:
+    if ex.early_headers is not None:
+        for fields in ex.early_headers:
+            response.headers.prepend(fields)
+        ex.early_headers = None
 
 
 async def _collected(
     ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response, content: bytes
 ) -> None:
     response.content = await collect(ex, content)
-    if ex.early_headers is not None:
-        _put_early(ex.early_headers, response)
-    for phase in plan.response:
-        phase(ex)
-    for phase in plan.header_filter:
-        phase(ex)
+    _filter_head(ex, plan, response)
     _send_whole(ex, plan, gateway, response)
 
 
@@ -105,10 +108,7 @@ async def _stream(
     ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response, content: bytes
 ) -> None:
     response.content = None
-    if ex.early_headers is not None:
-        _put_early(ex.early_headers, response)
-    for phase in plan.header_filter:
-        phase(ex)
+    _filter_head(ex, plan, response)
     client = ex.client
     connection = ex.connection
     if cast("bytes | None", response.content) is not None:
@@ -148,8 +148,8 @@ async def _switch(
     connection = ex.connection
     if connection is None or ex.client.body is not None or not asks_for_websocket(ex.request.headers):
         raise UpstreamFault(Cause.BAD_RESPONSE, "switched protocols without being asked", sent=True)
-    if ex.early_headers is not None:
-        _put_early(ex.early_headers, response)
+    if plan.merges_early:
+        _put_early(ex, response)
     for phase in plan.header_filter:
         phase(ex)
     framing = f"Connection: Upgrade\r\nUpgrade: {response.headers.values.get('upgrade', 'websocket')}\r\n"
@@ -159,12 +159,22 @@ async def _switch(
 
 
 def _proxied_head(
-    ex: DrivenExchange, gateway: "Gateway", response: Response, unwanted: frozenset[str], framing: str
+    ex: DrivenExchange,
+    gateway: "Gateway",
+    response: Response,
+    unwanted: frozenset[str],
+    framing: str,
 ) -> bytes:
     """The response head up to and including its empty line."""
     headers = response.headers
     values = headers.values
     request = ex.request
+    if ex.early_headers is not None:
+        for fields in ex.early_headers:
+            framing += fields.data.decode("latin-1")
+            for name in fields.unwanted:
+                if name in values:
+                    unwanted = unwanted | {name}
     if "connection" in values and (values["connection"] not in _PLAIN_HOPS or headers.has_repeats):
         unwanted = unwanted | connection_tokens(headers) - _FRAMING
     content_type = values.get("content-type")
@@ -218,9 +228,10 @@ def own(
         return
     ex.response = response
     request = ex.request
-    if ex.early_headers is not None:
-        _put_early(ex.early_headers, response)
+    run_quietly(ex, ex.plan.own_answer)
+    _put_early(ex, response)
     run_quietly(ex, ex.plan.header_filter)
+    _put_early(ex, response)
     content = response.content or b""
     for body_filter in ex.plan.body_filter:
         content = body_filter(ex, content, True)

@@ -25,7 +25,8 @@ class Plugin(Generic[C]):
 
     Phases are Kong's, each a method that a plugin has or has not: `rewrite`, `access`, `response`
     (with the whole answer in `ex.response.content`), `header_filter`, `body_filter` (given a chunk
-    and whether it is the last, returns what to send) and `log`. `rewrite` and `access` may be
+    and whether it is the last, returns what to send) and `log`; beside Kong's, `own_answer` sees the
+    answers that the gateway gives itself, before `header_filter` does. `rewrite` and `access` may be
     `async def`; make them so only to await. Raising `Reject` ends the exchange with an answer.
     """
 
@@ -37,6 +38,8 @@ class Plugin(Generic[C]):
     forbidden_scopes: ClassVar[frozenset[str]] = frozenset()
     #: largest request body that `access` needs in `ex.request.content`, in bytes; `None`: it needs none
     request_body_limit: int | None = None
+    #: whether `response` and `header_filter` want to find there what other plugins put on the answer
+    looks_at_answer: ClassVar[bool] = True
     #: phases that this configuration has no use for; `prepare` may set it
     idle: frozenset[str] = frozenset()
 

@@ -99,6 +99,7 @@ class AiGateway(Plugin[Config]):
     name = "ai-gateway"
     priority = 770
     Config = Config
+    looks_at_answer = False
 
     def prepare(self) -> None:
         self.request_body_limit = self.conf.max_request_body_size

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-from tollhouse.pdk import Exchange, Plugin, setting
+from tollhouse.pdk import Exchange, FieldSet, Plugin, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class CorrelationId(Plugin[Config]):
         self._prefix = f"{self.conf.header_name}: ".encode("latin-1")
         self._uuid = str(uuid.uuid4())
         self._count = 0
-        self.idle = frozenset() if self.conf.echo_downstream else frozenset({"header_filter"})
+        self._replaced = (self._key,)
         self._generate = {
             "uuid": self._new_uuid,
             "uuid#counter": self._next_count,
@@ -34,19 +34,25 @@ class CorrelationId(Plugin[Config]):
         }[self.conf.generator]
 
     def access(self, ex: Exchange) -> None:
-        known = ex.request.headers.values.get(self._key)
+        headers = ex.request.headers
+        known = headers.values.get(self._key)
+        line = None
         if not known:
             known = self._generate(ex)
-            ex.request.headers.set_field((self._key, known, self._prefix + known.encode("latin-1")))
+            line = self._prefix + known.encode("latin-1")
+            headers.set_field((self._key, known, line))
         ex.correlation_id = known
+        if self.conf.echo_downstream:
+            self._echo(ex, line or self._prefix + known.encode("latin-1"))
 
-    def header_filter(self, ex: Exchange) -> None:
-        if ex.response is None:
-            return
-        # Without a route there was no access phase, and only what the client sent can be told.
-        correlation = ex.correlation_id or ex.request.headers.values.get(self._key)
-        if correlation:
-            ex.response.headers.set(self.conf.header_name, correlation)
+    def own_answer(self, ex: Exchange) -> None:
+        """Without a route there was no access phase, and only what the client sent can be told."""
+        known = ex.request.headers.values.get(self._key)
+        if self.conf.echo_downstream and known and not ex.correlation_id:
+            self._echo(ex, self._prefix + known.encode("latin-1"))
+
+    def _echo(self, ex: Exchange, line: bytes) -> None:
+        ex.add_early_headers(FieldSet(None, line + b"\r\n", self._replaced))
 
     def _new_uuid(self, ex: Exchange) -> str:
         return str(uuid.uuid4())

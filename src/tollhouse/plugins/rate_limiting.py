@@ -77,7 +77,7 @@ class Config:
 class _Period:
     """One configured limit, with the header fields that tell of it."""
 
-    __slots__ = ("allowed", "left_key", "limit", "name", "reset", "scarce", "scarce_line", "seconds", "start")
+    __slots__ = ("allowed", "limit", "lines", "name", "reset", "seconds", "start")
 
     def __init__(self, name: str, limit: float) -> None:
         self.name = name
@@ -85,18 +85,16 @@ class _Period:
         #: Kong lets a request pass while the count is below the limit, which need not be whole.
         self.allowed = ceil(limit)
         self.seconds = SECONDS[name]
-        self.left_key = f"x-ratelimit-remaining-{name}"
         self.start = 0
 
-    def roll(self, now: float) -> bool:
-        """Comes up to this second; says whether another window has begun."""
+    def roll(self, now: float, lines: bytes) -> bool:
+        """Comes up to this second; says whether another window has begun. `lines` tell of all limits;
+        with those of this one behind them they are what a client is told when this one is scarcest."""
         before, self.start = self.start, start_of(self.name, now)
         self.reset = str(reset_after(self.name, self.start, now))
         limit = shown(self.limit)
-        self.scarce = {"ratelimit-limit": limit, "ratelimit-reset": self.reset}
-        self.scarce_line = (
-            f"RateLimit-Limit: {limit}\r\nRateLimit-Remaining: %d\r\nRateLimit-Reset: {self.reset}\r\n"
-        ).encode()
+        scarce = f"RateLimit-Limit: {limit}\r\nRateLimit-Remaining: %d\r\nRateLimit-Reset: {self.reset}\r\n"
+        self.lines = lines + scarce.encode()
         return self.start != before
 
 
@@ -114,7 +112,6 @@ class RateLimiting(Plugin[Config]):
         self._header = (conf.header_name or "").lower()
         self._second = 0
         self._tallies: dict[str, Tally] = {}
-        self._limits = {f"x-ratelimit-limit-{p.name}": shown(p.limit) for p in self._periods}
         self._lines = "".join(
             f"X-RateLimit-Limit-{p.name.capitalize()}: {shown(p.limit)}\r\n"
             f"X-RateLimit-Remaining-{p.name.capitalize()}: %d\r\n"
@@ -145,7 +142,7 @@ class RateLimiting(Plugin[Config]):
     def _roll(self, now: float) -> None:
         """Comes up to this second, with which windows may have begun that nobody has counted in."""
         self._second = int(now)
-        if any([period.roll(now) for period in self._periods]):
+        if any([period.roll(now, self._lines) for period in self._periods]):
             self._tallies.clear()
 
     def _tally(self, identifier: str) -> Tally:
@@ -158,23 +155,18 @@ class RateLimiting(Plugin[Config]):
 
     def _fields(self, counts: list[int], *, taken: bool) -> FieldSet:
         """What is left in every window, and all of that window where least is left."""
-        values = self._limits.copy()
-        scarce, least = self._periods[0], _PLENTY
-        remaining = []
-        for period, count in zip(self._periods, counts, strict=True):
+        scarce = self._periods[0]
+        least = max(0, int(scarce.limit - counts[0]))
+        remaining = [least]
+        for period, count in zip(self._periods[1:], counts[1:], strict=True):
             left = max(0, int(period.limit - count))
-            values[period.left_key] = str(left)
             remaining.append(left)
             if left <= least:  # of equals the longer window tells more
                 scarce, least = period, left
-        values.update(scarce.scarce)
-        values["ratelimit-remaining"] = values[scarce.left_key]
-        data = self._lines % tuple(remaining) + scarce.scarce_line % least
+        data = scarce.lines % (*remaining, least)
         if not taken:
-            values["retry-after"] = scarce.reset
             data += f"Retry-After: {scarce.reset}\r\n".encode()
-        return FieldSet(values, data)
+        return FieldSet(None, data)
 
 
 _CALLERS_KNOWN: Final = 50_000
-_PLENTY: Final = 2**63

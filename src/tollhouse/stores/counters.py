@@ -67,12 +67,14 @@ class _Slot:
 class SharedTally:
     """Windows of one key that count together."""
 
-    __slots__ = ("_counters", "_region", "_slots")
+    __slots__ = ("_counters", "_only", "_region", "_slots")
 
     def __init__(self, counters: "SharedCounters", slots: Sequence[_Slot]) -> None:
         self._counters = counters
         self._slots = slots
         self._region = slots[0].region
+        #: nearly always there is one window, which spares the loops
+        self._only = slots[0] if len(slots) == 1 else None
 
     def take(self, amount: int = 1) -> tuple[bool, list[int]]:
         """Adds `amount` to every window's count if that keeps each within its limit.
@@ -91,6 +93,16 @@ class SharedTally:
 
     def _take(self, counters: "SharedCounters", amount: int) -> tuple[bool, list[int]]:
         memory, cells = counters.memory, counters.cells
+        only = self._only
+        if only is not None:
+            at = only.at
+            if memory[at : at + _IDENTITY_BYTES] != only.identity:
+                counters.settle(only)
+            count = cells[only.cell]
+            if count + amount > only.limit:
+                return False, [count]
+            cells[only.cell] = count = count + amount
+            return True, [count]
         counts = []
         fits = True
         for slot in self._slots:

@@ -38,21 +38,33 @@ def wire_field(name: str, value: str) -> WireField:
 class FieldSet:
     """Fields put on a message together: values by lower-case name, and their lines, each with CRLF.
 
-    No name occurs twice. `unwanted` are names that must not stay beside them.
+    No name occurs twice. `unwanted` are names that must not stay beside them. Made of lines alone it
+    reads the values out of them when they are asked for, which they seldom are.
     """
 
-    __slots__ = ("data", "unwanted", "values")
+    __slots__ = ("_values", "data", "lasting", "unwanted")
 
-    def __init__(self, values: dict[str, str], data: bytes, unwanted: tuple[str, ...] = ()) -> None:
-        self.values = values
+    def __init__(self, values: dict[str, str] | None, data: bytes, unwanted: tuple[str, ...] = ()) -> None:
+        self._values = values
         self.data = data
         self.unwanted = unwanted
+        #: made once and put on many messages, so that it is worth while to remember what comes of it
+        self.lasting = False
+
+    @property
+    def values(self) -> dict[str, str]:
+        values = self._values
+        if values is None:
+            values = self._values = {key: _value(line) for key, line in _split(self.data)}
+        return values
 
     @classmethod
     def of(cls, fields: Sequence[WireField], unwanted: Iterable[str] = ()) -> "FieldSet":
-        """The set of these fields."""
+        """The set of these fields, to be kept and put on many messages."""
         values = {key: value for key, value, _ in fields}
-        return cls(values, b"".join([line + b"\r\n" for _, _, line in fields]), tuple(unwanted))
+        made = cls(values, b"".join([line + b"\r\n" for _, _, line in fields]), tuple(unwanted))
+        made.lasting = True
+        return made
 
 
 class FieldBlock:
@@ -62,16 +74,20 @@ class FieldBlock:
     of the lines; `names` exists only when a name is repeated.
     """
 
-    __slots__ = ("forwards", "lines", "names", "values")
+    __slots__ = ("changed", "forwards", "lines", "names", "original", "values")
 
     def __init__(self, lines: list[bytes], fields: list[tuple[str, str]]) -> None:
         self.lines = lines
+        #: the values as they came off the wire, whatever sets have been put on since
+        self.original: dict[str, str]
         self.values = dict(fields)
         self.names: list[str] | None = None
         if len(self.values) != len(lines):
             self.names = [name for name, _ in fields]
             self.values = dict(reversed(fields))
         self.forwards: dict[frozenset[str], bytes] = {}
+        self.changed: dict[FieldSet, FieldBlock] = {}
+        self.original = self.values
 
     def without(self, unwanted: frozenset[str]) -> bytes:
         """The lines but for those named, each with CRLF; remembered, for few sets are ever asked for."""
@@ -83,6 +99,21 @@ class FieldBlock:
             if len(self.forwards) < _FORWARDS_KEPT:
                 self.forwards[unwanted] = found
         return found
+
+    def with_set(self, fields: FieldSet) -> "FieldBlock | None":
+        """This block with a lasting set assigned; remembered. `None` if too many have been asked for."""
+        found = self.changed.get(fields)
+        if found is None and len(self.changed) < _FORWARDS_KEPT:
+            lines = assigned(self.pairs(), fields)
+            found = FieldBlock([line for _, line in lines], [(key, _value(line)) for key, line in lines])
+            found.original = self.original
+            self.changed[fields] = found
+        return found
+
+    def pairs(self) -> "list[tuple[str, bytes]]":
+        """Lower-case name and line of each field."""
+        names: Iterable[str] = self.values if self.names is None else self.names
+        return list(zip(names, self.lines, strict=True))
 
 
 NO_FIELDS: Final = FieldBlock([], [])
@@ -137,7 +168,7 @@ class Headers:
 
     def is_original(self, name: str) -> bool:
         """Whether the field is as it came off the wire."""
-        return self._block.values.get(name) == self.values.get(name)
+        return self._block.original.get(name) == self.values.get(name)
 
     def get_all(self, name: str) -> list[str]:
         """Every value of the field, in order."""
@@ -174,10 +205,8 @@ class Headers:
     def _lines(self) -> list[tuple[str, bytes]]:
         if self._owned is not None:
             return self._owned
-        block = self._block
-        names: Iterable[str] = block.values if block.names is None else block.names
         added = (_split(data) for _, data in self._added or ())
-        return [*zip(names, block.lines, strict=True), *chain.from_iterable(added)]
+        return [*self._block.pairs(), *chain.from_iterable(added)]
 
     # Changing
 
@@ -196,7 +225,10 @@ class Headers:
         self.prepend(FieldSet.of(fields))
 
     def prepend(self, fields: FieldSet) -> None:
-        """Adds the fields before those of the same names that are there already."""
+        """Adds the fields before those of the same names that are there already, but for the unwanted."""
+        for key in fields.unwanted:
+            if key in self.values:
+                self.remove(key)
         if self._owned is None and fields.values.keys().isdisjoint(self.values):
             self._join(fields)
             return
@@ -205,29 +237,26 @@ class Headers:
 
     def assign(self, fields: FieldSet) -> None:
         """Sets every field of the set and removes what it does not want beside them."""
-        for key in fields.unwanted:
-            if key in self.values:
-                self.remove(key)
-        if self._owned is None and fields.values.keys().isdisjoint(self.values):
+        if fields.lasting and self._owned is None and self._added is None:
+            block = self._block.with_set(fields)
+            if block is not None:
+                self._block, self.values = block, block.values
+                return
+        present = self.values.keys()
+        if self._owned is None and present.isdisjoint(fields.values) and present.isdisjoint(fields.unwanted):
             self._join(fields)
             return
-        lines = dict(_split(fields.data))
-        owned = []
-        for pair in self._lines():
-            key = pair[0]
-            if key in lines:
-                owned.append((key, lines.pop(key)))
-            elif key not in fields.values:
-                owned.append(pair)
-        self._owned = [*owned, *lines.items()]
-        self.values = {**self.values, **fields.values}
+        self._owned = assigned(self._lines(), fields)
+        values = {**self.values, **fields.values}
+        self.values = {key: value for key, value in values.items() if key not in fields.unwanted}
 
     def _join(self, fields: FieldSet) -> None:
-        self.values = {**self.values, **fields.values}
+        values = fields.values
+        self.values = {**self.values, **values}
         if self._added is None:
-            self._added = [(fields.values, fields.data)]
+            self._added = [(values, fields.data)]
         else:
-            self._added.append((fields.values, fields.data))
+            self._added.append((values, fields.data))
 
     def set_field(self, field: WireField) -> None:
         """Replaces every field line of that name by this one, at the place of the first."""
@@ -282,6 +311,19 @@ class Headers:
             else:
                 parts += [line + b"\r\n" for key, line in _split(data) if key not in unwanted]
         return b"".join(parts)
+
+
+def assigned(pairs: Iterable[tuple[str, bytes]], fields: FieldSet) -> list[tuple[str, bytes]]:
+    """Field lines, each name of the set replaced where it first stood, or else added at the end."""
+    lines = dict(_split(fields.data))
+    kept = []
+    for pair in pairs:
+        key = pair[0]
+        if key in lines:
+            kept.append((key, lines.pop(key)))
+        elif key not in fields.values and key not in fields.unwanted:
+            kept.append(pair)
+    return [*kept, *lines.items()]
 
 
 def _split(data: bytes) -> list[tuple[str, bytes]]:
