@@ -46,7 +46,7 @@ VIDEO_TYPES: Final = {
 _FILES: Final = frozenset({"image", "document", "video", "audio"})
 _KNOWN_OF_FILE: Final = frozenset({"format", "source", "name"})
 _KNOWN_OF_CALL: Final = frozenset({"toolUseId", "name", "input"})
-_KNOWN_OF_RESULT: Final = frozenset({"toolUseId", "content", "status"})
+_KNOWN_OF_RESULT: Final = frozenset({"toolUseId", "content"})
 
 
 class _S3(msgspec.Struct, forbid_unknown_fields=True):
@@ -148,7 +148,9 @@ def _result(raw: Any, block: Mapping[str, Any]) -> Part:
         return OtherPart("toolResult", block)  # of a tool that ran at the provider
     parts = tuple(map(_told, result.content))
     extra = members_beyond(raw, _KNOWN_OF_RESULT)
-    return ToolResult(result.toolUseId, parts, is_error=result.status == "error", extra=extra)
+    if is_error := result.status == "error":
+        del extra["status"]
+    return ToolResult(result.toolUseId, parts, is_error=is_error, extra=extra)
 
 
 def _told(block: Any) -> Part:
