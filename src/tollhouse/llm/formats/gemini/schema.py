@@ -73,7 +73,7 @@ class _Cleaning:
         if items is not None and clean.get("type", "ARRAY") == "ARRAY":
             clean["items"] = self.of(items, depth + 1)
         self._choices(schema, clean, depth)
-        if clean.get("type") == "STRING" and clean.get("format", "enum") not in _FORMATS:
+        if clean.get("type") == "STRING" and str(clean.get("format", "enum")) not in _FORMATS:
             del clean["format"]
         return clean
 
@@ -128,14 +128,18 @@ class _Cleaning:
                 clean |= {name: value for name, value in found[0].items() if name not in clean}
             elif found:
                 clean["anyOf"] = found
-        for inner in schema.get("allOf") or ():
+        for inner in _list(schema.get("allOf")):
             for name, value in self.of(inner, depth + 1).items():
                 if name == "required":
-                    clean[name] = list(dict.fromkeys([*clean.get(name, ()), *value]))
+                    clean[name] = [*_list(clean.get(name)), *_list(value)]
                 elif name == "properties":
                     clean[name] = {**clean.get(name, {}), **value}
                 else:
                     clean.setdefault(name, value)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _kind_of(value: Any) -> str | None:
