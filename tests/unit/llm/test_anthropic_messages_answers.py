@@ -68,6 +68,8 @@ def message_of(stored: Recording) -> dict[str, Any]:
             case {"type": "message_delta", "delta": delta, "usage": usage}:
                 message |= delta
                 message["usage"] |= usage
+            case _:
+                pass
     for block in message["content"]:
         if "json" in block:
             block["input"] = msgspec.json.decode(block.pop("json") or "{}")

@@ -82,9 +82,12 @@ def client_at(url: str) -> AsyncAnthropic:
 
 
 async def understood(stream: bytes) -> Any:
-    async with answering(stream, STREAM_TYPE) as url, client_at(url) as client:
-        async with client.messages.stream(model="claude-opus-5", max_tokens=9, messages=HI) as answer:
-            return await answer.get_final_message()
+    async with (
+        answering(stream, STREAM_TYPE) as url,
+        client_at(url) as client,
+        client.messages.stream(model="claude-opus-5", max_tokens=9, messages=HI) as answer,
+    ):
+        return await answer.get_final_message()
 
 
 def pieces_of(deltas: list[Delta], index: int) -> list[str]:
@@ -179,6 +182,21 @@ def test_a_call_that_is_whole_makes_room_for_the_next_at_once() -> None:
 
     assert events_in(failed)[0]["error"]["type"] == "api_error"
     assert encoder.encode(Finish("stop")) == b""
+
+
+def test_calls_whose_pieces_come_in_turns_are_told_one_after_the_other() -> None:
+    deltas: list[Delta] = [Start("m"), ToolStart(0, "a", "f"), ToolArguments(0, ""), ToolStart(1, "b", "f")]
+    deltas += [
+        ToolArguments(1, "{"),
+        ToolArguments(0, '{"a":'),
+        ToolArguments(1, "}"),
+        ToolArguments(0, "1}"),
+    ]
+
+    again = decoded(FORM, written([*deltas, Finish("tool_calls", USED)]))
+
+    assert ["".join(pieces_of(again, index)) for index in (0, 1)] == ['{"a":1}', "{}"]
+    assert isinstance(again[-1], Finish)
 
 
 async def test_an_error_in_a_stream_reaches_the_clients_code() -> None:

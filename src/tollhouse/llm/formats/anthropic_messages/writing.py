@@ -42,8 +42,10 @@ class _Call(msgspec.Struct):
 
     @property
     def is_whole(self) -> bool:
-        """A JSON object that is complete cannot go on."""
-        return bool(self.pieces) and arguments_in(self.arguments) is not None
+        """A JSON object that is complete cannot go on. What has not begun is no object yet, though it
+        may turn out to be a call without arguments."""
+        arguments = self.arguments
+        return bool(arguments.strip()) and arguments_in(arguments) is not None
 
 
 class _Encoder:
