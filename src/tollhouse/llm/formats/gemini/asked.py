@@ -275,7 +275,7 @@ def _messages(given: dict[str, Any]) -> Iterator[Message]:
     contents = msgspec.convert(given.get("contents"), type=list[dict[str, Any]])
     open_calls: list[ToolCall] = []
     for place, content in enumerate(contents):
-        role = content.get("role") or ""
+        role = msgspec.convert(content.get("role"), type=str | None) or ""
         if role != "model" and role not in _SPEAKERS:
             raise Refusal(f"contents[{place}].role: please use a valid role: user, model")
         parts = [part for one, raw in _read([content]) for part in _parts(one, raw, f"{place}", open_calls)]

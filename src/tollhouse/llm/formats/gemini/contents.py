@@ -153,7 +153,8 @@ class Contents:
         if file.text is not None:
             data = b64encode(file.text.encode()).decode()
             return self._file(None, data, "text/plain", file.extra, place)
-        return self._file(file.url, file.data, file.media_type or "application/pdf", file.extra, place)
+        kind = file.media_type or (None if self._own else "application/pdf")
+        return self._file(file.url, file.data, kind, file.extra, place)
 
     def _call(self, call: ToolCall, place: str) -> dict[str, Any]:
         try:
