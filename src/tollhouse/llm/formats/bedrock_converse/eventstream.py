@@ -59,11 +59,17 @@ class FrameReader:
         start = 0
         needed = _PRELUDE.size
         while len(data) - start >= needed:
-            total = _checked_length(data, start)
+            total, size, crc = _PRELUDE.unpack_from(data, start)
+            _check_prelude(data[start : start + 8], total, size, crc)
             if len(data) - start < total:
                 needed = total
                 break
-            yield self._frame(data, start, total)
+            end = start + total - _CRC.size
+            if crc32(data[start:end]) != _CRC.unpack_from(data, end)[0]:
+                raise PeerError("a frame of an event stream is damaged")
+            body = start + _PRELUDE.size + size
+            fields = data[start + _PRELUDE.size : body]
+            yield Frame(self._known.get(fields) or self._headers(fields), data[body:end])
             start += total
         rest = data[start:]
         self._held = [rest] if rest else []
@@ -74,30 +80,19 @@ class FrameReader:
         """Whether no part of a frame waits for its end."""
         return not self._held
 
-    def _frame(self, data: bytes, start: int, total: int) -> Frame:
-        end = start + total - _CRC.size
-        if crc32(memoryview(data)[start:end]) != _CRC.unpack_from(data, end)[0]:
-            raise PeerError("a frame of an event stream is damaged")
-        body = start + _PRELUDE.size + _PRELUDE.unpack_from(data, start)[1]
-        fields = data[start + _PRELUDE.size : body]
-        headers = self._known.get(fields)
-        if headers is None:
-            headers = dict(_headers(fields))
-            if len(self._known) < _KNOWN_AT_MOST:
-                self._known[fields] = headers
-        return Frame(headers, data[body:end])
+    def _headers(self, fields: bytes) -> Mapping[str, str]:
+        headers = dict(_headers(fields))
+        if len(self._known) < _KNOWN_AT_MOST:
+            self._known[fields] = headers
+        return headers
 
 
-def _checked_length(data: bytes, start: int) -> int:
-    """How long the frame is that begins there."""
-    total, headers, crc = _PRELUDE.unpack_from(data, start)
-    if crc32(memoryview(data)[start : start + 8]) != crc:
+def _check_prelude(lengths: bytes, total: int, headers: int, crc: int) -> None:
+    if crc32(lengths) != crc:
         raise PeerError("an event stream is damaged, or is none")
     payload = total - headers - _PRELUDE.size - _CRC.size
     if payload < 0 or payload > PAYLOAD_LIMIT_BYTES or headers > HEADERS_LIMIT_BYTES:
         raise PeerError("a frame of an event stream has an impossible length")
-    length: int = total
-    return length
 
 
 def _headers(data: bytes) -> Iterator[tuple[str, str]]:

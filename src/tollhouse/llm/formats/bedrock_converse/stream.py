@@ -160,27 +160,31 @@ class _Decoder:
         if self._over:
             return
         headers, payload = frame
-        if headers.get(":message-type", "event") != "event":
-            self._exception(frame, deltas)
-            return
+        kind = headers.get(":event-type")
         try:
-            match headers.get(":event-type"):
-                case "contentBlockDelta":
-                    self._delta(_read_delta(payload), deltas)
-                case "contentBlockStart":
-                    self._block_start(_read_start(payload), deltas)
-                case "contentBlockStop":
-                    self._block_stop(_read_stop(payload).contentBlockIndex, deltas)
-                case "messageStart":
-                    self._start(deltas)
-                case "messageStop":
-                    self._stop = _read_message_stop(payload)
-                case "metadata":
-                    self._finish(_read_metadata(payload), deltas)
-                case _:
-                    pass  # events younger than this file
+            if kind == "contentBlockDelta":
+                self._delta(_read_delta(payload), deltas)
+            elif kind is None or headers.get(":message-type") != "event":
+                self._exception(frame, deltas)
+            else:
+                self._event(kind, payload, deltas)
         except MALFORMED:
             self.skipped += 1
+
+    def _event(self, kind: str, payload: bytes, deltas: list[Delta]) -> None:
+        match kind:
+            case "contentBlockStart":
+                self._block_start(_read_start(payload), deltas)
+            case "contentBlockStop":
+                self._block_stop(_read_stop(payload).contentBlockIndex, deltas)
+            case "messageStart":
+                self._start(deltas)
+            case "messageStop":
+                self._stop = _read_message_stop(payload)
+            case "metadata":
+                self._finish(_read_metadata(payload), deltas)
+            case _:
+                pass  # events younger than this file
 
     def _start(self, deltas: list[Delta]) -> None:
         if not self._started:
@@ -188,7 +192,8 @@ class _Decoder:
             deltas.append(Start(""))
 
     def _delta(self, found: _BlockDelta, deltas: list[Delta]) -> None:
-        self._start(deltas)
+        if not self._started:
+            self._start(deltas)
         piece = found.delta
         if piece.text:
             deltas.append(Text(piece.text))
