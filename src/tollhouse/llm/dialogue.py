@@ -23,7 +23,7 @@ from tollhouse.llm.chat import (
     ToolCall,
 )
 from tollhouse.llm.form import Form, Refusal
-from tollhouse.llm.formats import anthropic_messages, gemini, ollama_chat, openai_chat
+from tollhouse.llm.formats import anthropic_messages, bedrock_converse, gemini, ollama_chat, openai_chat
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind, Members, StreamMeter
 from tollhouse.llm.provider import FormName
@@ -33,12 +33,14 @@ _OPENAI: Final[Form] = openai_chat
 _OLLAMA: Final[Form] = ollama_chat
 _ANTHROPIC: Final[Form] = anthropic_messages
 _GEMINI: Final[Form] = gemini
+_BEDROCK: Final[Form] = bedrock_converse
 FORMS: Final[Mapping[FormName, Form]] = MappingProxyType(
     {
         "openai_chat": _OPENAI,
         "ollama_chat": _OLLAMA,
         "anthropic_messages": _ANTHROPIC,
         "gemini": _GEMINI,
+        "bedrock_converse": _BEDROCK,
     }
 )
 
