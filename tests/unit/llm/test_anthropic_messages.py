@@ -19,8 +19,13 @@ from tollhouse.llm.chat import (
     Tool,
     ToolChoice,
 )
+from tollhouse.llm.credentials import Credentials
 from tollhouse.llm.form import Refusal
 from tollhouse.llm.formats.anthropic_messages import encode_request
+from tollhouse.llm.providers import PROVIDERS
+from tollhouse.llm.settings import Auth, needed_headers
+from tollhouse.llm.settings import Options as ModelOptions
+from tollhouse.wire.headers import Headers
 
 HELLO = Message("user", (Text("hi"),))
 
@@ -234,3 +239,28 @@ def test_schemas_lose_what_is_refused() -> None:
         "$defs": {"d": {"type": "string", "description": "{maxLength: 3}"}},
         "additionalProperties": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "client", "version"),
+    [
+        (ModelOptions(), {}, "2023-06-01"),
+        (ModelOptions(anthropic_version="2026-10-21"), {}, "2026-10-21"),
+        (ModelOptions(), {"anthropic-version": "2026-10-21"}, "2026-10-21"),
+    ],
+)
+def test_every_call_has_a_key_and_a_version(
+    options: ModelOptions, client: dict[str, str], version: str
+) -> None:
+    provider = PROVIDERS["anthropic"]
+    assert provider.key is not None
+    name, value = provider.key("sk")
+    headers = Headers(client.items())
+
+    auth = Auth(header_name=name, header_value=value)
+    Credentials(auth, provider, needed_headers(provider.headers, options)).put_in_headers(
+        headers, answer_is_read=True
+    )
+
+    assert headers["x-api-key"] == "sk"
+    assert headers["anthropic-version"] == version

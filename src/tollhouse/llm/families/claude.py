@@ -157,8 +157,7 @@ def thoughts(
         shown = claude.thinks_unasked and show is not None
         return Thoughts(_adaptive(show) if shown else None, max_tokens=max_tokens)
     if claude.adapts and not (claude.takes_budget and effort is None):
-        wanted = effort or next((name for most, name in _EFFORT_UP_TO if (budget or 0) <= most), "xhigh")
-        level = _ADAPTIVE[wanted]
+        level = _ADAPTIVE[effort or _effort_for(budget or 0)]
         if level == "xhigh" and claude.version < (4, 7):
             level = "high"
         return Thoughts(_adaptive(show), level, max_tokens)
@@ -166,6 +165,10 @@ def thoughts(
         tokens = _BUDGETS[effort] if effort is not None else max(LEAST_BUDGET, budget or 0)
         return _with_budget(claude, tokens, max_tokens)
     return Thoughts(max_tokens=max_tokens, in_vain=True)
+
+
+def _effort_for(budget: int) -> Effort:
+    return next((effort for most, effort in _EFFORT_UP_TO if budget <= most), "xhigh")
 
 
 def _adaptive(show: bool | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tollhouse.llm.formats.anthropic_messages.count import (
     estimate,
 )
 from tollhouse.llm.formats.anthropic_messages.errors import decode_error, encode_error
-from tollhouse.llm.formats.anthropic_messages.headers import BETA_FIELD, VERSION, VERSION_FIELD, merged_betas
+from tollhouse.llm.formats.anthropic_messages.headers import BETA_FIELD, merged_betas
 from tollhouse.llm.formats.anthropic_messages.request import decode_request, encode_request
 from tollhouse.llm.formats.anthropic_messages.response import decode_response, encode_response
 from tollhouse.llm.formats.anthropic_messages.stream import STREAM_TYPE, stream_decoder
@@ -21,8 +21,6 @@ from tollhouse.llm.formats.anthropic_messages.writing import stream_encoder
 __all__ = [
     "BETA_FIELD",
     "STREAM_TYPE",
-    "VERSION",
-    "VERSION_FIELD",
     "decode_count_request",
     "decode_count_response",
     "decode_error",
