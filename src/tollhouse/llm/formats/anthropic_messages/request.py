@@ -38,7 +38,7 @@ _SAMPLING: Final = ("temperature", "top_p", "top_k")
 def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
     own = chat.form == FORM
     blocks = Blocks(ignored, own=own, signed=chat.form in _SIGNED)
-    turns = Turns(chat, blocks, own=own)
+    turns = Turns(chat, blocks, ignored, own=own)
     system = turns.system
     if own:
         members = _own_members(chat)

@@ -13,8 +13,7 @@ _OPENING = {"type": "text", "text": "."}
 class Turns:
     """`system` and `messages` of a request."""
 
-    def __init__(self, chat: ChatRequest, blocks: Blocks, *, own: bool) -> None:
-        self._blocks = blocks
+    def __init__(self, chat: ChatRequest, blocks: Blocks, ignored: list[str], *, own: bool) -> None:
         self._own = own
         self.system: list[dict[str, Any]] = []
         self._turns: list[dict[str, Any]] = []
@@ -24,6 +23,8 @@ class Turns:
         for place, message in enumerate(chat.messages):
             leading = leading and message.role == "system"
             content = blocks.of(message.parts, f"messages[{place}]")
+            if not own:
+                ignored += [f"messages[{place}].{name}" for name in message.extra]
             if leading:
                 self.system += content
             else:
