@@ -7,19 +7,22 @@ from typing import Any, Final
 from tollhouse.llm.formats.gemini.response import PartialArg
 
 #: the steps of a JSON path (RFC 9535) as Google writes it: `$.foo.bar[0]['a b']`
-_STEP: Final = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,6})\]|\['([^']*)'\]|\["([^"]*)"\]""")
+_STEP: Final = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\['([^']*)'\]|\["([^"]*)"\]""")
+_PATH: Final = re.compile(rf"\$(?:{_STEP.pattern})+")
 _LONGEST_LIST: Final = 100_000
 
 
 def put(arguments: dict[str, Any], piece: PartialArg) -> None:
     """Text is added to what is there, everything else put in its place."""
+    if _PATH.fullmatch(piece.json_path) is None:
+        return
     steps: list[str | int] = [
         int(step[2])
         if step[2] is not None
         else next(name for name in step.group(1, 3, 4) if name is not None)
         for step in _STEP.finditer(piece.json_path)
     ]
-    if not steps or any(isinstance(step, int) and step > _LONGEST_LIST for step in steps):
+    if any(isinstance(step, int) and step > _LONGEST_LIST for step in steps):
         return
     holder: Any = arguments
     for step, following in pairwise(steps):
