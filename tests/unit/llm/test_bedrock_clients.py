@@ -205,6 +205,8 @@ WHOLE: dict[str, Any] = {
             "role": "user",
             "content": [
                 {"cachePoint": {"type": "default"}},
+                {"text": "t"},
+                {"cachePoint": {"type": "default", "ttl": "2h"}},
                 {"text": ""},
                 {"image": {"format": "webp", "source": {"bytes": "UklG"}, "error": {"message": "e"}}},
                 {

@@ -19,6 +19,7 @@ from tollhouse.llm.chat import (
     ToolArguments,
     ToolStart,
 )
+from tollhouse.llm.dialogue import FORMS, Sent, Translation
 from tollhouse.llm.formats.bedrock_converse import stream_decoder, stream_encoder
 from tollhouse.llm.formats.bedrock_converse.eventstream import FrameReader, event, exception, frame
 from tollhouse.pdk.usage import Usage
@@ -92,6 +93,19 @@ def test_a_recorded_stream_survives_its_own_form(stored: Recording) -> None:
     deltas = decoded(stored.content)
 
     assert decoded(encoded(*deltas)) == deltas
+
+
+@named(STREAMS)
+def test_clients_of_openai_hear_what_a_model_on_bedrock_said(stored: Recording) -> None:
+    passage = Translation("bedrock_converse").stream(Sent(b"", include_usage=True), "id", 5, keep_text=True)
+
+    out = passage.feed(stored.content, True)
+
+    decoder = FORMS["openai_chat"].stream_decoder()
+    heard, deltas = decoder.feed(out) + decoder.end(), decoded(stored.content)
+    assert texts(heard) == texts(deltas) == passage.text
+    assert thoughts(heard) == thoughts(deltas)
+    assert heard[-1] == deltas[-1]
 
 
 def made(kind: str, **body: Any) -> bytes:
@@ -211,6 +225,27 @@ def test_errors_that_are_no_exceptions_end_a_stream_too() -> None:
 
     assert decoded(frame(headers, b"")) == [Failed("gone")]
     assert decoded(frame({":message-type": "exception"}, b"")) == [Failed("the provider's stream broke off")]
+
+
+KINDS = [
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+]
+ODD = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from(["delta", "text", "toolUse", "usage"]), inner, max_size=3),
+)
+
+
+@given(found=st.lists(st.tuples(st.sampled_from(KINDS), ODD), max_size=6), rubbish=st.binary(max_size=20))
+def test_whatever_comes_a_stream_has_one_end(found: list[tuple[str, Any]], rubbish: bytes) -> None:
+    deltas = decoded(*(event(kind, msgspec.json.encode(body)) for kind, body in found), rubbish)
+
+    assert [one for one in deltas if isinstance(one, Finish | Failed)] == deltas[-1:]
 
 
 def written(*deltas: Delta) -> list[Any]:

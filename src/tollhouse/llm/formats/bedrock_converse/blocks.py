@@ -81,11 +81,6 @@ class _Reasoning(msgspec.Struct):
     redactedContent: str | None = None
 
 
-class CachePoint(msgspec.Struct):
-    type: str = "default"
-    ttl: CacheMark = "5m"
-
-
 class _Said(msgspec.Struct):
     text: str = ""
 
@@ -105,13 +100,23 @@ def parts_of(blocks: Iterable[Mapping[str, Any]]) -> list[Part]:
     express is kept as it came. Raises `msgspec.ValidationError`."""
     parts: list[Part] = []
     for block in blocks:
-        if "cachePoint" in block:
-            mark = msgspec.convert(block["cachePoint"], CachePoint).ttl
-            if parts and isinstance(parts[-1], Text | Image | Document | ToolCall | ToolResult):
-                parts[-1] = replace(parts[-1], cache=mark)
-                continue
-        parts.append(_part(block))
+        last = parts[-1] if parts else None
+        mark = cache_mark(block)
+        if mark is not None and isinstance(last, Text | Image | Document | ToolCall | ToolResult):
+            parts[-1] = replace(last, cache=mark)
+        else:
+            parts.append(_part(block))
     return parts
+
+
+def cache_mark(block: Mapping[str, Any]) -> CacheMark | None:
+    """What an element marks for the cache; `None` if it is another one, or younger than this file."""
+    match block:
+        case {"cachePoint": {"type": "default", **more}} if len(block) == 1 and more.keys() <= {"ttl"}:
+            ttl = more.get("ttl") or "5m"
+            return ttl if ttl in ("5m", "1h") else None
+        case _:
+            return None
 
 
 def _part(block: Mapping[str, Any]) -> Part:

@@ -22,7 +22,7 @@ from tollhouse.llm.chat import (
     ToolChoice,
 )
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
-from tollhouse.llm.formats.bedrock_converse.blocks import CachePoint, grouped, parts_of
+from tollhouse.llm.formats.bedrock_converse.blocks import cache_mark, grouped, parts_of
 from tollhouse.llm.formats.bedrock_converse.encode import FORM, encode_request
 from tollhouse.llm.formats.bedrock_converse.models import maker_of
 
@@ -163,9 +163,8 @@ def _tools(given: list[dict[str, Any]]) -> list[Tool | OtherTool]:
     tools: list[Tool | OtherTool] = []
     for raw in given:
         match raw:
-            case {"cachePoint": mark} if tools and isinstance(tools[-1], Tool):
-                ttl = msgspec.convert(mark, CachePoint).ttl
-                tools[-1] = replace(tools[-1], cache=ttl)
+            case {"cachePoint": _} if tools and isinstance(tools[-1], Tool) and cache_mark(raw):
+                tools[-1] = replace(tools[-1], cache=cache_mark(raw))
             case {"toolSpec": {"inputSchema": {"json": _}} as spec}:
                 typed = msgspec.convert(spec, _ToolSpec)
                 extra = members_beyond(spec, _KNOWN_OF_TOOL)
