@@ -1,0 +1,155 @@
+"""Client and provider speak different forms: everything passes through the neutral one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from tollhouse.llm.chat import Chat, ChatRequest, Delta, Failed, Start, Text, Thinking, ToolCall
+from tollhouse.llm.dialogue import Got, Sent
+from tollhouse.llm.form import Form, Told
+from tollhouse.llm.passing import Noted
+from tollhouse.llm.provider import Provider
+from tollhouse.llm.settings import Options
+from tollhouse.pdk.usage import Usage
+
+_FIXED: Final = ("max_tokens", "temperature", "top_p", "top_k")
+
+
+class Translation:
+    """One form towards the client, another towards the provider."""
+
+    def __init__(
+        self, client: Form, form: Form, provider: Provider, options: Options, *, compatible: bool
+    ) -> None:
+        """`compatible`: `form` is OpenAI's, of which the provider may have its own dialect."""
+        self._client = client
+        self._form = form
+        self._dialect = provider if compatible else None
+        given = {name: getattr(options, name) for name in _FIXED}
+        #: what the operator sets in every request
+        self._overrides = {name: value for name, value in given.items() if value is not None}
+        self.stream_type: str | None = client.STREAM_TYPE
+
+    def request(self, body: bytes, told: Told, *, model: str, stream: bool) -> Sent:
+        """The request for the provider. Raises `Refusal` for what its form cannot express."""
+        ignored: list[str] = []
+        chat = self._client.decode_request(body, told)
+        options = replace(chat.options, **self._overrides) if self._overrides else chat.options
+        chat = replace(chat, model=model, stream=stream, options=options)
+        encoded = self._form.encode_request(chat, ignored)
+        if self._dialect is not None:
+            spoken(encoded, self._dialect)
+        names = tuple(dict.fromkeys(ignored))
+        return Sent(msgspec.json.encode(encoded), chat.include_usage, ignored=names, model=model)
+
+    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
+        chat = self._form.decode_response(content)
+        chat = replace(
+            chat, id=chat.id or invented_id, created=chat.created or now, model=chat.model or model
+        )
+        encoded = msgspec.json.encode(self._client.encode_response(chat))
+        return Got(encoded, chat.model, chat.usage, written=written_in(chat))
+
+    def is_stream(self, content_type: str) -> bool:
+        return False
+
+    def stream(self, sent: Sent, invented_id: str, now: int, *, keep_text: bool) -> "StreamTranslation":
+        return StreamTranslation(self._form, self._client, sent, invented_id, now, keep_text=keep_text)
+
+
+class StreamTranslation:
+    """A streamed answer in another form."""
+
+    __slots__ = ("_decoder", "_encoder", "_invented_id", "_now", "noted", "service_tier")
+
+    def __init__(
+        self, form: Form, client: Form, sent: Sent, invented_id: str, now: int, *, keep_text: bool
+    ) -> None:
+        self._decoder = form.stream_decoder()
+        self._encoder = client.stream_encoder(include_usage=sent.include_usage)
+        self._invented_id = invented_id
+        self._now = now
+        self.noted = Noted(keep_text=keep_text)
+        self.noted.model = sent.model
+        self.service_tier: str | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.noted.usage
+
+    @property
+    def model(self) -> str:
+        return self.noted.model
+
+    @property
+    def written(self) -> int:
+        return self.noted.written
+
+    @property
+    def text(self) -> str:
+        return self.noted.text
+
+    def feed(self, data: bytes, last: bool) -> bytes:
+        deltas = self._decoder.feed(data)
+        if last:
+            deltas += self._decoder.end()
+        return b"".join([self._encoder.encode(self._completed(delta)) for delta in deltas])
+
+    def fail(self, reason: str) -> bytes:
+        return self._encoder.encode(Failed(reason))
+
+    def _completed(self, delta: Delta) -> Delta:
+        """Notes what it says, and fills in what the provider did not tell."""
+        self.noted.note(delta)
+        if not isinstance(delta, Start):
+            return delta
+        return replace(
+            delta,
+            model=self.noted.model,
+            id=delta.id or self._invented_id,
+            created=delta.created or self._now,
+        )
+
+
+def written_in(chat: Chat) -> int:
+    """Bytes of text that the model wrote."""
+    texts = (
+        part.arguments if isinstance(part, ToolCall) else part.text
+        for part in chat.parts
+        if isinstance(part, Text | Thinking | ToolCall)
+    )
+    return sum(len(text.encode()) for text in texts)
+
+
+def spoken(body: dict[str, Any], provider: Provider) -> None:
+    """Turns a request in OpenAI's form into the provider's dialect of it."""
+    for name in provider.refuses:
+        body.pop(name, None)
+    if not provider.asks_usage:
+        body.pop("stream_options", None)
+    for name, theirs in provider.renames:
+        if name in body:
+            body.setdefault(theirs, body.pop(name))
+    if provider.call_id is not None:
+        rename_calls(body.get("messages"), provider.call_id)
+
+
+def rename_calls(messages: Any, call_id: Callable[[str], str]) -> None:
+    """Gives the calls in a conversation, and what came of them, ids that the provider takes."""
+    for message in messages if isinstance(messages, list) else ():
+        if not isinstance(message, dict):
+            continue
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict) and isinstance(call.get("id"), str):
+                call["id"] = call_id(call["id"])
+        if isinstance(message.get("tool_call_id"), str):
+            message["tool_call_id"] = call_id(message["tool_call_id"])
+
+
+def asked_of(chat: ChatRequest) -> str:
+    """All the text of a conversation, for an estimate of its tokens."""
+    texts = (part.text for message in chat.messages for part in message.parts if isinstance(part, Text))
+    return "\n".join(texts)
