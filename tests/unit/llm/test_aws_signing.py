@@ -1,5 +1,6 @@
 """Signature Version 4, beside AWS's published examples and botocore; credentials in files and answers."""
 
+import importlib
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -185,9 +186,9 @@ MODELS = st.sampled_from(
     query=st.sampled_from(["", "a=1", "b=2&a=1&a=0", "x=%2F%20&y"]),
 )
 def test_botocore_signs_alike(model: str, body: bytes, token: str | None, value: str, query: str) -> None:
-    auth = pytest.importorskip("botocore.auth")
-    awsrequest = pytest.importorskip("botocore.awsrequest")
-    credentials = pytest.importorskip("botocore.credentials")
+    auth = importlib.import_module("botocore.auth")
+    awsrequest = importlib.import_module("botocore.awsrequest")
+    credentials = importlib.import_module("botocore.credentials")
     path = f"/model/{model}/converse"
     url = f"https://bedrock-runtime.eu-west-1.amazonaws.com{path}" + (f"?{query}" if query else "")
     theirs = awsrequest.AWSRequest("POST", url, {"Content-Type": "application/json", "X-Any": value}, body)

@@ -2,6 +2,7 @@
 types accept what we send to models."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -52,10 +53,10 @@ from tollhouse.llm.providers.bedrock import PROVIDER
 from tollhouse.llm.signing.aws import AwsCredentials, signed_fields
 from tollhouse.pdk.usage import Usage
 
-boto3 = pytest.importorskip("boto3")
-botocore_config = pytest.importorskip("botocore.config")
-botocore_exceptions = pytest.importorskip("botocore.exceptions")
-botocore_validate = pytest.importorskip("botocore.validate")
+boto3 = importlib.import_module("boto3")
+botocore_config = importlib.import_module("botocore.config")
+botocore_exceptions = importlib.import_module("botocore.exceptions")
+botocore_validate = importlib.import_module("botocore.validate")
 
 KEY, SECRET, TOKEN = "AKIDEXAMPLE", "a-secret", "a-token"
 REGION = "eu-west-1"

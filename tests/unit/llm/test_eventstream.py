@@ -1,5 +1,6 @@
 """Frames of Amazon's event streams, beside botocore's reader."""
 
+import importlib
 import struct
 from typing import Any
 from zlib import crc32
@@ -25,7 +26,7 @@ def read(*pieces: bytes) -> list[Frame]:
 
 @pytest.mark.parametrize("stored", STREAMS, ids=lambda stored: stored.name)
 def test_recorded_frames_are_read_as_botocore_reads_them_and_written_as_they_came(stored: Recording) -> None:
-    theirs = pytest.importorskip("botocore.eventstream").EventStreamBuffer()
+    theirs = importlib.import_module("botocore.eventstream").EventStreamBuffer()
     theirs.add_data(stored.content)
 
     frames = read(*stored.chunks)
