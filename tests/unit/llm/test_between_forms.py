@@ -1,4 +1,4 @@
-"""Any conversation, answer and stream, from OpenAI's form to Ollama's and back."""
+"""Any conversation, answer and stream, from OpenAI's form to others and back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +30,7 @@ from tollhouse.llm.chat import (
     ToolStart,
 )
 from tollhouse.llm.dialogue import FORMS
-from tollhouse.llm.form import Form, Refusal, Unreadable
+from tollhouse.llm.form import Form, Refusal, Told, Unreadable
 from tollhouse.llm.formats import ollama_chat, openai_chat
 from tollhouse.llm.provider import FormName
 from tollhouse.pdk.usage import Usage
@@ -38,7 +38,7 @@ from tollhouse.pdk.usage import Usage
 #: a conversation takes long to make up
 few = settings(max_examples=40, deadline=None)
 #: the forms that can say all that the requests and answers below do
-BOTH: tuple[FormName, ...] = ("openai_chat", "ollama_chat")
+BOTH: tuple[FormName, ...] = ("openai_chat", "ollama_chat", "gemini")
 both = pytest.mark.parametrize("form", [FORMS[name] for name in BOTH], ids=BOTH)
 
 # surrogates are no text
@@ -99,7 +99,8 @@ def requests(draw: st.DrawFn) -> ChatRequest:
 
 
 def again(form: Form, chat: ChatRequest, ignored: list[str]) -> ChatRequest:
-    return form.decode_request(msgspec.json.encode(form.encode_request(chat, ignored)))
+    told = Told(chat.model, chat.stream)  # for forms that have it in their paths
+    return form.decode_request(msgspec.json.encode(form.encode_request(chat, ignored)), told)
 
 
 def said(messages: Sequence[Message]) -> list[tuple[Any, ...]]:
