@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from tollhouse.cloud.access import CloudAccess
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.flow.advertise import Advertised
@@ -113,6 +114,7 @@ class Node:
             sinks=self._sinks,
             records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
             secrets=EnvVault(os.environ),
+            cloud=CloudAccess(os.environ, time.time),
             wall_clock=time.time,
             clock=clock,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tollhouse.model.entities import Consumer
 from tollhouse.pdk.caller import Caller
@@ -145,6 +145,33 @@ class Secrets(Protocol):
         ...
 
 
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Renewed(Protocol[T_co]):
+    """A credential that ends and is asked for again."""
+
+    def current(self) -> T_co | None:
+        """What is valid now; `None` if it has to be renewed."""
+        ...
+
+    async def renew(self) -> T_co:
+        """A fresh one. Raises `PeerError` with the reason if there is none."""
+        ...
+
+
+class Cloud(Protocol):
+    """Sources of credentials for clouds: settings, environment, files, the machine itself."""
+
+    def google(self, account_json: str | None) -> Renewed[str]:
+        """Bearer tokens."""
+        ...
+
+    def aws(self, region: str, access_key_id: str | None, secret_access_key: str | None) -> Renewed[Any]:
+        """Keys to sign with (`llm.signing.aws.AwsCredentials`)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything together, as a plugin gets it. `wall_clock` is seconds since the epoch,
@@ -157,5 +184,6 @@ class Services:
     sinks: Sinks
     records: Records
     secrets: Secrets
+    cloud: Cloud
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
