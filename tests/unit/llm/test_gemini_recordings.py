@@ -1,5 +1,6 @@
 """What Gemini models answered, on their own and on Vertex: read whole, streamed, and cut anywhere."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -279,6 +280,8 @@ def is_for_everybody(stored: Recording) -> bool:
 def test_a_recorded_request_survives_the_way_through_openai_s_form(stored: Recording) -> None:
     chat = gemini.decode_request(msgspec.json.encode(stored.request), Told("gemini-2.5-flash"))
 
+    # Some of several functions that must be called cannot be told there.
+    chat = replace(chat, tool_choice=None)
     passed = openai_chat.decode_request(msgspec.json.encode(openai_chat.encode_request(chat, [])))
 
     # Results that came in one turn are several messages there.

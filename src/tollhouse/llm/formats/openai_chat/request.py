@@ -1,12 +1,10 @@
-"""Chat completion requests, to and from the neutral form.
+"""Chat completion requests of clients, into the neutral form.
 
 What is read is typed, so that a malformed request is refused with the place of its fault; what is not
 read is kept beside it, in `extra`.
 """
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any, Final, cast
 
 import msgspec
@@ -30,7 +28,6 @@ from tollhouse.llm.chat import (
     ToolChoice,
     ToolResult,
 )
-from tollhouse.llm.families.openai_reasoning import limit_name
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
 from tollhouse.llm.formats.openai_chat.signature import MEMBER, signature_in
 
@@ -45,9 +42,8 @@ _ROLES: Final[Mapping[str, Role]] = {
 }
 _MODES: Final = frozenset({"auto", "none", "required"})
 _EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
-_OPTIONS: Final = tuple(field.name for field in fields(Options))
-_DATA_URL: Final = "data:"
-_BASE64: Final = ";base64,"
+DATA_URL: Final = "data:"
+BASE64: Final = ";base64,"
 
 Number = int | float | None
 
@@ -223,8 +219,8 @@ def _image(given: _Url | str, extra: Mapping[str, Any]) -> Image:
 
 def _data_in(url: str) -> tuple[str, str] | None:
     """Media type and base64 of a `data:` URL."""
-    head, mark, data = url.partition(_BASE64)
-    return (head.removeprefix(_DATA_URL), data) if mark and head.startswith(_DATA_URL) else None
+    head, mark, data = url.partition(BASE64)
+    return (head.removeprefix(DATA_URL), data) if mark and head.startswith(DATA_URL) else None
 
 
 def _document(file: _File) -> Document:
@@ -279,120 +275,3 @@ def _response_format(given: Any) -> ResponseFormat | None:
             return ResponseFormat(cast(Any, kind))
         case _:
             raise Refusal("response_format: expected the type text, json_object or json_schema")
-
-
-# To a provider
-
-
-def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
-    own = chat.form == FORM
-    body: dict[str, Any] = {
-        "model": chat.model,
-        "messages": [_encoded(message, own=own) for message in chat.messages],
-    }
-    for name in _OPTIONS:
-        value = getattr(chat.options, name)
-        if value is not None:
-            body[limit_name(chat.model) if name == "max_tokens" else name] = value
-    if chat.stream:
-        body["stream"] = True
-        body["stream_options"] = {"include_usage": True}
-    if chat.tools:
-        body["tools"] = [_encoded_tool(tool, own=own) for tool in chat.tools]
-    if chat.tool_choice is not None:
-        body["tool_choice"] = _encoded_choice(chat.tool_choice)
-    if chat.parallel_tool_calls is not None:
-        body["parallel_tool_calls"] = chat.parallel_tool_calls
-    if chat.response_format is not None:
-        body["response_format"] = _encoded_format(chat.response_format)
-    if chat.effort is not None:
-        body["reasoning_effort"] = chat.effort
-    if chat.user is not None:
-        body["user"] = chat.user
-    if own:
-        return body | dict(chat.extra)
-    ignored += chat.extra
-    return body
-
-
-def _encoded(message: Message, *, own: bool) -> dict[str, Any]:
-    body: dict[str, Any] = {"role": message.role}
-    parts = message.parts
-    if message.role == "tool":
-        results = [part for part in parts if isinstance(part, ToolResult)]
-        body["tool_call_id"] = results[0].call_id if results else ""
-        parts = tuple(inner for result in results for inner in result.parts)
-    calls = [_encoded_call(part, own=own) for part in parts if isinstance(part, ToolCall)]
-    content = [_encoded_part(part, own=own) for part in parts if not isinstance(part, ToolCall | Thinking)]
-    thoughts = "".join(part.text for part in parts if isinstance(part, Thinking))
-    if len(content) == 1 and content[0].keys() == _KNOWN_OF_TEXT:
-        body["content"] = content[0]["text"]
-    else:
-        body["content"] = content or (None if calls else "")
-    if calls:
-        body["tool_calls"] = calls
-    if thoughts:
-        body["reasoning_content"] = thoughts
-    return body | _kept(message.extra, own=own)
-
-
-def _kept(extra: Mapping[str, Any], *, own: bool) -> dict[str, Any]:
-    """Members that no field covers mean something only in the form they came in."""
-    return dict(extra) if own else {}
-
-
-def _encoded_part(part: Part, *, own: bool) -> dict[str, Any]:
-    match part:
-        case Text(text, extra):
-            return {"type": "text", "text": text, **_kept(extra, own=own)}
-        case Document() if part.url is None:
-            return {"type": "file", "file": _encoded_file(part)}
-        case Media("audio", str(data), str(media_type)):
-            sound = {"data": data, "format": media_type.removeprefix("audio/")}
-            return {"type": "input_audio", "input_audio": sound}
-        case Image(url, data, media_type, detail, extra):
-            image = {"url": url or f"{_DATA_URL}{media_type}{_BASE64}{data}"} | (
-                {"detail": detail} if detail else {}
-            )
-            return {"type": "image_url", "image_url": image, **_kept(extra, own=own)}
-        case OtherPart(_, raw) if own:
-            return dict(raw)
-        case _:
-            kind = part.kind if isinstance(part, OtherPart) else type(part).__name__
-            raise Refusal(f"content of type '{kind}' is not supported by this model's provider")
-
-
-def _encoded_file(file: Document) -> dict[str, Any]:
-    if file.file_id is not None:
-        return {"file_id": file.file_id}
-    data, media_type = file.data, file.media_type
-    if file.text is not None:
-        data, media_type = b64encode(file.text.encode()).decode(), "text/plain"
-    return {"filename": file.name or "document", "file_data": f"{_DATA_URL}{media_type}{_BASE64}{data}"}
-
-
-def _encoded_call(call: ToolCall, *, own: bool) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function, **_kept(call.extra, own=own)}
-
-
-def _encoded_tool(tool: Tool | OtherTool, *, own: bool) -> dict[str, Any]:
-    if isinstance(tool, OtherTool):
-        if not own:
-            raise Refusal(f"tools: the type '{tool.kind}' is not supported by this model's provider")
-        return dict(tool.raw)
-    function = {"description": tool.description, "parameters": tool.parameters, "strict": tool.strict}
-    given = {name: value for name, value in function.items() if value is not None}
-    return {"type": "function", "function": {"name": tool.name} | given, **_kept(tool.extra, own=own)}
-
-
-def _encoded_choice(choice: ToolChoice) -> Any:
-    if choice.mode == "one":
-        return {"type": "function", "function": {"name": choice.name}}
-    return choice.raw if choice.mode == "other" else choice.mode
-
-
-def _encoded_format(wanted: ResponseFormat) -> dict[str, Any]:
-    if wanted.kind != "json_schema":
-        return {"type": wanted.kind}
-    return {"type": "json_schema", "json_schema": {**wanted.extra, "schema": wanted.schema}}

@@ -21,6 +21,11 @@ REASONS: Final[dict[str, Reason]] = {
 }
 
 
+#: the reason of Mistral and OpenRouter for what is not an answer
+FAILED: Final = "error"
+FAILURE: Final = "the provider failed to answer"
+
+
 class Function(msgspec.Struct):
     name: str | None = None
     arguments: str | None = None
@@ -89,6 +94,9 @@ def decode_response(body: bytes) -> Chat:
         choice = completion.choices[0]
     except (*MALFORMED, IndexError) as error:
         raise Unreadable(str(error)) from None
+    if choice.finish_reason == FAILED:
+        raise Unreadable(FAILURE)
+    reason = REASONS.get(choice.finish_reason or "", "stop")
     calls = [
         ToolCall(
             call.id or "",
@@ -105,7 +113,7 @@ def decode_response(body: bytes) -> Chat:
         model=completion.model or "",
         parts=parts,
         # Some compatible servers say `stop` where they mean the calls.
-        reason="tool_calls" if calls else REASONS.get(choice.finish_reason or "", "stop"),
+        reason="tool_calls" if calls and reason == "stop" else reason,
         usage=counts.usage() if counts else None,
         id=completion.id or "",
         created=completion.created,

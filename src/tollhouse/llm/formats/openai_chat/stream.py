@@ -20,7 +20,7 @@ from tollhouse.llm.chat import (
     Trouble,
 )
 from tollhouse.llm.form import MALFORMED
-from tollhouse.llm.formats.openai_chat.response import REASONS, Call, Function, Said
+from tollhouse.llm.formats.openai_chat.response import FAILED, FAILURE, REASONS, Call, Function, Said
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
 from tollhouse.llm.openai_errors import trouble_in_stream
@@ -108,6 +108,8 @@ class _Decoder:
             self._fail(text, deltas, trouble_in_stream(error.status_code or error.code, text))
             return
         if not self._started:
+            if not (chunk.choices or chunk.model or chunk.id):
+                return  # Azure's first chunk tells what it thinks of the prompt, and nothing else
             self._started = True
             deltas.append(Start(chunk.model or "", chunk.id or "", chunk.created))
         for choice in chunk.choices or ():
@@ -120,7 +122,9 @@ class _Decoder:
             deltas += [piece for piece in said.pieces() if not isinstance(piece, OtherPart)]
             for call in said.tool_calls or ():
                 self._call(call, deltas)
-        if choice.finish_reason:
+        if choice.finish_reason == FAILED:
+            self._fail(FAILURE, deltas)
+        elif choice.finish_reason:
             self._reason = REASONS.get(choice.finish_reason, "stop")
 
     def _call(self, call: Call, deltas: list[Delta]) -> None:
@@ -141,7 +145,9 @@ class _Decoder:
 
     def _finish(self, deltas: list[Delta]) -> None:
         self._over = True
-        reason: Reason = "tool_calls" if self._calls else self._reason or "stop"
+        reason = self._reason or "stop"
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
         deltas.append(Finish(reason, self._usage))
 
     def _fail(self, message: str, deltas: list[Delta], trouble: Trouble = "upstream_error") -> None:

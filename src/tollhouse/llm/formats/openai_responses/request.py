@@ -19,7 +19,7 @@ from tollhouse.llm.chat import (
     Tool,
     ToolChoice,
 )
-from tollhouse.llm.families.openai_reasoning import is_reasoning
+from tollhouse.llm.families.openai_reasoning import effort_for, is_reasoning
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
 from tollhouse.llm.formats.openai_responses.encoded import encode_message
 from tollhouse.llm.formats.openai_responses.items import decode_input
@@ -295,7 +295,7 @@ def _put_foreign(chat: ChatRequest, body: dict[str, Any], ignored: list[str]) ->
     if chat.show_thinking:
         _put(body, "reasoning.summary", "auto")
     if chat.thinking_tokens is not None and chat.effort is None:
-        _put(body, "reasoning.effort", _effort_for(chat.thinking_tokens))
+        _put(body, "reasoning.effort", effort_for(chat.thinking_tokens))
     for name, value in chat.extra.items():
         if chat.form == _CHAT and name in _AS_IN_CHAT:
             _put(body, _AS_IN_CHAT[name], value)
@@ -303,9 +303,3 @@ def _put_foreign(chat: ChatRequest, body: dict[str, Any], ignored: list[str]) ->
             ignored.append(name)
         elif value != _REFUSED[name]:
             raise Refusal(f"{name} is {_NOT_SUPPORTED}")
-
-
-def _effort_for(tokens: int) -> str:
-    """The effort that comes nearest to a budget; the budgets of efforts are those of Anthropic's guide."""
-    steps = ((0, "none"), (1024, "minimal"), (4096, "low"), (12288, "medium"))
-    return next((effort for most, effort in steps if tokens <= most), "high")
