@@ -1,8 +1,9 @@
 """The model that a request is for and where it is called, as far as the settings leave that open."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -11,9 +12,11 @@ from tollhouse.llm.endpoint import Endpoint, endpoint_of
 from tollhouse.llm.form import Refusal
 from tollhouse.llm.formats.openai_chat.forward import NULL, Members, text_of
 from tollhouse.llm.provider import FormName, Provider
+from tollhouse.llm.providers import azure
 from tollhouse.llm.settings import Model, Options, RouteType
 from tollhouse.llm.templates import filled, is_template
 from tollhouse.pdk import Exchange, FieldSet, wire_field
+from tollhouse.wire.uri import without_arguments
 
 _KNOWN_AT_MOST: Final = 1024
 _FIELD_CHARACTERS: Final = 1000
@@ -50,6 +53,11 @@ class Destination:
         query = (ex.request.target.query or "") if earlier is None else earlier.partition("?")[2]
         if endpoint.query:
             query = f"{endpoint.query}&{query}" if query else endpoint.query
+        if endpoint.usual_argument is not None:
+            name, value = endpoint.usual_argument
+            if without_arguments(query, frozenset({name})) == query:
+                argument = f"{name}={quote(value, safe='')}"
+                query = f"{query}&{argument}" if query else argument
         if credentials.in_query:
             query = credentials.put_in_query(query)
         ex.upstream_target = f"{path}?{query}" if query else path
@@ -74,9 +82,9 @@ class Destinations:
         self._local = local
         self._is_missing = provider.name == "local" and options.upstream_url is None and local is None
         self._known: dict[tuple[str, str | None, str | None], Destination] = {}
-        name, url, path = model.name, options.upstream_url, options.upstream_path
+        name, url, path = model.name, self._url(), options.upstream_path
         varies = name is None or any(is_template(text) for text in (name, url, path))
-        self._only = None if varies or self._is_missing else self._at(name or "", url, path)
+        self._only = None if varies or self._is_missing else self._fixed(name or "", url, path)
 
     def of(self, ex: Exchange, members: Members | None) -> Destination:
         """The destination for this request; `None` for members: it does not tell a model.
@@ -88,7 +96,8 @@ class Destinations:
         if self._is_missing:
             raise Refusal(_NO_LOCAL_MODEL, 503)
         options = self._options
-        url = None if options.upstream_url is None else filled(options.upstream_url, ex)
+        url = self._url()
+        url = None if url is None else filled(url, ex)
         path = None if options.upstream_path is None else filled(options.upstream_path, ex)
         key = (self._model(ex, members), url, path)
         found = self._known.get(key)
@@ -102,6 +111,16 @@ class Destinations:
             self._known[key] = found
         return found
 
+    def _url(self) -> str | None:
+        """Where the settings say that the model is; it may depend on the request."""
+        options = self._options
+        if self._provider.name != azure.PROVIDER.name or options.azure_instance is None:
+            return options.upstream_url
+        completions = self._route_type == "llm/v1/completions"
+        operation = options.upstream_path or ("completions" if completions else "chat/completions")
+        deployment = options.azure_deployment_id or ""
+        return options.upstream_url or azure.deployment_url(options.azure_instance, deployment, operation)
+
     def _model(self, ex: Exchange, members: Members | None) -> str:
         if self._settings.name is not None:
             return filled(self._settings.name, ex)
@@ -111,6 +130,13 @@ class Destinations:
         if asked is None:
             raise Refusal(_NO_MODEL)
         return asked
+
+    def _fixed(self, model: str, url: str | None, path: str | None) -> Destination | None:
+        """`None` for what is no address: each request is told so."""
+        try:
+            return self._at(model, url, path)
+        except ValueError:
+            return None
 
     def _at(self, model: str, url: str | None, path: str | None) -> Destination:
         endpoint = endpoint_of(
@@ -123,6 +149,8 @@ class Destinations:
             local=self._local,
             google_cloud=self._options.gemini,
         )
+        if self._provider.name == azure.PROVIDER.name and self._options.azure_instance is not None:
+            endpoint = replace(endpoint, usual_argument=(azure.VERSION, self._options.azure_api_version))
         shown = wire_field("X-Kong-LLM-Model", printable(f"{self._settings.provider}/{model}"))
         return Destination(endpoint, model, msgspec.Raw(msgspec.json.encode(model)), FieldSet.of((shown,)))
 

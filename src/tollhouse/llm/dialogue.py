@@ -23,7 +23,15 @@ from tollhouse.llm.chat import (
     ToolCall,
 )
 from tollhouse.llm.form import Form, Refusal
-from tollhouse.llm.formats import anthropic_messages, bedrock_converse, gemini, ollama_chat, openai_chat
+from tollhouse.llm.formats import (
+    anthropic_messages,
+    bedrock_converse,
+    cohere_chat,
+    gemini,
+    ollama_chat,
+    openai_chat,
+    openai_responses,
+)
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind, Members, StreamMeter
 from tollhouse.llm.provider import FormName
@@ -34,6 +42,8 @@ _OLLAMA: Final[Form] = ollama_chat
 _ANTHROPIC: Final[Form] = anthropic_messages
 _GEMINI: Final[Form] = gemini
 _BEDROCK: Final[Form] = bedrock_converse
+_RESPONSES: Final[Form] = openai_responses
+_COHERE: Final[Form] = cohere_chat
 FORMS: Final[Mapping[FormName, Form]] = MappingProxyType(
     {
         "openai_chat": _OPENAI,
@@ -41,6 +51,8 @@ FORMS: Final[Mapping[FormName, Form]] = MappingProxyType(
         "anthropic_messages": _ANTHROPIC,
         "gemini": _GEMINI,
         "bedrock_converse": _BEDROCK,
+        "openai_responses": _RESPONSES,
+        "cohere_chat": _COHERE,
     }
 )
 
@@ -55,6 +67,8 @@ class Sent(msgspec.Struct):
     hide_usage: bool = False
     #: fields that the provider's form cannot express
     ignored: tuple[str, ...] = ()
+    #: the model that was asked for: some forms do not tell which one answered
+    model: str = ""
 
 
 class Got(msgspec.Struct):
@@ -99,8 +113,8 @@ class Dialogue(Protocol):
         """Raises `Refusal` for what the provider's form cannot express."""
         ...
 
-    def answer(self, content: bytes, invented_id: str, now: int) -> Got:
-        """What the provider did not tell of id and time is filled in; an empty id stays away.
+    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
+        """What the provider did not tell of id, time and model is filled in; an empty id stays away.
         Raises `Unreadable`."""
         ...
 
@@ -125,7 +139,7 @@ class Forwarding:
         hide_usage = stream and self.ask_usage and forward.ask_for_usage(members)
         return Sent(forward.body_of(members), hide_usage=hide_usage)
 
-    def answer(self, content: bytes, invented_id: str, now: int) -> Got:
+    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
         answer = forward.read_whole(content)
         usage = answer.counted()
         written = 0 if usage is not None else forward.text_in(answer.choices)[1]
@@ -151,11 +165,14 @@ class Translation:
         if chat.own_only:
             raise Refusal(f"{chat.own_only[0]} is not supported by this model's provider")
         encoded = self._provider.encode_request(chat, ignored)
-        return Sent(msgspec.json.encode(encoded), chat.include_usage, ignored=tuple(dict.fromkeys(ignored)))
+        names = tuple(dict.fromkeys(ignored))
+        return Sent(msgspec.json.encode(encoded), chat.include_usage, ignored=names, model=chat.model)
 
-    def answer(self, content: bytes, invented_id: str, now: int) -> Got:
+    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
         chat = self._provider.decode_response(content)
-        chat = replace(chat, id=chat.id or invented_id, created=chat.created or now)
+        chat = replace(
+            chat, id=chat.id or invented_id, created=chat.created or now, model=chat.model or model
+        )
         encoded = msgspec.json.encode(_OPENAI.encode_response(chat))
         return Got(encoded, chat.model, chat.usage, written=_written_in(chat))
 
@@ -172,6 +189,7 @@ class StreamTranslation:
     """A streamed answer in another form."""
 
     __slots__ = (
+        "_asked_model",
         "_decoder",
         "_encoder",
         "_invented_id",
@@ -188,6 +206,7 @@ class StreamTranslation:
     ) -> None:
         self._decoder = provider.stream_decoder()
         self._encoder = client.stream_encoder(include_usage=sent.include_usage)
+        self._asked_model = sent.model
         self._invented_id = invented_id
         self._now = now
         self._said: list[str] | None = [] if keep_text else None
@@ -212,8 +231,8 @@ class StreamTranslation:
     def _noted(self, delta: Delta) -> Delta:
         match delta:
             case Start(model, id_, created, usage):
-                self.model = model
-                return Start(model, id_ or self._invented_id, created or self._now, usage)
+                self.model = model or self._asked_model
+                return Start(self.model, id_ or self._invented_id, created or self._now, usage)
             case Text(text):
                 self.written += len(text.encode())
                 if self._said is not None:

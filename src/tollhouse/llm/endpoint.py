@@ -11,7 +11,7 @@ from tollhouse.llm.settings import Gemini, RouteType
 from tollhouse.wire.uri import escape
 
 #: Kong's providers whose own form is not spoken here
-_NOT_SPOKEN: Final = frozenset({"azure", "cohere", "bedrock", "huggingface"})
+_NOT_SPOKEN: Final = frozenset({"bedrock"})
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
 _COMPATIBLE: Final = "/chat/completions"
@@ -23,12 +23,18 @@ class Unserved(Exception):
 
 
 def served(
-    name: str, *, route_type: RouteType, server_format: str | None, upstream_url: str | None
+    name: str,
+    *,
+    route_type: RouteType,
+    server_format: str | None,
+    upstream_url: str | None,
+    deployed: bool = False,
 ) -> tuple[Provider, FormName]:
     """The provider of that name and the form to speak with it. Raises `Unserved`.
 
-    `server_format` is what the settings say of a self-hosted server. An upstream URL that ends as
-    OpenAI's does is taken at its word, whoever the provider is.
+    `deployed`: the settings name a deployment, and so where the provider is. `server_format` is what
+    they say of a self-hosted server. An upstream URL that ends as OpenAI's does is taken at its word,
+    whoever the provider is.
     """
     compatible = upstream_url is not None and urlsplit(upstream_url).path.endswith(_COMPATIBLE)
     if name in _NOT_SPOKEN and not (compatible and name in PROVIDERS):
@@ -45,7 +51,7 @@ def served(
         form != "openai_chat" or (provider.completions_path is None and upstream_url is None)
     ):
         raise Unserved(f"route_type 'llm/v1/completions' of provider '{name}' {_VERSION}")
-    if provider.base_url is None and upstream_url is None and name != "local":
+    if provider.base_url is None and upstream_url is None and name != "local" and not deployed:
         raise Unserved(f"must set 'model.options.upstream_url' for {name} provider")
     return provider, form
 
@@ -59,6 +65,8 @@ class Endpoint:
     query: str = ""
     #: where answers are streamed, if it is somewhere else
     stream: "Endpoint | None" = None
+    #: name and value of an argument for those who do not give it themselves
+    usual_argument: tuple[str, str] | None = None
 
     @property
     def host(self) -> str:

@@ -1,24 +1,34 @@
-"""What the operator sets in every request, whatever the client asked for."""
+"""What the operator sets in every request, whatever the client asked for, and what the provider has under
+another name than OpenAI.
+"""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
 from tollhouse.llm.families.openai_reasoning import limit_name
+from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.openai_chat.forward import FALSE, TRUE, Members
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Options
 
+_CALL_ID: Final = b'"tool_call'
+_NO_MESSAGES: Final = msgspec.Raw(b"[]")
 _BOTH_LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens"})
 
 
 class Overrides:
-    def __init__(self, options: Options, provider: Provider) -> None:
+    """`native`: the provider is sent OpenAI's form, so that its names in it are known here."""
+
+    def __init__(self, options: Options, provider: Provider, *, native: bool = True) -> None:
         names = ("temperature", "top_p", "top_k")
         given = {name: getattr(options, name) for name in names}
         self._fixed = {name: _raw(value) for name, value in given.items() if value is not None}
         self._limit = None if options.max_tokens is None else _raw(options.max_tokens)
         self._refused = provider.refuses
+        self._renames = provider.renames if native else ()
+        self._call_id = provider.call_id if native else None
 
     def apply(self, members: Members, model: str, model_json: msgspec.Raw, *, stream: bool) -> None:
         members["model"] = model_json
@@ -31,6 +41,30 @@ class Overrides:
                 members[name] = self._limit
         for name in self._refused:
             members.pop(name, None)
+        for name, theirs in self._renames:
+            if name in members:
+                members.setdefault(theirs, members.pop(name))
+        if self._call_id is not None:
+            _rename_calls(members, self._call_id)
+
+
+def _rename_calls(members: Members, call_id: Callable[[str], str]) -> None:
+    """Gives the calls in a conversation, and what came of them, ids that the provider takes."""
+    messages = members.get("messages", _NO_MESSAGES)
+    if _CALL_ID not in bytes(messages):
+        return
+    try:
+        decoded = msgspec.json.decode(messages, type=list[dict[str, Any]])
+    except MALFORMED:
+        return  # the provider says what is wrong with it
+    for message in decoded:
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict) and isinstance(call.get("id"), str):
+                call["id"] = call_id(call["id"])
+        if isinstance(message.get("tool_call_id"), str):
+            message["tool_call_id"] = call_id(message["tool_call_id"])
+    members["messages"] = msgspec.Raw(msgspec.json.encode(decoded))
 
 
 def _raw(value: float) -> msgspec.Raw:

@@ -7,7 +7,13 @@ from typing import Final, Literal, TypeAlias
 #: names a provider's key as header name and value
 Key: TypeAlias = Callable[[str], tuple[str, str]]
 FormName: TypeAlias = Literal[
-    "openai_chat", "ollama_chat", "anthropic_messages", "gemini", "bedrock_converse"
+    "openai_chat",
+    "ollama_chat",
+    "anthropic_messages",
+    "gemini",
+    "bedrock_converse",
+    "openai_responses",
+    "cohere_chat",
 ]
 
 OPENAI_CHAT_PATH: Final = "/v1/chat/completions"
@@ -49,6 +55,10 @@ class Provider:
     headers: tuple[tuple[str, str], ...] = ()
     #: request fields that it answers with an error, and that are therefore left out
     refuses: frozenset[str] = frozenset()
+    #: request fields that it has under another name
+    renames: tuple[tuple[str, str], ...] = ()
+    #: makes an id that it takes of a call's that another model made; `None` if it takes all
+    call_id: Callable[[str], str] | None = None
     #: streams tell usage only when asked; the others tell it anyway, or refuse to be asked
     asks_usage: bool = True
     #: Set-Cookie of its answers is for the gateway, not for clients

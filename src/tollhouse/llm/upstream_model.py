@@ -84,10 +84,11 @@ class UpstreamModel:
             route_type=conf.route_type,
             server_format=settings.server_format(conf.model.provider, options),
             upstream_url=options.upstream_url,
+            deployed=options.azure_instance is not None,
         )
         local = self.services.node.local_model
         self._destinations = Destinations(conf.model, self._provider, form, conf.route_type, local)
-        self._overrides = Overrides(options, self._provider)
+        self._overrides = Overrides(options, self._provider, native=form == "openai_chat")
         needed = settings.needed_headers(self._provider.headers, options)
         self._credentials = Credentials(
             conf.auth, self._provider, needed if form == self._provider.form else ()
@@ -219,7 +220,7 @@ class UpstreamModel:
     def _answer(self, ex: Exchange, call: _Call, metered: Metered, response: Response) -> None:
         now = self.services.wall_clock()
         invented_id = f"chatcmpl-{ex.request_id}" if self._provider.invents_id else ""
-        got = self._dialogue.answer(response.content or b"", invented_id, int(now))
+        got = self._dialogue.answer(response.content or b"", invented_id, int(now), metered.model)
         response.content = got.content
         metered.response_model = got.model
         self._settle(call, metered, got, now)

@@ -99,6 +99,11 @@ def asked(name: str, route_type: Any = "llm/v1/chat", form: str | None = None, u
         ("anthropic", None, "http://h/v1/messages", "anthropic_messages"),
         ("anthropic", None, "https://api.anthropic.com/v1/chat/completions", "openai_chat"),
         ("local", None, None, "openai_chat"),
+        ("azure", None, "http://h/openai/v1/chat/completions", "openai_chat"),
+        ("azure", None, HERE, "openai_chat"),
+        ("huggingface", None, None, "openai_chat"),
+        ("cohere", None, None, "cohere_chat"),
+        ("cohere", None, "https://api.cohere.ai/compatibility/v1/chat/completions", "openai_chat"),
     ],
 )
 def test_which_form_a_server_speaks(name: str, form: str | None, url: str | None, expected: str) -> None:
@@ -108,8 +113,7 @@ def test_which_form_a_server_speaks(name: str, form: str | None, url: str | None
 @pytest.mark.parametrize(
     ("name", "route_type", "form", "url", "reason"),
     [
-        ("huggingface", "llm/v1/chat", None, None, "provider 'huggingface' is not supported"),
-        ("azure", "llm/v1/chat", None, "http://h/v1/chat/completions", "provider 'azure' is not supported"),
+        ("azure", "llm/v1/chat", None, None, "must set 'model.options.upstream_url' for azure provider"),
         ("llama2", "llm/v1/chat", "raw", HERE, "llama2_format 'raw' is not supported"),
         ("ollama", "llm/v1/completions", None, None, "'llm/v1/completions' of provider 'ollama' is not"),
         (
@@ -138,4 +142,5 @@ def test_what_this_version_cannot_do_is_said(
 def test_every_provider_has_one_meaning() -> None:
     for name, provider in PROVIDERS.items():
         assert provider.name == name
-        assert provider.free or provider.prices or provider.base_url is None
+        # Hugging Face passes on to many, who have prices of their own.
+        assert provider.free or provider.prices or provider.base_url is None or name == "huggingface"

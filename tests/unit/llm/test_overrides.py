@@ -23,6 +23,16 @@ from tollhouse.llm.settings import Options
         # OpenAI answers top_k with an error.
         (Options(top_k=4), "m", "openai", {}, {}),
         (Options(), "m", "openai", {"top_k": 4}, {"top_k": None}),
+        # Mistral has other names for some, and refuses OpenAI's.
+        (Options(), "m", "mistral", {"seed": 4}, {"random_seed": 4, "seed": None}),
+        (Options(), "m", "mistral", {"seed": 4, "random_seed": 5}, {"seed": None}),
+        (
+            Options(),
+            "m",
+            "mistral",
+            {"max_completion_tokens": 4},
+            {"max_tokens": 4, "max_completion_tokens": None},
+        ),
         # A limit goes under the name that the model takes, and holds under the client's as well.
         (Options(max_tokens=7), "gpt-4o", "openai", {}, {"max_tokens": 7}),
         (Options(max_tokens=7), "o3", "openai", {}, {"max_completion_tokens": 7}),

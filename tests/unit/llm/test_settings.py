@@ -69,7 +69,6 @@ def test_what_kong_accepts_is_accepted(config: dict[str, Any]) -> None:
         ({"response_streaming": "maybe"}, "expected one of: allow, deny, always"),
         ({"max_request_body_size": 0}, "value must be greater than 0"),
         ({"llm_format": "bedrock"}, "llm_format 'bedrock' is not supported by this version of Tollhouse"),
-        ({"model": model("cohere")}, "provider 'cohere' is not supported by this version of Tollhouse"),
         ({"model": model("ollama"), "route_type": "llm/v1/completions"}, "is not supported by this version"),
     ],
 )

@@ -7,10 +7,13 @@ from typing import Final
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.providers import (
     anthropic,
+    azure,
     bedrock,
+    cohere,
     deepseek,
     gemini,
     groq,
+    huggingface,
     llama2,
     local,
     mistral,
@@ -23,10 +26,13 @@ from tollhouse.llm.providers import (
 
 _MODULES: Final = (
     anthropic,
+    azure,
     bedrock,
+    cohere,
     deepseek,
     gemini,
     groq,
+    huggingface,
     llama2,
     local,
     mistral,

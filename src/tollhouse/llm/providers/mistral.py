@@ -5,6 +5,7 @@ Usage always comes with the last chunk; some of its deployments refuse `stream_o
 
 from typing import Final
 
+from tollhouse.llm.families.mistral import call_id
 from tollhouse.llm.provider import Provider
 
 PROVIDER: Final = Provider(
@@ -14,6 +15,8 @@ PROVIDER: Final = Provider(
     asks_usage=False,
     drops_cookies=True,
     invents_id=False,
+    renames=(("seed", "random_seed"), ("max_completion_tokens", "max_tokens")),
+    call_id=call_id,
     key_variables=("MISTRAL_API_KEY",),
     usual_model="mistral-small-latest",
 )

@@ -1,0 +1,17 @@
+"""Hugging Face's router to many providers, in OpenAI's form; `model:provider` chooses one of them.
+https://huggingface.co/docs/inference-providers
+
+Kong's default is the former `api-inference.huggingface.co/models/…`, which chats no longer. A dedicated
+endpoint is named by an upstream URL.
+"""
+
+from typing import Final
+
+from tollhouse.llm.provider import Provider
+
+PROVIDER: Final = Provider(
+    name="huggingface",
+    base_url="https://router.huggingface.co",
+    key_variables=("HF_TOKEN",),
+    usual_model="openai/gpt-oss-20b",
+)
