@@ -91,7 +91,7 @@ def encode_request(asked: EmbeddingsRequest, ignored: list[str]) -> dict[str, An
 
 
 class _Vectors(msgspec.Struct):
-    float: list[list[float]] | None = None
+    floats: list[list[float]] | None = msgspec.field(name="float", default=None)
     base64: list[str] | None = None
 
 
@@ -116,8 +116,8 @@ def decode_response(body: bytes) -> Embeddings:
 def _decoded(given: _Vectors | list[list[float]]) -> tuple[tuple[float, ...], ...]:
     if isinstance(given, list):
         return tuple(map(tuple, given))
-    if given.float is not None:
-        return tuple(map(tuple, given.float))
+    if given.floats is not None:
+        return tuple(map(tuple, given.floats))
     packed = [b64decode(text, validate=True) for text in given.base64 or ()]
     return tuple(struct.unpack(f"<{len(data) // _FLOAT_BYTES}f", data) for data in packed)
 
