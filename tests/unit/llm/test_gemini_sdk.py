@@ -1,6 +1,7 @@
 """Google's own SDK as a client: what it sends is understood, what we write it takes."""
 
 import asyncio
+import importlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ from tollhouse.llm.formats import gemini
 from tollhouse.llm.formats.gemini import count, embeddings
 from tollhouse.pdk.usage import Usage
 
-genai = pytest.importorskip("google.genai")
+genai = importlib.import_module("google.genai")
 types = genai.types
 
 #: status, media type and body of an answer to a path and a body
