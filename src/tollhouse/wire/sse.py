@@ -79,7 +79,11 @@ class SseReader:
         return [SseEvent(event + b"\n\n") for event in events]
 
     def _cut(self, data: bytes) -> list[SseEvent]:
-        """The same for any ends of lines, at several times the cost."""
+        """The same for any ends of lines, at several times the cost unless all of them are CRLF."""
+        if data.count(b"\r\n") == data.count(b"\r") == data.count(b"\n"):
+            *blocks, rest = data.split(b"\r\n\r\n")
+            self._hold(rest)
+            return [SseEvent(block + b"\r\n\r\n") for block in blocks]
         events = []
         start = 0
         for block in _BLOCK_END.finditer(data):
