@@ -14,6 +14,7 @@ _MAKERS: Final = (
     (re.compile(r"claude-", re.IGNORECASE), "anthropic"),
     (re.compile(r"gemini-", re.IGNORECASE), "gemini"),
     (re.compile(r"grok-", re.IGNORECASE), "xai"),
+    (re.compile(r"(?:command|c4ai)-", re.IGNORECASE), "cohere"),
     (re.compile(r"deepseek-", re.IGNORECASE), "deepseek"),
     (re.compile(r"(?:mistral|magistral|ministral|codestral|devstral|pixtral)-", re.IGNORECASE), "mistral"),
 )

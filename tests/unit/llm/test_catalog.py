@@ -14,6 +14,7 @@ ALL = ("openai", "anthropic", "gemini", "xai", "deepseek", "mistral", "groq", "o
         ("chatgpt-4o-latest", ALL, ("openai", "chatgpt-4o-latest")),
         ("Claude-sonnet-4-5", ALL, ("anthropic", "Claude-sonnet-4-5")),
         ("gemini-2.5-flash", ALL, ("gemini", "gemini-2.5-flash")),
+        ("command-r7b-12-2024", ("groq", "cohere"), ("cohere", "command-r7b-12-2024")),
         ("grok-4", ALL, ("xai", "grok-4")),
         ("deepseek-chat", ALL, ("deepseek", "deepseek-chat")),
         ("codestral-latest", ALL, ("mistral", "codestral-latest")),

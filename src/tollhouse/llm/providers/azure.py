@@ -22,7 +22,7 @@ PROVIDER: Final = Provider(
     completions_path="/openai/v1/completions",
     key=api_key,
     prices="azure",
-    key_variables=("AZURE_OPENAI_API_KEY",),
+    # No variables: a key alone does not tell where a resource is.
 )
 
 

@@ -12,6 +12,6 @@ from tollhouse.llm.provider import Provider
 PROVIDER: Final = Provider(
     name="huggingface",
     base_url="https://router.huggingface.co",
-    key_variables=("HF_TOKEN",),
+    # No variables: HF_TOKEN is there for downloads nearly everywhere, and meant for nothing else.
     usual_model="openai/gpt-oss-20b",
 )
