@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,7 +62,7 @@ async def test_a_service_account_trades_an_assertion_for_a_token_once(
     tokens = CloudAccess({}, clock).google(json.dumps(account))
 
     assert tokens.current() is None
-    assert await asyncio.gather(tokens.renew(), tokens.renew()) == ["ya29.x", "ya29.x"]
+    assert list(await asyncio.gather(tokens.renew(), tokens.renew())) == ["ya29.x", "ya29.x"]
     assert tokens.current() == "ya29.x"
     assert len(endpoint.received) == 1
     assert b"assertion=" in endpoint.received[0].body
@@ -171,7 +171,7 @@ async def test_what_sts_refuses_is_told(endpoint: Upstream, tmp_path: Path) -> N
 
 
 async def test_a_failure_is_not_kept() -> None:
-    outcomes = iter([CloudError("down"), ("fresh", None)])
+    outcomes: Iterator[CloudError | tuple[str, None]] = iter([CloudError("down"), ("fresh", None)])
 
     async def fetch() -> tuple[str, float | None]:
         outcome = next(outcomes)
