@@ -19,6 +19,11 @@ class CloudAccess:
         """Bearer tokens for Google Cloud."""
         return GoogleTokens(account_json, self._environment, self._clock).renewed()
 
+    def aws_region(self, given: str | None) -> str:
+        """The region of the settings, else of the environment, else us-east-1 as in AWS's own tools."""
+        own = self._environment
+        return given or own.get("AWS_REGION") or own.get("AWS_DEFAULT_REGION") or "us-east-1"
+
     def aws(
         self, region: str, access_key_id: str | None, secret_access_key: str | None
     ) -> Renewed[AwsCredentials]:

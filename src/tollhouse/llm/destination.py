@@ -73,6 +73,7 @@ class Destinations:
         form: FormName,
         route_type: RouteType,
         local: tuple[str, int] | None,
+        region: str = "",
     ) -> None:
         self._settings = model
         self._options = options = model.options or Options()
@@ -80,6 +81,7 @@ class Destinations:
         self._form = form
         self._route_type = route_type
         self._local = local
+        self._region = region
         self._is_missing = provider.name == "local" and options.upstream_url is None and local is None
         self._known: dict[tuple[str, str | None, str | None], Destination] = {}
         name, url, path = model.name, self._url(), options.upstream_path
@@ -148,6 +150,7 @@ class Destinations:
             upstream_path=path,
             local=self._local,
             google_cloud=self._options.gemini,
+            region=self._region,
         )
         if self._provider.name == azure.PROVIDER.name and self._options.azure_instance is not None:
             endpoint = replace(endpoint, usual_argument=(azure.VERSION, self._options.azure_api_version))

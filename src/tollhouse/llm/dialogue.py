@@ -1,28 +1,16 @@
 """One exchange between a client and a provider: its request, its answer, whole or streamed.
 
-Where both speak the same form the bytes are passed on (`Forwarding`), else they are translated through
-the neutral form (`Translation`). Whoever calls models sees no difference between the two.
+Where both speak the same form the bytes are passed on (`Forwarding` for OpenAI's, `passing` for others),
+else they are translated through the neutral form (`translation`). Whoever calls models sees no difference.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Protocol
 
 import msgspec
 
-from tollhouse.llm.chat import (
-    Chat,
-    Delta,
-    Failed,
-    Finish,
-    Start,
-    Text,
-    Thinking,
-    ToolArguments,
-    ToolCall,
-)
-from tollhouse.llm.form import Form, Refusal
+from tollhouse.llm.form import Form, Told
 from tollhouse.llm.formats import (
     anthropic_messages,
     bedrock_converse,
@@ -85,11 +73,16 @@ class Got(msgspec.Struct):
 class Passage(Protocol):
     """A streamed answer on its way to the client, and what was learned from it so far."""
 
-    usage: Usage | None
-    model: str
-    service_tier: str | None
-    #: bytes of text that the model wrote
-    written: int
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def service_tier(self) -> str | None: ...
+    @property
+    def written(self) -> int:
+        """Bytes of text that the model wrote."""
+        ...
 
     @property
     def text(self) -> str:
@@ -109,8 +102,8 @@ class Dialogue(Protocol):
     #: content type that a stream for the client gets; `None` leaves the provider's
     stream_type: str | None
 
-    def request(self, members: Members, *, stream: bool) -> Sent:
-        """Raises `Refusal` for what the provider's form cannot express."""
+    def request(self, members: Members, told: Told, *, model: str, stream: bool) -> Sent:
+        """`told` is what the path says. Raises `Refusal` for what the provider's form cannot express."""
         ...
 
     def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
@@ -135,7 +128,7 @@ class Forwarding:
         #: whether to ask for the usage of streams; some servers refuse to be asked
         self.ask_usage = ask_usage
 
-    def request(self, members: Members, *, stream: bool) -> Sent:
+    def request(self, members: Members, told: Told, *, model: str, stream: bool) -> Sent:
         hide_usage = stream and self.ask_usage and forward.ask_for_usage(members)
         return Sent(forward.body_of(members), hide_usage=hide_usage)
 
@@ -150,107 +143,3 @@ class Forwarding:
 
     def stream(self, sent: Sent, invented_id: str, now: int, *, keep_text: bool) -> Passage:
         return StreamMeter(self._kind, hide_usage=sent.hide_usage, keep_text=keep_text)
-
-
-class Translation:
-    """OpenAI's form towards the client, another one towards the provider."""
-
-    def __init__(self, provider: FormName) -> None:
-        self._provider = FORMS[provider]
-        self.stream_type: str | None = _OPENAI.STREAM_TYPE
-
-    def request(self, members: Members, *, stream: bool) -> Sent:
-        ignored: list[str] = []
-        chat = _OPENAI.decode_request(forward.body_of(members))
-        if chat.own_only:
-            raise Refusal(f"{chat.own_only[0]} is not supported by this model's provider")
-        encoded = self._provider.encode_request(chat, ignored)
-        names = tuple(dict.fromkeys(ignored))
-        return Sent(msgspec.json.encode(encoded), chat.include_usage, ignored=names, model=chat.model)
-
-    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
-        chat = self._provider.decode_response(content)
-        chat = replace(
-            chat, id=chat.id or invented_id, created=chat.created or now, model=chat.model or model
-        )
-        encoded = msgspec.json.encode(_OPENAI.encode_response(chat))
-        return Got(encoded, chat.model, chat.usage, written=_written_in(chat))
-
-    def is_stream(self, content_type: str) -> bool:
-        return False
-
-    def stream(self, sent: Sent, invented_id: str, now: int, *, keep_text: bool) -> Passage:
-        return StreamTranslation(
-            self._provider, _OPENAI, sent, invented_id=invented_id, now=now, keep_text=keep_text
-        )
-
-
-class StreamTranslation:
-    """A streamed answer in another form."""
-
-    __slots__ = (
-        "_asked_model",
-        "_decoder",
-        "_encoder",
-        "_invented_id",
-        "_now",
-        "_said",
-        "model",
-        "service_tier",
-        "usage",
-        "written",
-    )
-
-    def __init__(
-        self, provider: Form, client: Form, sent: Sent, *, invented_id: str, now: int, keep_text: bool
-    ) -> None:
-        self._decoder = provider.stream_decoder()
-        self._encoder = client.stream_encoder(include_usage=sent.include_usage)
-        self._asked_model = sent.model
-        self._invented_id = invented_id
-        self._now = now
-        self._said: list[str] | None = [] if keep_text else None
-        self.usage: Usage | None = None
-        self.model = ""
-        self.service_tier: str | None = None
-        self.written = 0
-
-    @property
-    def text(self) -> str:
-        return "".join(self._said or ())
-
-    def feed(self, data: bytes, last: bool) -> bytes:
-        deltas = self._decoder.feed(data)
-        if last:
-            deltas += self._decoder.end()
-        return b"".join([self._encoder.encode(self._noted(delta)) for delta in deltas])
-
-    def fail(self, reason: str) -> bytes:
-        return self._encoder.encode(Failed(reason))
-
-    def _noted(self, delta: Delta) -> Delta:
-        match delta:
-            case Start(model, id_, created, usage):
-                self.model = model or self._asked_model
-                return Start(self.model, id_ or self._invented_id, created or self._now, usage)
-            case Text(text):
-                self.written += len(text.encode())
-                if self._said is not None:
-                    self._said.append(text)
-            case Thinking(text) | ToolArguments(_, text):
-                self.written += len(text.encode())
-            case Finish(_, usage) | Failed(_, _, usage):
-                self.usage = usage
-            case _:
-                pass
-        return delta
-
-
-def _written_in(chat: Chat) -> int:
-    """Bytes of text that the model wrote."""
-    texts = (
-        part.arguments if isinstance(part, ToolCall) else part.text
-        for part in chat.parts
-        if isinstance(part, Text | Thinking | ToolCall)
-    )
-    return sum(len(text.encode()) for text in texts)

@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from tollhouse.llm.provider import MODEL, OPENAI_CHAT_PATH, FormName, Provider
+from tollhouse.llm.provider import MODEL, OPENAI_CHAT_PATH, REGION, FormName, Provider
 from tollhouse.llm.providers import PROVIDERS, vertex
 from tollhouse.llm.settings import Gemini, RouteType
 from tollhouse.wire.uri import escape
 
-#: Kong's providers whose own form is not spoken here
-_NOT_SPOKEN: Final = frozenset({"bedrock"})
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
 _COMPATIBLE: Final = "/chat/completions"
@@ -37,8 +35,6 @@ def served(
     whoever the provider is.
     """
     compatible = upstream_url is not None and urlsplit(upstream_url).path.endswith(_COMPATIBLE)
-    if name in _NOT_SPOKEN and not (compatible and name in PROVIDERS):
-        raise Unserved(f"provider '{name}' {_VERSION}")
     provider = PROVIDERS[name]
     if server_format == "raw":
         raise Unserved(f"llama2_format 'raw' {_VERSION}")
@@ -97,6 +93,7 @@ def endpoint_of(
     upstream_path: str | None = None,
     local: tuple[str, int] | None = None,
     google_cloud: Gemini | None = None,
+    region: str = "",
 ) -> Endpoint:
     """Where the provider is called for such a route. `local` is where the embedded model listens.
 
@@ -110,7 +107,7 @@ def endpoint_of(
         place = vertex.Place(google_cloud.project_id or "", google_cloud.location_id or "")
         path = upstream_path or vertex.chat_path(place, model)
         return _with_stream(endpoint_at(f"https://{google_cloud.api_endpoint}/{path.lstrip('/')}"), provider)
-    endpoint = _usual(provider, local)
+    endpoint = _usual(provider, local, region)
     base = endpoint.path.rstrip("/")
     if upstream_path is not None:
         path = "/" + escape(upstream_path).lstrip("/")
@@ -122,7 +119,7 @@ def endpoint_of(
     return _with_stream(endpoint, provider) if native else endpoint
 
 
-def _usual(provider: Provider, local: tuple[str, int] | None) -> Endpoint:
+def _usual(provider: Provider, local: tuple[str, int] | None, region: str) -> Endpoint:
     """Where the provider is if nobody said otherwise."""
     if provider.name == "local":
         if local is None:
@@ -130,7 +127,7 @@ def _usual(provider: Provider, local: tuple[str, int] | None) -> Endpoint:
         return Endpoint(("http", *local), "")
     if provider.base_url is None:
         raise ValueError(f"nobody told where {provider.name} is")
-    return endpoint_at(provider.base_url)
+    return endpoint_at(provider.base_url.replace(REGION, region))
 
 
 def _filled(path: str, model: str) -> str:

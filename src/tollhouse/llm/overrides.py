@@ -3,7 +3,7 @@ another name than OpenAI.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,6 +12,7 @@ from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.openai_chat.forward import FALSE, TRUE, Members
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Options
+from tollhouse.llm.translation import rename_calls
 
 _CALL_ID: Final = b'"tool_call'
 _NO_MESSAGES: Final = msgspec.Raw(b"[]")
@@ -54,16 +55,10 @@ def _rename_calls(members: Members, call_id: Callable[[str], str]) -> None:
     if _CALL_ID not in bytes(messages):
         return
     try:
-        decoded = msgspec.json.decode(messages, type=list[dict[str, Any]])
+        decoded = msgspec.json.decode(messages)
     except MALFORMED:
         return  # the provider says what is wrong with it
-    for message in decoded:
-        calls = message.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, dict) and isinstance(call.get("id"), str):
-                call["id"] = call_id(call["id"])
-        if isinstance(message.get("tool_call_id"), str):
-            message["tool_call_id"] = call_id(message["tool_call_id"])
+    rename_calls(decoded, call_id)
     members["messages"] = msgspec.Raw(msgspec.json.encode(decoded))
 
 

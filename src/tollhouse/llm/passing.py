@@ -3,25 +3,37 @@
 OpenAI's form has a faster way of its own, `dialogue.Forwarding`.
 """
 
-from typing import Final
-
 import msgspec
 
-from tollhouse.llm.chat import Delta, Failed, Finish, Start, Text, Thinking, ToolArguments
-from tollhouse.llm.form import MALFORMED, Form, Refusal, StreamDecoder, StreamEncoder
+from tollhouse.llm.chat import Chat, Delta, Failed, Finish, Start, Text, Thinking, ToolArguments, ToolCall
+from tollhouse.llm.dialogue import Got, Sent
+from tollhouse.llm.form import Form, StreamDecoder, StreamEncoder, Told
+from tollhouse.llm.formats.openai_chat.forward import Members, body_of
 from tollhouse.pdk.usage import Usage
 
-_NO_OBJECT: Final = "the request body is not a JSON object"
 
-Members = dict[str, msgspec.Raw]
+class Passing:
+    """One form on both sides."""
 
+    def __init__(self, form: Form, *, model_in_path: bool) -> None:
+        self._form = form
+        self._model_in_path = model_in_path
+        self.stream_type: str | None = None
 
-def members_in(body: bytes) -> Members:
-    """The members of a request, as they were written. Raises `Refusal`."""
-    try:
-        return msgspec.json.decode(body, type=Members)
-    except MALFORMED as error:
-        raise Refusal(f"{_NO_OBJECT}: {error}") from None
+    def request(self, members: Members, told: Told, *, model: str, stream: bool) -> Sent:
+        if not self._model_in_path:
+            members["model"] = msgspec.Raw(msgspec.json.encode(model))
+        return Sent(body_of(members), model=model)
+
+    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
+        chat = self._form.decode_response(content)
+        return Got(content, chat.model or model, chat.usage, written=written_in(chat))
+
+    def is_stream(self, content_type: str) -> bool:
+        return content_type.startswith(self._form.STREAM_TYPE)
+
+    def stream(self, sent: Sent, invented_id: str, now: int, *, keep_text: bool) -> "StreamPassage":
+        return StreamPassage(self._form, asked_model=sent.model, keep_text=keep_text)
 
 
 class Noted:
@@ -56,8 +68,9 @@ class Noted:
             case Finish(_, usage):
                 self.finished = True
                 self.usage = usage or self.usage
-            case Failed():
+            case Failed(usage=usage):
                 self.failed = delta
+                self.usage = usage or self.usage
             case _:
                 pass
 
@@ -105,3 +118,13 @@ class StreamPassage:
 
     def fail(self, reason: str) -> bytes:
         return self._encoder.encode(Failed(reason))
+
+
+def written_in(chat: Chat) -> int:
+    """Bytes of text that the model wrote."""
+    texts = (
+        part.arguments if isinstance(part, ToolCall) else part.text
+        for part in chat.parts
+        if isinstance(part, Text | Thinking | ToolCall)
+    )
+    return sum(len(text.encode()) for text in texts)

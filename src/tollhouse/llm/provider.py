@@ -19,6 +19,8 @@ FormName: TypeAlias = Literal[
 OPENAI_CHAT_PATH: Final = "/v1/chat/completions"
 #: where the model stands in a path
 MODEL: Final = "{model}"
+#: where the region of a cloud stands in an address
+REGION: Final = "{region}"
 
 
 def bearer(key: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tollhouse.llm.provider import FormName
 from tollhouse.model.checks import Check, Conditional, ConditionalAtLeastOneOf, MutuallyRequired
 from tollhouse.model.validators import url
 from tollhouse.pdk import setting
@@ -26,7 +27,17 @@ ProviderName = Literal[
     "openrouter",
     "together",
 ]
-RouteType = Literal["llm/v1/chat", "llm/v1/completions", "preserve"]
+RouteType = Literal["llm/v1/chat", "llm/v1/completions", "llm/v1/responses", "preserve"]
+#: Kong's names first; the others are Tollhouse's own
+ClientFormat = Literal["openai", "bedrock", "gemini", "anthropic", "cohere", "ollama"]
+_CLIENT_FORMS: Final[dict[str, FormName]] = {
+    "openai": "openai_chat",
+    "bedrock": "bedrock_converse",
+    "gemini": "gemini",
+    "anthropic": "anthropic_messages",
+    "cohere": "cohere_chat",
+    "ollama": "ollama_chat",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +139,13 @@ class Model:
     provider: ProviderName = setting(required=True, doc="Who serves the model.")
     name: str | None = setting(None, required=False, doc="The model; without it the client chooses.")
     options: Options | None = setting(None, required=False, doc="How to call the model, and what it costs.")
+
+
+def client_form(llm_format: str, route_type: str) -> FormName:
+    """The form that clients of such a route speak."""
+    if llm_format == "openai" and route_type == "llm/v1/responses":
+        return "openai_responses"
+    return _CLIENT_FORMS[llm_format]
 
 
 def server_format(provider: str, options: Options) -> str | None:

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, ChatRequest, Delta, Failed, Start, Text, Thinking, ToolCall
+from tollhouse.llm.chat import Delta, Failed, Start
 from tollhouse.llm.dialogue import Got, Sent
-from tollhouse.llm.form import Form, Told
-from tollhouse.llm.passing import Noted
+from tollhouse.llm.form import Form, Refusal, Told
+from tollhouse.llm.formats.openai_chat.forward import Members, body_of
+from tollhouse.llm.passing import Noted, written_in
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Options
 from tollhouse.pdk.usage import Usage
@@ -21,21 +22,24 @@ class Translation:
     """One form towards the client, another towards the provider."""
 
     def __init__(
-        self, client: Form, form: Form, provider: Provider, options: Options, *, compatible: bool
+        self, client: Form, form: Form, provider: Provider, options: Options | None, *, compatible: bool
     ) -> None:
-        """`compatible`: `form` is OpenAI's, of which the provider may have its own dialect."""
+        """`options` are the operator's, where they have not been put into the request before.
+        `compatible`: `form` is OpenAI's, of which the provider may have its own dialect."""
         self._client = client
         self._form = form
         self._dialect = provider if compatible else None
-        given = {name: getattr(options, name) for name in _FIXED}
+        given = {name: getattr(options, name, None) for name in _FIXED}
         #: what the operator sets in every request
         self._overrides = {name: value for name, value in given.items() if value is not None}
         self.stream_type: str | None = client.STREAM_TYPE
 
-    def request(self, body: bytes, told: Told, *, model: str, stream: bool) -> Sent:
+    def request(self, members: Members, told: Told, *, model: str, stream: bool) -> Sent:
         """The request for the provider. Raises `Refusal` for what its form cannot express."""
         ignored: list[str] = []
-        chat = self._client.decode_request(body, told)
+        chat = self._client.decode_request(body_of(members), told)
+        if chat.own_only:
+            raise Refusal(f"{chat.own_only[0]} is not supported by this model's provider")
         options = replace(chat.options, **self._overrides) if self._overrides else chat.options
         chat = replace(chat, model=model, stream=stream, options=options)
         encoded = self._form.encode_request(chat, ignored)
@@ -113,16 +117,6 @@ class StreamTranslation:
         )
 
 
-def written_in(chat: Chat) -> int:
-    """Bytes of text that the model wrote."""
-    texts = (
-        part.arguments if isinstance(part, ToolCall) else part.text
-        for part in chat.parts
-        if isinstance(part, Text | Thinking | ToolCall)
-    )
-    return sum(len(text.encode()) for text in texts)
-
-
 def spoken(body: dict[str, Any], provider: Provider) -> None:
     """Turns a request in OpenAI's form into the provider's dialect of it."""
     for name in provider.refuses:
@@ -147,9 +141,3 @@ def rename_calls(messages: Any, call_id: Callable[[str], str]) -> None:
                 call["id"] = call_id(call["id"])
         if isinstance(message.get("tool_call_id"), str):
             message["tool_call_id"] = call_id(message["tool_call_id"])
-
-
-def asked_of(chat: ChatRequest) -> str:
-    """All the text of a conversation, for an estimate of its tokens."""
-    texts = (part.text for message in chat.messages for part in message.parts if isinstance(part, Text))
-    return "\n".join(texts)

@@ -6,23 +6,31 @@ end; streams pass as they come. What a call used is left in `Metered` for metric
 when the client hung up before the end.
 """
 
-from typing import Any, Final, Literal, Protocol
+from collections.abc import Awaitable
+from typing import Any, Final
 
 import msgspec
 
 from tollhouse.errors import PeerError
-from tollhouse.llm import settings, tokens
-from tollhouse.llm.cost import PriceBook, plain_usd
+from tollhouse.llm import settings, shown, tokens
+from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.credentials import Credentials
 from tollhouse.llm.destination import Destination, Destinations, printable
-from tollhouse.llm.dialogue import Dialogue, Forwarding, Got, Passage, Sent, Translation
+from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding, Got, Passage, Sent
 from tollhouse.llm.encoding import Gunzip, gunzip
 from tollhouse.llm.endpoint import served
-from tollhouse.llm.form import Refusal, Unreadable
+from tollhouse.llm.envelope import Envelope
+from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told, Unreadable
 from tollhouse.llm.formats.openai_chat import forward
-from tollhouse.llm.formats.openai_chat.forward import CHAT, Kind, Members
+from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
 from tollhouse.llm.overrides import Overrides
-from tollhouse.pdk import Exchange, FieldSet, Reject, Response
+from tollhouse.llm.passing import Passing
+from tollhouse.llm.provider import FormName
+from tollhouse.llm.recognise import recognised
+from tollhouse.llm.signing.signer import AwsSignature, Signer, put_token
+from tollhouse.llm.terms import Terms
+from tollhouse.llm.translation import Translation
+from tollhouse.pdk import Exchange, FieldSet, Response
 from tollhouse.pdk.services import Services
 from tollhouse.pdk.usage import Metered, Usage
 
@@ -35,23 +43,10 @@ _DEFAULT_BODY_BYTES: Final = 8192
 _USUAL_BODY_BYTES: Final = 1024 * 1024
 
 
-class Terms(Protocol):
-    """What has to be settled before a model can be called: the settings of `ai-proxy`."""
-
-    @property
-    def route_type(self) -> settings.RouteType: ...
-    @property
-    def auth(self) -> settings.Auth | None: ...
-    @property
-    def model(self) -> settings.Model: ...
-    @property
-    def logging(self) -> settings.Logging: ...
-    @property
-    def response_streaming(self) -> Literal["allow", "deny", "always"] | None: ...
-    @property
-    def max_request_body_size(self) -> int: ...
-    @property
-    def model_name_header(self) -> bool: ...
+#: how ids of answers begin that the provider gave none
+_ID_STARTS: Final = {"openai_chat": "chatcmpl-", "anthropic_messages": "msg_", "openai_responses": "resp_"}
+#: forms that tell the model in the path
+_IN_PATH: Final = frozenset({"gemini", "bedrock_converse"})
 
 
 class _Call(msgspec.Struct):
@@ -69,6 +64,8 @@ class _Call(msgspec.Struct):
     unzip: Gunzip | None = None
     #: the stream could not be read on
     broken: bool = False
+    #: what has come of an error that the client gets in another form
+    error: bytes | None = None
 
 
 class UpstreamModel:
@@ -87,15 +84,24 @@ class UpstreamModel:
             deployed=options.azure_instance is not None,
         )
         local = self.services.node.local_model
-        self._destinations = Destinations(conf.model, self._provider, form, conf.route_type, local)
+        self._region = services.cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
+        self._destinations = Destinations(
+            conf.model, self._provider, form, conf.route_type, local, self._region
+        )
         self._overrides = Overrides(options, self._provider, native=form == "openai_chat")
         needed = settings.needed_headers(self._provider.headers, options)
         self._credentials = Credentials(
             conf.auth, self._provider, needed if form == self._provider.form else ()
         )
-        self._kind: Kind = CHAT if conf.route_type == "preserve" else conf.route_type
+        self._kind: Kind = COMPLETIONS if conf.route_type == COMPLETIONS else CHAT
         self._forwarding = Forwarding(self._kind, ask_usage=self._provider.asks_usage)
-        self._dialogue: Dialogue = self._forwarding if form == "openai_chat" else Translation(form)
+        self._client_form = conf.client_form
+        self._is_openai = conf.client_form == "openai_chat"
+        self._dialogue = self._dialogue_with(form, options)
+        #: whether errors have to be told in another form than the provider's
+        self._translates = form != conf.client_form
+        self._envelope = Envelope(FORMS[conf.client_form], FORMS[form], kongs=self._is_openai)
+        self._signer = self._make_signer()
         self._own_path = conf.route_type == "preserve" and options.upstream_path is None
         size = conf.max_request_body_size
         self._body_limit = (
@@ -108,13 +114,44 @@ class UpstreamModel:
         # The catalogue of prices takes long to load: now, not when the first answer waits for it.
         self._prices.nano_usd(conf.model.name or "", Usage(), self.services.wall_clock())
 
+    def _dialogue_with(self, form: FormName, options: settings.Options) -> Dialogue:
+        client = self._client_form
+        if form == client == "openai_chat":
+            return self._forwarding
+        overridden = any((options.max_tokens, options.temperature, options.top_p, options.top_k))
+        if form == client and not overridden:
+            return Passing(FORMS[form], model_in_path=form in _IN_PATH)
+        # What a client of OpenAI's form sends has had the operator's options put in before.
+        own = None if self._is_openai else options
+        compatible = form == "openai_chat"
+        return Translation(FORMS[client], FORMS[form], self._provider, own, compatible=compatible)
+
+    def _make_signer(self) -> Signer | None:
+        """What proves to a cloud who asks, where the settings name no key."""
+        auth, cloud = self.conf.auth or settings.Auth(), self.services.cloud
+        if auth.gcp_use_service_account:
+            return Signer(cloud.google(auth.gcp_service_account_json), put_token)
+        if self._provider.signs is None or auth.header_name is not None:
+            return None
+        source = cloud.aws(self._region, auth.aws_access_key_id, auth.aws_secret_access_key)
+        signature = AwsSignature(self._region, self._provider.signs, self.services.wall_clock)
+        return Signer(source, signature.put)
+
     # Towards the provider
 
-    def access(self, ex: Exchange) -> None:
+    def access(self, ex: Exchange) -> Awaitable[None] | None:
         try:
             self._send(ex)
+            waiting = None if self._signer is None else self._signer.sign(ex)
         except Refusal as refusal:
-            raise Reject(refusal.status, body={"error": {"message": refusal.message}}) from None
+            raise self._envelope.reject(refusal) from None
+        return None if waiting is None else self._refusing(waiting)
+
+    async def _refusing(self, waiting: Awaitable[None]) -> None:
+        try:
+            await waiting
+        except Refusal as refusal:
+            raise self._envelope.reject(refusal) from None
 
     def _send(self, ex: Exchange) -> None:
         request = ex.request
@@ -128,15 +165,23 @@ class UpstreamModel:
         if media_type != _JSON or content is None or len(content) > self._body_limit:
             raise Refusal(forward.NO_PROMPTS)
         members = forward.members_of(content)
-        forward.check_kind(members, self._kind)
+        told = NOTHING_TOLD
+        if self._is_openai:
+            forward.check_kind(members, self._kind)
+        else:
+            told = self._told(request.path, members)
         destination = self._destinations.of(ex, members)
         self._destinations.check_model(members, destination)
         streamed = forward.is_true(members.get("stream"))
         if self.conf.response_streaming != "allow":
             streamed = self._forced(asked=streamed)
-        self._overrides.apply(members, destination.model, destination.model_json, stream=streamed)
+        if self._is_openai:
+            self._overrides.apply(members, destination.model, destination.model_json, stream=streamed)
+        elif told is not NOTHING_TOLD:
+            told = Told(destination.model, streamed)
+            del members["model"], members["stream"]
         self._credentials.put_in_body(members)
-        sent = self._dialogue.request(members, stream=streamed)
+        sent = self._dialogue.request(members, told, model=destination.model, stream=streamed)
         call = ex.slot(_Call)
         call.destination, call.sent, call.streamed, call.members = destination, sent, streamed, members
         if self.conf.logging.log_payloads:
@@ -145,6 +190,18 @@ class UpstreamModel:
         ex.wants_whole_response = not streamed
         destination.address(ex, destination.endpoint.path, self._credentials, stream=streamed)
         self._credentials.put_in_headers(headers, answer_is_read=True)
+
+    def _told(self, path: str, members: Members) -> Told:
+        """What the path says, put among the members for those who look there for model and stream."""
+        if self._client_form not in _IN_PATH:
+            if self._client_form == "ollama_chat":
+                members.setdefault("stream", forward.TRUE)
+            return NOTHING_TOLD
+        asked = recognised(path)
+        told = asked.told if asked is not None else Told()
+        members["stream"] = forward.TRUE if told.stream else forward.FALSE
+        members["model"] = msgspec.Raw(msgspec.json.encode(told.model or None))
+        return told
 
     def _forced(self, *, asked: bool) -> bool:
         if asked and self.conf.response_streaming == "deny":
@@ -174,8 +231,8 @@ class UpstreamModel:
         if self._provider.drops_cookies:
             headers.remove("set-cookie")
         if response.status != 200:
-            if call.sent is not None and "content-encoding" in headers.values:
-                self._unpack_error(call, response)
+            if call.sent is not None:
+                self._failed(call, response)
             return
         told = b""
         if self.conf.model_name_header or "kong-debug" in ex.request.headers:
@@ -196,18 +253,33 @@ class UpstreamModel:
                     self._begin_stream(ex, call, call.sent, response)
                 else:
                     self._answer(ex, call, metered, response)
-                    told += _usage_lines(metered)
+                    told += shown.usage_lines(metered)
             except (Unreadable, PeerError) as error:
                 self._fail(response, str(error))
         if told:
-            ex.add_early_headers(FieldSet(None, told, _TOLD))
+            ex.add_early_headers(FieldSet(None, told, shown.NAMES))
 
-    def _unpack_error(self, call: _Call, response: Response) -> None:
-        """The gateway asked for gzip, the client perhaps did not."""
+    def _failed(self, call: _Call, response: Response) -> None:
+        """The provider's error, readable for the client: the gateway asked for gzip, the client perhaps
+        did not; and it may speak another form."""
         try:
-            self._unpack(call, response)
+            if "content-encoding" in response.headers.values:
+                self._unpack(call, response)
         except PeerError as error:
             self._fail(response, str(error))
+            return
+        if not self._translates:
+            return
+        if response.content is not None:
+            self._envelope.whole(response, response.content)
+        else:
+            call.error = b""
+            self._envelope.head(response)
+
+    def own_answer(self, ex: Exchange) -> None:
+        """Errors of the gateway, also of other plugins, as the client's SDK reads errors."""
+        if ex.response is not None and not ex.response.from_upstream:
+            self._envelope.own(ex.response)
 
     def _unpack(self, call: _Call, response: Response) -> None:
         if response.headers["content-encoding"].lower() == "gzip":
@@ -219,7 +291,7 @@ class UpstreamModel:
 
     def _answer(self, ex: Exchange, call: _Call, metered: Metered, response: Response) -> None:
         now = self.services.wall_clock()
-        invented_id = f"chatcmpl-{ex.request_id}" if self._provider.invents_id else ""
+        invented_id = self._invented_id(ex) if self._provider.invents_id or not self._is_openai else ""
         got = self._dialogue.answer(response.content or b"", invented_id, int(now), metered.model)
         response.content = got.content
         metered.response_model = got.model
@@ -241,7 +313,10 @@ class UpstreamModel:
             response.headers.set("Content-Type", self._dialogue.stream_type)
         now = int(self.services.wall_clock())
         keep_text = self.conf.logging.log_payloads
-        call.passage = self._dialogue.stream(sent, f"chatcmpl-{ex.request_id}", now, keep_text=keep_text)
+        call.passage = self._dialogue.stream(sent, self._invented_id(ex), now, keep_text=keep_text)
+
+    def _invented_id(self, ex: Exchange) -> str:
+        return _ID_STARTS.get(self._client_form, "") + ex.request_id
 
     def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
         call = ex.peek(_Call)
@@ -269,6 +344,9 @@ class UpstreamModel:
         usage; they are not asked again, unless it was the client's own options that they refused."""
         if call.unzip is not None:
             chunk = call.unzip.feed(chunk, last)
+        if call.error is not None:
+            call.error += chunk
+            return self._envelope.body(ex.upstream_status, call.error) if last else b""
         refuses = call.streamed and ex.upstream_status in _REFUSALS and b"stream_options" in chunk
         if refuses and forward.asks_only_usage(call.members or {}):
             self._forwarding.ask_usage = False
@@ -304,25 +382,3 @@ class UpstreamModel:
 
 def _payload(call: _Call, response: str) -> dict[str, Any]:
     return {"request": call.request.decode("utf-8", "replace"), "response": response}
-
-
-_TOLD: Final = (
-    "x-kong-llm-model",
-    "x-tollhouse-prompt-tokens",
-    "x-tollhouse-completion-tokens",
-    "x-tollhouse-latency-ms",
-    "x-tollhouse-cost-usd",
-)
-
-
-def _usage_lines(metered: Metered) -> bytes:
-    """What a client is told of a call that is over."""
-    usage = metered.usage
-    lines = (
-        f"X-Tollhouse-Prompt-Tokens: {usage.prompt_tokens}\r\n"
-        f"X-Tollhouse-Completion-Tokens: {usage.completion_tokens}\r\n"
-        f"X-Tollhouse-Latency-Ms: {metered.latency_ms}\r\n"
-    )
-    if metered.cost_nano_usd is not None:
-        lines += f"X-Tollhouse-Cost-Usd: {plain_usd(metered.cost_nano_usd)}\r\n"
-    return lines.encode()

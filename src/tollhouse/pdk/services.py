@@ -167,6 +167,10 @@ class Cloud(Protocol):
         """Bearer tokens."""
         ...
 
+    def aws_region(self, given: str | None) -> str:
+        """The region of the settings, else of the environment, else us-east-1 as in AWS's own tools."""
+        ...
+
     def aws(self, region: str, access_key_id: str | None, secret_access_key: str | None) -> Renewed[Any]:
         """Keys to sign with (`llm.signing.aws.AwsCredentials`)."""
         ...

@@ -1,28 +1,34 @@
 """ai-gateway: one route to the models of several providers; a request's model decides who is asked.
 
-Tollhouse's own; `tollhouse start` without a file serves it. It answers `POST …/chat/completions` and
-`GET …/models`, in OpenAI's form and with OpenAI's errors. What clients send as a key stays here: put an
-authentication plugin before it where not everybody who reaches the gateway may spend money.
+Tollhouse's own; `tollhouse start` without a file serves it. Clients speak the form that their SDK speaks,
+known by the path: OpenAI's chat completions and responses, Anthropic's messages, Gemini, Bedrock's Converse,
+Cohere, Ollama; errors are in that form, too. `GET …/models` lists what is there. What clients send as a key
+stays here: put an authentication plugin before it where not everybody who reaches the gateway may spend
+money.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
 from tollhouse.llm import settings
 from tollhouse.llm.catalog import models_of, provider_for
+from tollhouse.llm.chat import Trouble
+from tollhouse.llm.counting import counted_tokens
+from tollhouse.llm.dialogue import FORMS
 from tollhouse.llm.endpoint import Unserved, served
-from tollhouse.llm.form import Refusal
+from tollhouse.llm.form import Problem, Refusal
 from tollhouse.llm.formats.openai_chat import forward
+from tollhouse.llm.provider import FormName
 from tollhouse.llm.providers import PROVIDERS
+from tollhouse.llm.recognise import Asked, recognised
 from tollhouse.llm.upstream_model import UpstreamModel
 from tollhouse.model.checks import Custom
 from tollhouse.model.validators import url
 from tollhouse.pdk import Exchange, Plugin, Reject, setting
 
-_CHAT: Final = "/chat/completions"
 _MODELS: Final = "/models"
 _CLIENT_KEYS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _BODY_BYTES: Final = 64 * 1024 * 1024
@@ -82,6 +88,7 @@ def _unserved(providers: Sequence[Mapping[str, Any]]) -> str | None:
 class _Terms:
     """A provider's access, as `UpstreamModel` wants to know it."""
 
+    client_form: FormName
     model: settings.Model
     auth: settings.Auth | None
     logging: settings.Logging
@@ -92,6 +99,7 @@ class _Terms:
 
 
 class _Chosen(msgspec.Struct):
+    form: FormName = "openai_chat"
     model: UpstreamModel | None = None
 
 
@@ -103,21 +111,29 @@ class AiGateway(Plugin[Config]):
 
     def prepare(self) -> None:
         self.request_body_limit = self.conf.max_request_body_size
-        self._upstreams: dict[str, UpstreamModel] = {
-            access.name: UpstreamModel(self._terms(access), self.services, self.id)
-            for access in self.conf.providers
-        }
+        self._accesses = {str(access.name): access for access in self.conf.providers}
+        self._upstreams: dict[tuple[str, FormName], UpstreamModel] = {}
+        for name in self._accesses:
+            self._upstream(name, "openai_chat")
         self._providers: dict[str, tuple[str, str]] = {}
-        listed = [entry for name in self._upstreams for entry in self._listed(name)]
+        listed = [entry for name in self._accesses for entry in self._listed(name)]
         self._models = {entry["id"]: entry for entry in listed}
 
-    def _terms(self, access: Access) -> _Terms:
+    def _upstream(self, name: str, form: FormName) -> UpstreamModel:
+        """The provider, for clients of that form."""
+        found = self._upstreams.get((name, form))
+        if found is None:
+            terms = self._terms(self._accesses[name], form)
+            found = self._upstreams[name, form] = UpstreamModel(terms, self.services, self.id)
+        return found
+
+    def _terms(self, access: Access, form: FormName) -> _Terms:
         provider, auth = PROVIDERS[access.name], None
         if access.key and provider.key is not None:
             name, value = provider.key(access.key)
             auth = settings.Auth(header_name=name, header_value=value)
         model = settings.Model(provider=access.name, options=settings.Options(upstream_url=access.chat_url))
-        return _Terms(model, auth, self.conf.logging, self.conf.max_request_body_size)
+        return _Terms(form, model, auth, self.conf.logging, self.conf.max_request_body_size)
 
     def _listed(self, name: str) -> list[dict[str, Any]]:
         """A provider's models, each under a name that leads back to it."""
@@ -128,52 +144,71 @@ class AiGateway(Plugin[Config]):
             entries.append({"id": shown, "object": "model", "created": 0, "owned_by": name})
         return entries
 
-    def access(self, ex: Exchange) -> None:
-        path = ex.request.path
-        if path.endswith(_CHAT):
-            self._call(ex)
-        elif path.endswith(_MODELS):
-            raise Reject(200, body={"object": "list", "data": list(self._models.values())}, exact=True)
-        else:
-            self._tell(path)
+    def access(self, ex: Exchange) -> Awaitable[None] | None:
+        asked = recognised(ex.request.path)
+        if asked is None:
+            text = f"nothing is at {ex.request.path}; this gateway serves chats and {_MODELS}"
+            raise _error("openai_chat", "not_found", text, "unknown_url")
+        chosen = ex.slot(_Chosen)
+        chosen.form = asked.form
+        if asked.operation == "models":
+            self._tell_models(asked)
+        if asked.operation == "count_tokens":
+            self._count(ex, asked)
+        return self._call(ex, asked, chosen)
 
-    def _tell(self, path: str) -> None:
-        """Answers for one model, or says what else there is."""
-        _, found, name = path.partition(f"{_MODELS}/")
-        if not found:
-            text = f"nothing is at {path}; this gateway serves {_CHAT} and {_MODELS}"
-            raise _error(404, text, "unknown_url")
-        if name not in self._models:
-            raise _error(404, f"The model '{name}' does not exist", "model_not_found")
-        raise Reject(200, body=self._models[name], exact=True)
+    def _tell_models(self, asked: Asked) -> NoReturn:
+        if not asked.model:
+            raise Reject(200, body=_LISTS[asked.form](list(self._models.values())), exact=True)
+        if asked.model not in self._models:
+            text = f"The model '{asked.model}' does not exist"
+            raise _error(asked.form, "not_found", text, "model_not_found")
+        raise Reject(200, body=self._models[asked.model], exact=True)
 
-    def _call(self, ex: Exchange) -> None:
+    def _count(self, ex: Exchange, asked: Asked) -> NoReturn:
+        """An estimate: the providers' tokenizers are theirs."""
+        try:
+            counted = counted_tokens(asked.form, ex.request.content or b"", asked.told)
+        except Refusal as refusal:
+            raise _error(asked.form, "invalid_request", refusal.message) from None
+        raise Reject(200, body=counted, exact=True)
+
+    def _call(self, ex: Exchange, asked: Asked, chosen: "_Chosen") -> Awaitable[None] | None:
         request = ex.request
         if request.method != "POST":
-            raise _error(405, f"Only POST requests are accepted at {request.path}", "method_not_supported")
+            text = f"Only POST requests are accepted at {request.path}"
+            raise _error(asked.form, "invalid_request", text, "method_not_supported", 405)
         try:
             members = forward.members_of(request.content or b"")
         except Refusal as refusal:
-            raise _error(refusal.status, refusal.message, None) from None
-        asked = forward.text_of(members.get("model"))
-        if not asked:
-            raise _error(400, _NO_MODEL, None)
-        provider, model = self._provider_for(asked)
-        if model != asked:
+            raise _error(asked.form, "invalid_request", refusal.message) from None
+        name = asked.told.model or forward.text_of(members.get("model"))
+        if not name:
+            raise _error(asked.form, "invalid_request", _NO_MODEL)
+        provider, model = self._provider_for(name)
+        if model != name and not asked.told.model:
             members["model"] = msgspec.Raw(msgspec.json.encode(model))
             request.replace_content(forward.body_of(members))
-        for name in _CLIENT_KEYS:
-            request.headers.remove(name)
-        chosen = ex.slot(_Chosen).model = self._upstreams[provider]
-        chosen.access(ex)
+        for header in _CLIENT_KEYS:
+            request.headers.remove(header)
+        if request.target.query is not None:
+            ex.upstream_target = request.path  # a key may stand in the query, and no provider needs it
+        chosen.model = self._upstream(provider, asked.form)
+        return chosen.model.access(ex)
 
     def _provider_for(self, model: str) -> tuple[str, str]:
         found = self._providers.get(model)
         if found is None:
             if len(self._providers) >= _NAMES_KNOWN:
                 self._providers.clear()
-            found = self._providers[model] = provider_for(model, self._upstreams)
+            found = self._providers[model] = provider_for(model, self._accesses)
         return found
+
+    def own_answer(self, ex: Exchange) -> None:
+        """Errors, also of other plugins, in the form that the client speaks by its path."""
+        asked = recognised(ex.request.path)
+        if ex.response is not None and asked is not None and not ex.response.from_upstream:
+            self._upstream(next(iter(self._accesses)), asked.form).own_answer(ex)
 
     def header_filter(self, ex: Exchange) -> None:
         if (model := _chosen(ex)) is not None:
@@ -193,7 +228,24 @@ def _chosen(ex: Exchange) -> UpstreamModel | None:
     return None if chosen is None else chosen.model
 
 
-def _error(status: int, message: str, code: str | None) -> Reject:
-    """An error in OpenAI's envelope. https://platform.openai.com/docs/guides/error-codes"""
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return Reject(status, body={"error": error})
+def _error(form: FormName, trouble: Trouble, text: str, code: str | None = None, status: int = 0) -> Reject:
+    """An error in the envelope of the client's form."""
+    answer = FORMS[form].encode_error(Problem(trouble, text, code=code))
+    headers = {"Content-Type": "application/json", **answer.headers}
+    return Reject(status or answer.status, body=answer.body.decode(), headers=headers)
+
+
+Entries = list[dict[str, Any]]
+#: lists of models, as the SDKs of those forms read them
+_LISTS: Final[dict[FormName, Callable[[Entries], dict[str, Any]]]] = {
+    "openai_chat": lambda entries: {"object": "list", "data": entries},
+    "gemini": lambda entries: {
+        "models": [
+            {"name": f"models/{entry['id']}", "supportedGenerationMethods": ["generateContent"]}
+            for entry in entries
+        ]
+    },
+    "ollama_chat": lambda entries: {
+        "models": [{"name": entry["id"], "model": entry["id"]} for entry in entries]
+    },
+}

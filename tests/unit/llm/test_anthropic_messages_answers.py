@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.dialogues import towards
 from tests.support.recordings import Recording, recording, recordings
 
 from tollhouse.llm.chat import (
@@ -24,7 +25,7 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolStart,
 )
-from tollhouse.llm.dialogue import Sent, Translation
+from tollhouse.llm.dialogue import Sent
 from tollhouse.llm.form import Unreadable
 from tollhouse.llm.formats.anthropic_messages import (
     decode_response,
@@ -337,7 +338,7 @@ def test_what_is_no_answer_is_unreadable(body: bytes, words: str) -> None:
 
 @named(STREAMS)
 def test_clients_of_openai_get_it_in_their_form(stored: Recording) -> None:
-    passage = Translation("anthropic_messages").stream(
+    passage = towards("anthropic_messages").stream(
         Sent(b"", include_usage=True), "chatcmpl-1", 5, keep_text=True
     )
 

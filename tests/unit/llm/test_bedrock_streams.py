@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.dialogues import towards
 from tests.support.recordings import Recording, recording, recordings
 
 from tollhouse.llm.chat import (
@@ -19,7 +20,7 @@ from tollhouse.llm.chat import (
     ToolArguments,
     ToolStart,
 )
-from tollhouse.llm.dialogue import FORMS, Sent, Translation
+from tollhouse.llm.dialogue import FORMS, Sent
 from tollhouse.llm.formats.bedrock_converse import stream_decoder, stream_encoder
 from tollhouse.llm.formats.bedrock_converse.eventstream import FrameReader, event, exception, frame
 from tollhouse.pdk.usage import Usage
@@ -97,7 +98,7 @@ def test_a_recorded_stream_survives_its_own_form(stored: Recording) -> None:
 
 @named(STREAMS)
 def test_clients_of_openai_hear_what_a_model_on_bedrock_said(stored: Recording) -> None:
-    passage = Translation("bedrock_converse").stream(Sent(b"", include_usage=True), "id", 5, keep_text=True)
+    passage = towards("bedrock_converse").stream(Sent(b"", include_usage=True), "id", 5, keep_text=True)
 
     out = passage.feed(stored.content, True)
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.dialogues import towards
 from tests.support.recordings import recording
 from tests.support.streams import decoded, encoded, events_in, gathered, said
 from tests.unit.llm.exchanges import exchange
@@ -25,9 +26,9 @@ from tollhouse.llm.chat import (
 )
 from tollhouse.llm.credentials import Credentials
 from tollhouse.llm.destination import Destinations
-from tollhouse.llm.dialogue import FORMS, Sent, Translation
+from tollhouse.llm.dialogue import FORMS, Sent
 from tollhouse.llm.families.mistral import call_id
-from tollhouse.llm.form import Refusal, Unreadable
+from tollhouse.llm.form import NOTHING_TOLD, Refusal, Unreadable
 from tollhouse.llm.formats import openai_chat, openai_responses
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.overrides import Overrides
@@ -263,10 +264,10 @@ def test_what_both_of_openai_s_forms_have_keeps_its_meaning() -> None:
 
 def test_the_model_that_was_asked_for_is_told_where_a_form_does_not_tell_it() -> None:
     stored = recording("cohere/chat-text-command-r7b-12-2024")
-    dialogue = Translation("cohere_chat")
+    dialogue = towards("cohere_chat")
     members = forward.members_of(b'{"model":"command","messages":[{"role":"user","content":"hi"}]}')
 
-    sent = dialogue.request(members, stream=True)
+    sent = dialogue.request(members, NOTHING_TOLD, model="command", stream=True)
     got = dialogue.answer(stored.content, "chatcmpl-1", 5, "command")
     passage = dialogue.stream(sent, "chatcmpl-1", 5, keep_text=False)
     streamed = passage.feed(recording("cohere/chat-stream-thinking").content, True)

@@ -4,6 +4,7 @@ import json
 from typing import get_args
 
 import pytest
+
 from tollhouse.llm.chat import Trouble
 from tollhouse.llm.form import Problem
 from tollhouse.llm.formats import ollama_chat, openai_chat

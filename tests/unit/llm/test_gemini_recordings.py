@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.dialogues import towards
 from tests.support.recordings import Recording, recording, recordings
 from tests.support.streams import cut_anywhere, decoded, encoded, gathered, said
 
@@ -24,7 +25,7 @@ from tollhouse.llm.chat import (
     ToolResult,
     ToolStart,
 )
-from tollhouse.llm.dialogue import FORMS, Sent, Translation
+from tollhouse.llm.dialogue import FORMS, Sent
 from tollhouse.llm.form import Told
 from tollhouse.llm.formats import gemini, openai_chat
 from tollhouse.llm.formats.gemini import count, embeddings
@@ -189,7 +190,7 @@ def test_half_a_stream_is_never_a_whole_answer(stored: Recording) -> None:
 
 @named(STREAMS)
 def test_a_client_of_openai_s_form_is_told_the_same(stored: Recording) -> None:
-    passage = Translation("gemini").stream(Sent(b"", include_usage=True), "chatcmpl-1", 5, keep_text=True)
+    passage = towards("gemini").stream(Sent(b"", include_usage=True), "chatcmpl-1", 5, keep_text=True)
 
     out = passage.feed(stored.content, True)
 

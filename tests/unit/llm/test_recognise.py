@@ -1,6 +1,7 @@
 """Which form a request speaks, by the path that an SDK sends."""
 
 import pytest
+
 from tollhouse.llm.recognise import recognised
 
 
@@ -24,7 +25,13 @@ from tollhouse.llm.recognise import recognised
             "gemini-2.5-pro",
             False,
         ),
-        ("/model/anthropic.claude-v2%3A1/converse", "bedrock_converse", "chat", "anthropic.claude-v2:1", False),
+        (
+            "/model/anthropic.claude-v2%3A1/converse",
+            "bedrock_converse",
+            "chat",
+            "anthropic.claude-v2:1",
+            False,
+        ),
         ("/model/a%2Fb/converse-stream", "bedrock_converse", "chat", "a/b", True),
         ("/api/chat", "ollama_chat", "chat", "", False),
         ("/v2/chat", "cohere_chat", "chat", "", False),

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.dialogues import towards
 from tests.support.recordings import Recording, recording, recordings
 
 from tollhouse.llm.chat import (
@@ -20,7 +21,7 @@ from tollhouse.llm.chat import (
     ToolResult,
     ToolStart,
 )
-from tollhouse.llm.dialogue import FORMS, Forwarding, Passage, Sent, Translation
+from tollhouse.llm.dialogue import FORMS, Forwarding, Passage, Sent
 from tollhouse.llm.form import Form
 from tollhouse.pdk.usage import Usage
 
@@ -209,7 +210,7 @@ def test_usage_that_only_the_gateway_asked_for_is_taken_out_again() -> None:
 def test_a_translated_stream_says_what_ollama_said(name: str) -> None:
     stored = recording(name)
     sent = Sent(b"", include_usage=True)
-    passage = Translation("ollama_chat").stream(sent, "chatcmpl-1", 5, keep_text=True)
+    passage = towards("ollama_chat").stream(sent, "chatcmpl-1", 5, keep_text=True)
 
     out = passage.feed(stored.content, True)
 

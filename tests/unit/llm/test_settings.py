@@ -50,7 +50,10 @@ def test_what_kong_accepts_is_accepted(config: dict[str, Any]) -> None:
     ("config", "words"),
     [
         ({"route_type": None}, "required field missing"),
-        ({"route_type": "llm/v1/other"}, "expected one of: llm/v1/chat, llm/v1/completions, preserve"),
+        (
+            {"route_type": "llm/v1/other"},
+            "expected one of: llm/v1/chat, llm/v1/completions, llm/v1/responses, preserve",
+        ),
         ({"model": None}, "required field missing"),
         ({"model": {"name": "m"}}, "required field missing"),
         ({"model": {"provider": "nobody"}}, "expected one of: openai, azure"),
@@ -68,7 +71,6 @@ def test_what_kong_accepts_is_accepted(config: dict[str, Any]) -> None:
         ({"auth": {"param_name": "A", "param_value": "v"}}, "all or none of these fields must be set"),
         ({"response_streaming": "maybe"}, "expected one of: allow, deny, always"),
         ({"max_request_body_size": 0}, "value must be greater than 0"),
-        ({"llm_format": "bedrock"}, "llm_format 'bedrock' is not supported by this version of Tollhouse"),
         ({"model": model("ollama"), "route_type": "llm/v1/completions"}, "is not supported by this version"),
     ],
 )
