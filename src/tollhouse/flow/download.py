@@ -1,5 +1,7 @@
 """Passes a response body on to the client while it arrives, no faster than the client takes it."""
 
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from tollhouse.errors import Cause, PeerError, Reject, UpstreamFault
@@ -10,29 +12,73 @@ from tollhouse.wire.body import LAST_CHUNK, chunk
 if TYPE_CHECKING:
     from tollhouse.flow.plan import BodyFilter
 
+log = logging.getLogger("tollhouse.flow")
+
 WHOLE_RESPONSE_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 
+#: so much of a body is held back at most before its head goes out, in bytes
+HELD_LIMIT_BYTES: Final = 256 * 1024
+
+
 class Download(Wait):
-    """Streams one response body; awaited until it has passed."""
+    """Streams one response body; awaited until it has passed.
 
-    __slots__ = ("_chunked", "_ex", "_filters", "_finished", "_writing")
+    The head goes out with the first content. Where a plugin holds it (`Exchange.holds_head`), it waits
+    together with all content until that plugin lets it go, or the body ends.
+    """
 
-    def __init__(self, ex: DrivenExchange, filters: "tuple[BodyFilter, ...]", *, chunked: bool) -> None:
+    __slots__ = ("_chunked", "_ex", "_filters", "_head", "_held")
+
+    def __init__(
+        self,
+        ex: DrivenExchange,
+        filters: "tuple[BodyFilter, ...]",
+        head: Callable[[], bytes],
+        *,
+        chunked: bool,
+    ) -> None:
         self._ex = ex
         self._filters = filters
+        self._head: Callable[[], bytes] | None = head
+        self._held = b""
         self._chunked = chunked
 
-    def begin(self, head: bytes, content: bytes) -> None:
-        """Sends the head, with the content that came along with the upstream's."""
-        for body_filter in self._filters:
-            content = body_filter(self._ex, content, False)
-        body = chunk(content) if self._chunked and content else content
-        self._ex.bytes_out += len(head) + len(body)
-        self._ex.client.write(head + body)
+    def begin(self, content: bytes) -> None:
+        """Takes the content that came along with the upstream's head."""
+        ex = self._ex
+        try:
+            for body_filter in self._filters:
+                content = body_filter(ex, content, False)
+        except PeerError as error:
+            raise UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True) from error
+        if ex.holds_head:
+            self._held = content
+        else:
+            self._pass(content, False)
+
+    def _pass(self, data: bytes, done: bool) -> None:
+        """Writes what the client gets now, the head before all else."""
+        ex, head = self._ex, b""
+        if self._head is not None:
+            head, data = self._head(), self._held + data
+            ex.head_bytes = len(head)
+            self._head, self._held = None, b""
+            ex.head_sent = True
+        if self._chunked:
+            data = chunk(data) if data else b""
+            if done:
+                data += LAST_CHUNK
+        if head:
+            data = head + data
+        if data:
+            ex.bytes_out += len(data)
+            ex.client.write(data)
 
     def content(self, data: bytes, done: bool) -> None:
         ex = self._ex
+        if done:
+            ex.connection = None  # it may carry another request already
         try:
             for body_filter in self._filters:
                 data = body_filter(ex, data, done)
@@ -42,18 +88,24 @@ class Download(Wait):
         except Exception as error:  # noqa: BLE001 - the exchange's to judge, not the connection's
             self.driver.throw(error)
             return
-        if self._chunked:
-            data = chunk(data) if data else b""
-            if done:
-                data += LAST_CHUNK
-        if data:
-            ex.bytes_out += len(data)
-            ex.client.write(data)
+        if ex.holds_head and not done:
+            self._held += data
+            if len(self._held) <= HELD_LIMIT_BYTES:
+                return
+            ex.holds_head, data = False, b""
+        self._pass(data, done)
         if done:
             self.driver.advance()
 
     def fault(self, fault: UpstreamFault) -> None:
-        self.driver.throw(fault)
+        ex = self._ex
+        if self._head is not None or ex.last_words is None:
+            self.driver.throw(fault)
+            return
+        ex.connection = None
+        log.info("exchange %s: %s", ex.request_id, fault)
+        self._pass(ex.last_words(fault), True)
+        self.driver.advance()
 
 
 class _Whole(Wait):

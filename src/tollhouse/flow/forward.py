@@ -51,13 +51,11 @@ def begin(ex: DrivenExchange, plan: "Plan", gateway: "Gateway") -> Awaitable[Arr
     if connection is None:
         return _attempts(ex, backend, gateway)
     now = ex.sent_at = perf_counter()
-    timeouts = connection.timeouts = backend.timeouts
+    connection.timeouts = backend.timeouts
     ex.connection = connection
     ex.peer = endpoint.pool.address
     head = request_head(ex, endpoint, gateway)
-    connection.send(
-        head + content if content else head, ex.request.method, now + timeouts.read, complete=True
-    )
+    connection.send(head + content if content else head, ex.request.method, now, complete=True)
     return connection
 
 
@@ -104,8 +102,7 @@ async def _send(
     content = request.content
     complete = content is not None
     head = request_head(ex, endpoint, gateway)
-    deadline = perf_counter() + backend.timeouts.read
-    connection.send(head + (content or b""), request.method, deadline, complete=complete)
+    connection.send(head + (content or b""), request.method, perf_counter(), complete=complete)
     if not complete:
         ex.upload = Upload(ex.client, connection, chunked=request.chunked)
         ex.upload.start()

@@ -1,6 +1,7 @@
 """The data plane of one worker: what all its exchanges share."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from email.utils import formatdate
 from random import SystemRandom
 from time import perf_counter
@@ -16,7 +17,7 @@ from tollhouse.flow.forwarded import Trust, forwarded_fields, host_without_port
 from tollhouse.flow.plan import Plan
 from tollhouse.flow.run import run
 from tollhouse.flow.snapshot import CompiledSnapshot
-from tollhouse.pdk.exchange import Matched, Request, Response
+from tollhouse.pdk.exchange import Matched, Patience, Request, Response
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.upstream.http1 import Timeouts
@@ -52,7 +53,7 @@ class Gateway:
         self.plain_headers = advertised.plain
         self.id_upstream = advertised.request_id_upstream
         self._backend_at = backend_at
-        self._elsewhere: dict[tuple[tuple[str, str, int], Timeouts, int], Backend] = {}
+        self._elsewhere: dict[tuple[tuple[str, str, int], Timeouts, int, Patience | None], Backend] = {}
         self._advertised = advertised.names
         #: fields that the gateway does not add, so that an upstream's own pass
         self.upstream_may_set = _OWN_FIELDS - advertised.names
@@ -101,15 +102,18 @@ class Gateway:
         return await settled(self._tasks.awaited(_as_coroutine(waiting), "exchange"))
 
     def elsewhere(self, ex: DrivenExchange, plan: Plan) -> Backend | None:
-        """The backend for an address that a plugin put in place of the service's own."""
+        """The backend for an address that a plugin put in place of the service's own, with its patience."""
         address, own = ex.upstream_address, plan.backend
         if address is None or own is None:
             return own
-        key = (address, own.timeouts, own.retries)
+        key = (address, own.timeouts, own.retries, ex.patience)
         found = self._elsewhere.get(key)
         if found is None:
             if len(self._elsewhere) >= _ADDRESSES_KNOWN:
                 self._elsewhere.clear()
+            if ex.patience is not None:
+                first, gap, total = ex.patience.with_read(own.timeouts.read)
+                own = replace(own, timeouts=replace(own.timeouts, read=gap, first=first, total=total))
             found = self._elsewhere[key] = self._backend_at(address, own)
         return found
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
@@ -126,11 +127,10 @@ async def _stream(
         # A 1.0 client knows no chunks: the body ends with the connection.
         chunked, unwanted, framing, keep_alive = False, _NOT_RETURNED_NOR_LENGTH, "", False
         ex.request.keep_alive = False
-    download = Download(ex, plan.body_filter, chunked=chunked)
-    ex.head_sent = True
-    head = _proxied_head(ex, gateway, response, unwanted, framing)
-    ex.head_bytes = len(head)
-    download.begin(head, content)
+    head = partial(_proxied_head, ex, gateway, response, unwanted, framing)
+    download = Download(ex, plan.body_filter, head, chunked=chunked)
+    download.begin(content)
+    connection.watch = ex.watch
     client.source = connection
     connection.stream_to(download)
     if client.writing_paused:

@@ -1,9 +1,10 @@
 """One request and its response, as plugins see them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
+from tollhouse.errors import UpstreamFault
 from tollhouse.model.entities import Consumer, Credential, Route, Service
 from tollhouse.pdk.caller import Caller
 from tollhouse.wire.headers import FieldSet, Headers, wire_field
@@ -167,6 +168,29 @@ class Try:
     stale: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for an upstream, in seconds: for the first byte of its answer, from one piece of
+    it to the next, and for all of it. Where `first` or `gap` is `None`, the service's own read timeout
+    holds if somebody has set one, else what `USUAL_PATIENCE` says."""
+
+    first: float | None = None
+    gap: float | None = None
+    total: float = float("inf")
+
+    def with_read(self, read: float) -> "tuple[float, float, float]":
+        """First, gap and total beside a service that has this read timeout."""
+        is_set = read != KONG_READ_SECONDS
+        first, gap = (read, read) if is_set else USUAL_PATIENCE
+        return self.first or first, self.gap or gap, self.total
+
+
+#: Kong's default of a service's `read_timeout`
+KONG_READ_SECONDS: Final = 60.0
+#: first and gap where nobody has set anything: models think long before they answer
+USUAL_PATIENCE: Final = (300.0, 60.0)
+
+
 class Exchange:
     """One request and its response.
 
@@ -189,6 +213,18 @@ class Exchange:
     early_headers: list[FieldSet] | None = None
     #: set by a plugin that must see the whole answer before its head goes out
     wants_whole_response: bool = False
+    #: set in `header_filter` by a plugin that must see the beginning of a streamed body before its head
+    #: goes out, and unset by its `body_filter`. Until then nothing reaches the client, and an error,
+    #: also a `Reject` that `body_filter` raises, becomes an answer of its own.
+    holds_head: bool = False
+    #: what a plugin says to the client in place of the rest, if the upstream breaks off within the body
+    last_words: Callable[[UpstreamFault], bytes] | None = None
+    #: asked a few times a second while a body streams, with the instant: why it must end, else `None`
+    watch: Callable[[float], str | None] | None = None
+    #: how long to wait for the upstream, where a plugin knows better than the service
+    patience: Patience | None = None
+    #: the upstream's answer is taken to its end though the client has gone
+    outlives_client: bool = False
     sent_at: float = 0.0
     answered_at: float = 0.0
     ended_at: float = 0.0

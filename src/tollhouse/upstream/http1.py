@@ -23,11 +23,15 @@ Arrival = tuple[Response, bytes, bool]
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """A service's timeouts in seconds: to connect, between two reads, between two writes."""
+    """A service's timeouts in seconds: to connect, between two reads, between two writes; until the
+    answer begins, and until it has ended."""
 
     connect: float = 60.0
     read: float = 60.0
     write: float = 60.0
+    #: 0: as between two reads
+    first: float = 0.0
+    total: float = NEVER
 
 
 _DEFAULT_TIMEOUTS: Final = Timeouts()
@@ -71,6 +75,7 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         "_waiting",
         "carried",
         "deadline",
+        "ends",
         "heard",
         "idle_since",
         "keep_alive",
@@ -78,6 +83,7 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         "sending",
         "source",
         "timeouts",
+        "watch",
         "write",
     )
 
@@ -103,6 +109,10 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         #: something arrived or left since the pool's clock last looked
         self.heard = False
         self.deadline = NEVER
+        #: when the answer must have ended
+        self.ends = NEVER
+        #: asked at each look while a body streams: why it must end
+        self.watch: Callable[[float], str | None] | None = None
         self.timeouts = _DEFAULT_TIMEOUTS
         self.idle_since = 0.0
 
@@ -163,13 +173,15 @@ class UpstreamConnection(asyncio.Protocol, Wait):
 
     # The flow's side
 
-    def send(self, data: bytes, method: str, deadline: float, *, complete: bool) -> None:
+    def send(self, data: bytes, method: str, now: float, *, complete: bool) -> None:
         """Sends a request head and what there is of its body. Await the connection for the answer."""
+        timeouts = self.timeouts
         self._method = method
         self._waiting = True
         self.carried += 1
         self.sending = not complete
-        self.deadline = deadline
+        self.deadline = now + (timeouts.first or timeouts.read)
+        self.ends = now + timeouts.total
         self.write(data)
 
     def sent(self) -> None:
@@ -222,7 +234,8 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         self._waiting = False
         self._sink = self._body = self.source = None
         self.write = _discard
-        self.deadline = NEVER
+        self.deadline = self.ends = NEVER
+        self.watch = None
         self.pool.forget(self)
 
     # Waiting
@@ -240,15 +253,29 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         if self.heard:
             self.heard = False
             if self.deadline != NEVER:
-                self.deadline = now + (self.timeouts.write if self._blocked else self.timeouts.read)
+                self.deadline = now + self._span()
         elif self.deadline <= now:
             self._expire(now)
+            return
+        if self.ends <= now and (self._waiting or self._body is not None):
+            self._fail(UpstreamFault(Cause.READ_TIMEOUT, "the answer did not end in time", sent=True))
+        elif self.watch is not None and self.deadline != NEVER and self._body is not None:
+            reason = self.watch(now)
+            if reason is not None:
+                self._fail(UpstreamFault(Cause.READ_TIMEOUT, reason, sent=True))
+
+    def _span(self) -> float:
+        """How long to wait now, in seconds."""
+        timeouts = self.timeouts
+        if self._blocked:
+            return timeouts.write
+        return (timeouts.first or timeouts.read) if self._waiting else timeouts.read
 
     def _expire(self, now: float) -> None:
         if self._blocked:
             self._fail(UpstreamFault(Cause.SEND_TIMEOUT, "the target took no more", sent=True))
         elif self.sending:
-            self.deadline = now + self.timeouts.read  # it is the client that keeps everybody waiting
+            self.deadline = now + self._span()  # it is the client that keeps everybody waiting
         else:
             self._fail(UpstreamFault(Cause.READ_TIMEOUT, "the target did not answer in time", sent=True))
 
@@ -329,6 +356,7 @@ class UpstreamConnection(asyncio.Protocol, Wait):
 
     def _release(self) -> None:
         self.deadline = NEVER
+        self.watch = None
         if self.keep_alive and not self.sending:
             self.pool.release(self)
         else:
