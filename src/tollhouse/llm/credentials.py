@@ -16,10 +16,21 @@ _NONE: Final = Auth()
 _CONTENT_TYPE: Final = wire_field("Content-Type", "application/json")
 #: A provider may only choose from encodings that can be read here.
 _ENCODINGS: Final = wire_field("Accept-Encoding", "gzip, identity")
+#: Where clients show who they are, by their SDKs: keys, tokens, and what belongs to a signature of AWS.
+#: All of it is for the gateway, whether it looks at it or not, and never for a provider.
+CLIENT_KEYS: Final = (
+    *("authorization", "proxy-authorization", "cookie"),
+    *("apikey", "api-key", "x-api-key", "x-goog-api-key"),
+    *("x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent"),
+    *("amz-sdk-invocation-id", "amz-sdk-request"),
+)
+#: the same for arguments; `alt` asks Google for a form of stream, which is the gateway's to choose
+_CLIENT_ARGUMENTS: Final = frozenset({"key", "api-key", "api_key", "apikey", "access_token", "alt"})
 
 
 class Credentials:
-    """With `allow_override` a client's own key stays where it is."""
+    """With `allow_override` a client's own key stays where it is: in the place that the settings name, or
+    wherever it is if they name none."""
 
     def __init__(
         self, auth: Auth | None, provider: Provider, needed: tuple[tuple[str, str], ...] = ()
@@ -39,7 +50,9 @@ class Credentials:
             self._header = key[0][0]
         #: by whether the client keeps its own key, and whether the answer is read here
         self._fields = {
-            (keeps, reads): FieldSet.of((() if keeps else key) + ((_ENCODINGS,) if reads else ()))
+            (keeps, reads): FieldSet.of(
+                (() if keeps else key) + ((_ENCODINGS,) if reads else ()), self._unwanted(keeps=keeps)
+            )
             for keeps in (False, True)
             for reads in (False, True)
         }
@@ -50,6 +63,12 @@ class Credentials:
             else:
                 self._argument = (frozenset({name}), f"{quote(name, safe='')}={quote(value, safe='')}")
                 self._hidden = f"{quote(name, safe='')}=***"
+
+    def _unwanted(self, *, keeps: bool) -> tuple[str, ...]:
+        """The client's keys that must not get to the provider; with a key of its own only that one."""
+        if keeps and not self._header:
+            return ()
+        return tuple(name for name in CLIENT_KEYS if name != self._header)
 
     @property
     def in_body(self) -> bool:
@@ -68,7 +87,7 @@ class Credentials:
         for field in self._needed:
             if field[0] not in values:
                 headers.set_field(field)
-        keeps = self._keep_own and self._header in values
+        keeps = self._keep_own and (not self._header or self._header in values)
         reads = answer_is_read and (self._asks_gzip or "accept-encoding" in values)
         headers.assign(self._fields[keeps, reads])
 
@@ -79,12 +98,13 @@ class Credentials:
                 members[name] = value
 
     def put_in_query(self, query: str) -> str:
+        """The client's query with the key."""
         if self._argument is None:
-            return query
+            return query if self._keep_own else without_arguments(query, _CLIENT_ARGUMENTS)
         names, argument = self._argument
-        others = without_arguments(query, names)
-        if self._keep_own and others != query:
+        if self._keep_own and without_arguments(query, names) != query:
             return query
+        others = without_arguments(query, names | _CLIENT_ARGUMENTS)
         return f"{others}&{argument}" if others else argument
 
     def hidden(self, target: str) -> str:

@@ -42,7 +42,7 @@ class Destination:
 
     def address(self, ex: Exchange, path: str, credentials: Credentials, *, stream: bool = False) -> None:
         """Directs the exchange to `path` there, or to where answers are streamed; the client's query
-        goes along."""
+        goes along, but for its keys."""
         endpoint = self.endpoint
         if stream and endpoint.stream is not None:
             endpoint = endpoint.stream
@@ -51,15 +51,15 @@ class Destination:
         ex.upstream_host = endpoint.host
         earlier = ex.upstream_target
         query = (ex.request.target.query or "") if earlier is None else earlier.partition("?")[2]
-        if endpoint.query:
-            query = f"{endpoint.query}&{query}" if query else endpoint.query
+        if query or credentials.in_query:
+            query = credentials.put_in_query(query)
         if endpoint.usual_argument is not None:
             name, value = endpoint.usual_argument
             if without_arguments(query, frozenset({name})) == query:
                 argument = f"{name}={quote(value, safe='')}"
                 query = f"{query}&{argument}" if query else argument
-        if credentials.in_query:
-            query = credentials.put_in_query(query)
+        if endpoint.query:
+            query = f"{endpoint.query}&{query}" if query else endpoint.query
         ex.upstream_target = f"{path}?{query}" if query else path
 
 

@@ -65,6 +65,15 @@ class Envelope:
         for name, value in answer.headers.items():
             response.headers.set(name, value)
 
+    def unusable(self, response: Response, message: str) -> None:
+        """The provider's answer is not what its form promises."""
+        answer = self._client.encode_error(Problem("upstream_error", message))
+        status, content = answer.status, answer.body
+        if self._kongs:
+            status, content = 500, msgspec.json.encode({"error": {"message": message}})
+        self._put_head(response, status, answer.headers)
+        response.content = content
+
     def head(self, response: Response) -> None:
         """The provider failed and its reason has not come yet: the status must do without it."""
         answer = self._client.encode_error(Problem(trouble_of(response.status, ""), ""))

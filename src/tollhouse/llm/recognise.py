@@ -34,8 +34,9 @@ _FIXED: Final[tuple[tuple[str, Asked], ...]] = (
     ("/v1beta/models", Asked("gemini", "models")),
     ("/models", Asked("openai_chat", "models")),
 )
+#: a provider's name may stand before the model's, with a slash that Google's SDK leaves as it is
 _GEMINI: Final = re.compile(
-    r"(?:^|/)models/(?P<model>[^/:]+):(?P<method>generateContent|streamGenerateContent|countTokens)$"
+    r"(?:^|/)models/(?P<model>[^:].*):(?P<method>generateContent|streamGenerateContent|countTokens)$"
 )
 _BEDROCK: Final = re.compile(r"(?:^|/)model/(?P<model>.+)/(?P<method>converse|converse-stream)$")
 _ONE_MODEL: Final = re.compile(r"/models/(?P<model>.+)$")

@@ -302,11 +302,7 @@ class UpstreamModel:
     def _fail(self, response: Response, reason: str) -> None:
         """An answer that cannot be used, in Kong's words."""
         kind = f"{self.conf.model.provider}://{self._kind}"
-        body = {"error": {"message": f"transformation failed from type {kind}: {reason}"}}
-        response.status, response.line = 500, b""
-        response.headers.remove("content-encoding")
-        response.content = msgspec.json.encode(body)
-        response.headers.set("Content-Type", _JSON)
+        self._envelope.unusable(response, f"transformation failed from type {kind}: {reason}")
 
     def _begin_stream(self, ex: Exchange, call: _Call, sent: Sent, response: Response) -> None:
         if self._dialogue.stream_type is not None:

