@@ -1,7 +1,8 @@
 """Load for streams: keep some connections busy with one request after the other; print JSON.
 
-The request comes on standard input. A stream counts when its status is 200 and its end says [DONE];
-answers must be chunked. wrk cannot tell when the first chunk came, hence this.
+The request comes on standard input. A stream counts when its status is 200 and its end says [DONE]; a
+gateway that had all of it at once may have sent it with a Content-Length instead of in chunks. wrk cannot
+tell when the first chunk came, hence this.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Final, cast
 import uvloop
 
 END_OF_CHUNKS: Final = b"\r\n0\r\n\r\n"
+END_OF_EVENTS: Final = b"[DONE]\n\n"
 OK: Final = b"HTTP/1.1 200 "
 TAIL_BYTES: Final = 64
 RETRY_SECONDS: Final = 0.1
@@ -44,6 +46,7 @@ class Client(asyncio.Protocol):
     def __init__(self, request: bytes, tally: Tally, stop: asyncio.Event) -> None:
         self._request, self._tally, self._stop = request, tally, stop
         self._seen, self._awaits_first, self._sent = b"", True, 0.0
+        self._end = END_OF_CHUNKS
         self.done = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,9 +62,11 @@ class Client(asyncio.Protocol):
             if b"data:" not in self._seen:
                 return
             self._awaits_first = False
+            head = self._seen.partition(b"\r\n\r\n")[0].lower()
+            self._end = END_OF_CHUNKS if b"transfer-encoding: chunked" in head else END_OF_EVENTS
             self._first_ms = (now - self._sent) * 1000
         self._seen = self._seen[-TAIL_BYTES:]
-        if self._seen.endswith(END_OF_CHUNKS):
+        if self._seen.endswith(self._end):
             self._finish(now)
 
     def connection_lost(self, exc: Exception | None) -> None:
