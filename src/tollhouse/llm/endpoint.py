@@ -13,6 +13,7 @@ from tollhouse.wire.uri import escape
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
 _COMPATIBLE: Final = "/chat/completions"
+_RESPONSES: Final = "/responses"
 _VERSION: Final = "is not supported by this version of Tollhouse"
 
 
@@ -27,20 +28,25 @@ def served(
     server_format: str | None,
     upstream_url: str | None,
     deployed: bool = False,
+    client: FormName = "openai_chat",
 ) -> tuple[Provider, FormName]:
     """The provider of that name and the form to speak with it. Raises `Unserved`.
 
     `deployed`: the settings name a deployment, and so where the provider is. `server_format` is what
-    they say of a self-hosted server. An upstream URL that ends as OpenAI's does is taken at its word,
-    whoever the provider is.
+    they say of a self-hosted server. An upstream URL that ends as OpenAI's do is taken at its word,
+    whoever the provider is. Clients of OpenAI's responses are not translated where the provider has them.
     """
-    compatible = upstream_url is not None and urlsplit(upstream_url).path.endswith(_COMPATIBLE)
     provider = PROVIDERS[name]
+    path = "" if upstream_url is None else urlsplit(upstream_url).path
+    compatible = path.endswith(_COMPATIBLE)
+    responses = client == "openai_responses" and provider.responses_path is not None and not deployed
     if server_format == "raw":
         raise Unserved(f"llama2_format 'raw' {_VERSION}")
     form = provider.form
     if server_format is not None:
         form = "ollama_chat" if server_format == "ollama" else "openai_chat"
+    elif path.endswith(_RESPONSES) or (responses and not compatible):
+        form = "openai_responses"
     elif compatible:
         form = "openai_chat"
     if route_type == "llm/v1/completions" and (
@@ -113,6 +119,8 @@ def endpoint_of(
         path = "/" + escape(upstream_path).lstrip("/")
     elif route_type == "llm/v1/completions" and provider.completions_path is not None:
         path = base + provider.completions_path
+    elif form == "openai_responses" and provider.responses_path is not None:
+        path = base + provider.responses_path
     else:
         path = base + _filled(provider.chat_path if native else OPENAI_CHAT_PATH, model)
     endpoint = Endpoint(endpoint.address, path)

@@ -7,26 +7,37 @@ import msgspec
 
 from tollhouse.llm.chat import Chat, Delta, Failed, Finish, Start, Text, Thinking, ToolArguments, ToolCall
 from tollhouse.llm.dialogue import Got, Sent
-from tollhouse.llm.form import Form, StreamDecoder, StreamEncoder, Told
-from tollhouse.llm.formats.openai_chat.forward import Members, body_of
+from tollhouse.llm.fixed import Fixed
+from tollhouse.llm.form import Form, Refusal, StreamDecoder, StreamEncoder, Told, Unreadable
+from tollhouse.llm.formats.openai_chat.forward import FALSE, TRUE, Members, body_of, is_true, members_of
 from tollhouse.pdk.usage import Usage
 
 
 class Passing:
-    """One form on both sides."""
+    """One form on both sides. `fixed` edits what the operator sets in every request."""
 
-    def __init__(self, form: Form, *, model_in_path: bool) -> None:
+    def __init__(self, form: Form, fixed: Fixed, *, model_in_path: bool) -> None:
         self._form = form
+        self._fixed = fixed
         self._model_in_path = model_in_path
         self.stream_type: str | None = None
 
     def request(self, members: Members, told: Told, *, model: str, stream: bool) -> Sent:
         if not self._model_in_path:
             members["model"] = msgspec.Raw(msgspec.json.encode(model))
+            if stream != is_true(members.get("stream")):
+                members["stream"] = TRUE if stream else FALSE
+        self._fixed.put_in(members)
         return Sent(body_of(members), model=model)
 
     def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
-        chat = self._form.decode_response(content)
+        try:
+            chat = self._form.decode_response(content)
+        except Unreadable:
+            # An answer that is not finished yet, or of a kind younger than this file: the client's to read.
+            if not _is_object(content):
+                raise
+            return Got(content, model, None)
         return Got(content, chat.model or model, chat.usage, written=written_in(chat))
 
     def is_stream(self, content_type: str) -> bool:
@@ -34,6 +45,13 @@ class Passing:
 
     def stream(self, sent: Sent, invented_id: str, now: int, *, keep_text: bool) -> "StreamPassage":
         return StreamPassage(self._form, asked_model=sent.model, keep_text=keep_text)
+
+
+def _is_object(content: bytes) -> bool:
+    try:
+        return bool(members_of(content))
+    except Refusal:
+        return False
 
 
 class Noted:

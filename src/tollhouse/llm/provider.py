@@ -39,6 +39,8 @@ class Provider:
     chat_path: str = OPENAI_CHAT_PATH
     #: path and query for streamed answers, if they are others
     stream_path: str | None = None
+    #: OpenAI's responses; `None` where there are none, so that they are translated into chats
+    responses_path: str | None = None
     #: text completions; `None` where there are none
     completions_path: str | None = None
     #: `None` if the provider asks for no key
@@ -69,3 +71,9 @@ class Provider:
     asks_gzip: bool = False
     #: Kong's answers of it have no id, where its own form has none
     invents_id: bool = True
+
+    def path_for(self, client: FormName) -> str:
+        """Where chats of clients of that form go."""
+        if client == "openai_responses" and self.responses_path is not None:
+            return self.responses_path
+        return self.chat_path

@@ -20,6 +20,7 @@ from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding, Got, Passage, Se
 from tollhouse.llm.encoding import Gunzip, gunzip
 from tollhouse.llm.endpoint import served
 from tollhouse.llm.envelope import Envelope
+from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told, Unreadable
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
@@ -82,6 +83,7 @@ class UpstreamModel:
             server_format=settings.server_format(conf.model.provider, options),
             upstream_url=options.upstream_url,
             deployed=options.azure_instance is not None,
+            client=conf.client_form,
         )
         local = self.services.node.local_model
         self._region = services.cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
@@ -118,9 +120,8 @@ class UpstreamModel:
         client = self._client_form
         if form == client == "openai_chat":
             return self._forwarding
-        overridden = any((options.max_tokens, options.temperature, options.top_p, options.top_k))
-        if form == client and not overridden:
-            return Passing(FORMS[form], model_in_path=form in _IN_PATH)
+        if form == client:
+            return Passing(FORMS[form], Fixed(form, options), model_in_path=form in _IN_PATH)
         # What a client of OpenAI's form sends has had the operator's options put in before.
         own = None if self._is_openai else options
         compatible = form == "openai_chat"

@@ -53,9 +53,13 @@ class Access:
     @property
     def chat_url(self) -> str | None:
         """Where chats go; `None` for the embedded model, and for who has no address."""
+        return self.url_for("openai_chat")
+
+    def url_for(self, client: FormName) -> str | None:
+        """Where chats of clients of that form go."""
         provider = PROVIDERS.get(self.name)
         base = self.base_url or (provider.base_url if provider is not None else None)
-        return None if base is None or provider is None else base.rstrip("/") + provider.chat_path
+        return None if base is None or provider is None else base.rstrip("/") + provider.path_for(client)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +135,9 @@ class AiGateway(Plugin[Config]):
         if access.key and provider.key is not None:
             name, value = provider.key(access.key)
             auth = settings.Auth(header_name=name, header_value=value)
-        model = settings.Model(provider=access.name, options=settings.Options(upstream_url=access.chat_url))
+        model = settings.Model(
+            provider=access.name, options=settings.Options(upstream_url=access.url_for(form))
+        )
         return _Terms(form, model, auth, self.conf.logging, self.conf.max_request_body_size)
 
     def _listed(self, name: str) -> list[dict[str, Any]]:

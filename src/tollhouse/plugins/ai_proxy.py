@@ -25,6 +25,7 @@ def _is_served(config: Mapping[str, Any]) -> str | None:
             route_type=config["route_type"],
             server_format=options.get(f"{name}_format"),
             upstream_url=options.get("upstream_url"),
+            client=settings.client_form(config["llm_format"], config["route_type"]),
         )
     except Unserved as reason:
         return str(reason)

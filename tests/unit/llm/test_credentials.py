@@ -35,6 +35,45 @@ def test_with_override_a_client_may_bring_its_own() -> None:
     assert sent(auth, {}) == {"authorization": "Bearer sk-gateway"}
 
 
+CLIENT = {
+    "authorization": "AWS4-HMAC-SHA256 Credential=mine",
+    "x-amz-date": "20260101T000000Z",
+    "x-amz-security-token": "mine",
+    "x-goog-api-key": "mine",
+    "x-api-key": "mine",
+    "api-key": "mine",
+    "apikey": "mine",
+    "cookie": "session=mine",
+}
+
+
+@pytest.mark.parametrize("auth", [None, KEY, Auth(header_name="x-api-key", header_value="theirs")])
+def test_nothing_that_shows_who_the_client_is_gets_to_a_provider(auth: Auth | None) -> None:
+    found = sent(auth, {**CLIENT, "anthropic-beta": "b"})
+
+    assert "mine" not in str(found)
+    assert found["anthropic-beta"] == "b"
+
+
+def test_with_override_only_the_key_in_its_place_gets_through() -> None:
+    auth = Auth(header_name="x-api-key", header_value="theirs", allow_override=True)
+    assert sent(auth, CLIENT) == {"x-api-key": "mine"}
+    assert sent(Auth(allow_override=True), CLIENT) == CLIENT
+
+
+@pytest.mark.parametrize(
+    ("auth", "query", "expected"),
+    [
+        (None, "key=mine&alt=sse&a=1", "a=1"),
+        (KEY, "a=1&api-key=mine", "a=1"),
+        (Auth(allow_override=True), "key=mine", "key=mine"),
+        (Auth(param_name="key", param_value="theirs", param_location="query"), "key=mine", "key=theirs"),
+    ],
+)
+def test_keys_in_the_query_stay_here(auth: Auth | None, query: str, expected: str) -> None:
+    assert Credentials(auth, PROVIDERS["gemini"]).put_in_query(query) == expected
+
+
 @pytest.mark.parametrize(
     ("provider", "client", "read", "encodings"),
     [

@@ -111,6 +111,34 @@ def test_which_form_a_server_speaks(name: str, form: str | None, url: str | None
 
 
 @pytest.mark.parametrize(
+    ("name", "url", "expected"),
+    [
+        ("openai", None, "openai_responses"),
+        ("openai", "http://h/anything", "openai_responses"),
+        ("openai", "http://h/v1/chat/completions", "openai_chat"),
+        ("together", None, "openai_chat"),
+        ("together", "http://h/v1/responses", "openai_responses"),
+        ("anthropic", None, "anthropic_messages"),
+    ],
+)
+def test_clients_of_responses_get_them_where_there_are_any(name: str, url: str | None, expected: str) -> None:
+    found = served(
+        name,
+        route_type="llm/v1/responses",
+        server_format=None,
+        upstream_url=url,
+        client="openai_responses",
+    )
+    assert found[1] == expected
+
+
+def test_responses_have_an_address_of_their_own() -> None:
+    endpoint = endpoint_of(PROVIDERS["xai"], "openai_responses", "llm/v1/responses")
+
+    assert (endpoint.address[1], endpoint.path) == ("api.x.ai", "/v1/responses")
+
+
+@pytest.mark.parametrize(
     ("name", "route_type", "form", "url", "reason"),
     [
         ("azure", "llm/v1/chat", None, None, "must set 'model.options.upstream_url' for azure provider"),

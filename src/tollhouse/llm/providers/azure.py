@@ -21,6 +21,7 @@ PROVIDER: Final = Provider(
     chat_path="/openai/v1/chat/completions",
     completions_path="/openai/v1/completions",
     key=api_key,
+    responses_path="/openai/v1/responses",
     prices="azure",
     # No variables: a key alone does not tell where a resource is.
 )

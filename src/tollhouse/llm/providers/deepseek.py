@@ -11,6 +11,7 @@ PROVIDER: Final = Provider(
     name="deepseek",
     base_url="https://api.deepseek.com",
     chat_path="/chat/completions",
+    responses_path="/responses",
     prices="deepseek",
     asks_usage=False,
     key_variables=("DEEPSEEK_API_KEY",),

@@ -10,6 +10,7 @@ from tollhouse.llm.provider import Provider
 PROVIDER: Final = Provider(
     name="groq",
     base_url="https://api.groq.com/openai",
+    responses_path="/v1/responses",
     prices="groq",
     asks_usage=False,
     key_variables=("GROQ_API_KEY",),

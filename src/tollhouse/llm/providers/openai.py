@@ -8,6 +8,7 @@ PROVIDER: Final = Provider(
     name="openai",
     base_url="https://api.openai.com",
     completions_path="/v1/completions",
+    responses_path="/v1/responses",
     prices="openai",
     refuses=frozenset({"top_k"}),
     drops_cookies=True,
