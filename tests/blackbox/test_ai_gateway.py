@@ -128,8 +128,8 @@ async def test_models_are_listed_under_names_that_lead_to_them(client: AsyncOpen
 async def test_errors_are_those_of_openai(gateway: Gateway, client: AsyncOpenAI) -> None:
     with pytest.raises(NotFoundError, match="does not exist"):
         await client.models.retrieve("no-such-model")
-    with pytest.raises(NotFoundError, match="this gateway serves"):
-        await client.embeddings.create(model="text-embedding-3-small", input="text")
+    with pytest.raises(NotFoundError, match="nothing is at /v1/videos"):
+        await client.post("/videos", cast_to=object)
     with pytest.raises(BadRequestError, match="you must provide a model parameter"):
         await client.chat.completions.create(model="", messages=[])
     assert (await gateway.request("GET", "/v1/chat/completions")).status == 405

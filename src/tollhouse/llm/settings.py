@@ -27,7 +27,25 @@ ProviderName = Literal[
     "openrouter",
     "together",
 ]
-RouteType = Literal["llm/v1/chat", "llm/v1/completions", "llm/v1/responses", "preserve"]
+#: the four of Kong's open edition, the others by the names of its newer ones, and by shorter ones
+RouteType = Literal[
+    "llm/v1/chat",
+    "llm/v1/completions",
+    "llm/v1/responses",
+    "preserve",
+    "llm/v1/embeddings",
+    "llm/v1/rerank",
+    "llm/v1/moderations",
+    "llm/v1/images",
+    "llm/v1/audio",
+    "llm/v1/files",
+    "llm/v1/batches",
+    "image/v1/images/generations",
+    "image/v1/images/edits",
+    "audio/v1/audio/speech",
+    "audio/v1/audio/transcriptions",
+    "audio/v1/audio/translations",
+]
 #: Kong's names first; the others are Tollhouse's own
 ClientFormat = Literal["openai", "bedrock", "gemini", "anthropic", "cohere", "ollama"]
 _CLIENT_FORMS: Final[dict[str, FormName]] = {

@@ -1,19 +1,19 @@
 """ai-gateway: one route to the models of several providers; a request's model decides who is asked.
 
 Tollhouse's own; `tollhouse start` without a file serves it. Clients speak the form that their SDK speaks,
-known by the path: OpenAI's chat completions and responses, Anthropic's messages, Gemini, Bedrock's Converse,
-Cohere, Ollama; errors are in that form, too. `GET …/models` lists what is there. What clients send as a key
-stays here: put an authentication plugin before it where not everybody who reaches the gateway may spend
-money.
+known by the path: OpenAI's, Anthropic's, Google's, Bedrock's, Cohere's or Ollama's, for chats, embeddings,
+reranking and whatever else the provider has; errors are in that form, too. `GET …/models` lists what is
+there. What clients send as a key stays here: put an authentication plugin before it where not everybody who
+reaches the gateway may spend money.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
-from tollhouse.llm import settings
+from tollhouse.llm import listing, settings
 from tollhouse.llm.catalog import models_of, provider_for
 from tollhouse.llm.chat import Trouble
 from tollhouse.llm.counting import counted_tokens
@@ -21,6 +21,9 @@ from tollhouse.llm.dialogue import FORMS
 from tollhouse.llm.endpoint import Unserved, served
 from tollhouse.llm.form import Problem, Refusal
 from tollhouse.llm.formats.openai_chat import forward
+from tollhouse.llm.limits import Limits, Price
+from tollhouse.llm.operations.access import Operations, model_asked_for
+from tollhouse.llm.operations.upstream import UpstreamOperation
 from tollhouse.llm.provider import FormName
 from tollhouse.llm.providers import PROVIDERS
 from tollhouse.llm.recognise import Asked, recognised
@@ -53,13 +56,14 @@ class Access:
     @property
     def chat_url(self) -> str | None:
         """Where chats go; `None` for the embedded model, and for who has no address."""
-        return self.url_for("openai_chat")
+        provider = PROVIDERS.get(self.name)
+        return None if provider is None else self.url_of(provider.chat_path)
 
-    def url_for(self, client: FormName) -> str | None:
-        """Where chats of clients of that form go."""
+    def url_of(self, path: str) -> str | None:
+        """Where the provider has that path."""
         provider = PROVIDERS.get(self.name)
         base = self.base_url or (provider.base_url if provider is not None else None)
-        return None if base is None or provider is None else base.rstrip("/") + provider.path_for(client)
+        return None if base is None else base.rstrip("/") + path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,10 @@ class Config:
     )
     max_request_body_size: int = setting(
         _BODY_BYTES, gt=0, unit="B", doc="Largest request that is read; pictures are large."
+    )
+    limits: Limits = setting(Limits, required=False, doc="How long calls may take.")
+    prices: tuple[Price, ...] | None = setting(
+        None, required=False, doc="What models cost, before the catalogue."
     )
 
     CHECKS = (Custom(lambda config: _unserved(config["providers"])),)
@@ -96,6 +104,8 @@ class _Terms:
     auth: settings.Auth | None
     logging: settings.Logging
     max_request_body_size: int
+    limits: Limits
+    prices: tuple[Price, ...] | None
     route_type: settings.RouteType = "llm/v1/chat"
     response_streaming: Literal["allow", "deny", "always"] = "allow"
     model_name_header: bool = True
@@ -103,7 +113,7 @@ class _Terms:
 
 class _Chosen(msgspec.Struct):
     form: FormName = "openai_chat"
-    model: UpstreamModel | None = None
+    model: UpstreamModel | UpstreamOperation | None = None
 
 
 class AiGateway(Plugin[Config]):
@@ -120,33 +130,36 @@ class AiGateway(Plugin[Config]):
             self._upstream(name, "openai_chat")
         self._providers: dict[str, tuple[str, str]] = {}
         listed = [entry for name in self._accesses for entry in self._listed(name)]
-        self._models = {entry["id"]: entry for entry in listed}
+        self._models = {entry.id: entry for entry in listed}
+        self._operations = Operations(self._terms_at, self.services, self.id)
+        keepers = (name for name in self._accesses if PROVIDERS[name].form == "openai_chat")
+        self._keeper_of_files = next(keepers, "")
 
     def _upstream(self, name: str, form: FormName) -> UpstreamModel:
         """The provider, for clients of that form."""
         found = self._upstreams.get((name, form))
         if found is None:
-            terms = self._terms(self._accesses[name], form)
+            terms = self._terms_at(name, form, PROVIDERS[name].path_for(form))
             found = self._upstreams[name, form] = UpstreamModel(terms, self.services, self.id)
         return found
 
-    def _terms(self, access: Access, form: FormName) -> _Terms:
-        provider, auth = PROVIDERS[access.name], None
+    def _terms_at(self, name: str, form: FormName, path: str) -> _Terms:
+        access, provider, auth = self._accesses[name], PROVIDERS[name], None
         if access.key and provider.key is not None:
-            name, value = provider.key(access.key)
-            auth = settings.Auth(header_name=name, header_value=value)
-        model = settings.Model(
-            provider=access.name, options=settings.Options(upstream_url=access.url_for(form))
-        )
-        return _Terms(form, model, auth, self.conf.logging, self.conf.max_request_body_size)
+            header, value = provider.key(access.key)
+            auth = settings.Auth(header_name=header, header_value=value)
+        options = settings.Options(upstream_url=access.url_of(path))
+        model = settings.Model(provider=access.name, options=options)
+        conf = self.conf
+        return _Terms(form, model, auth, conf.logging, conf.max_request_body_size, conf.limits, conf.prices)
 
-    def _listed(self, name: str) -> list[dict[str, Any]]:
+    def _listed(self, name: str) -> list[listing.Entry]:
         """A provider's models, each under a name that leads back to it."""
         entries = []
         for model in models_of(PROVIDERS[name]):
             leads_here = self._provider_for(model) == (name, model)
             shown = model if leads_here else f"{name}/{model}"
-            entries.append({"id": shown, "object": "model", "created": 0, "owned_by": name})
+            entries.append(listing.Entry(shown, name))
         return entries
 
     def access(self, ex: Exchange) -> Awaitable[None] | None:
@@ -156,19 +169,43 @@ class AiGateway(Plugin[Config]):
             raise _error("openai_chat", "not_found", text, "unknown_url")
         chosen = ex.slot(_Chosen)
         chosen.form = asked.form
+        if asked.operation == "chat":
+            return self._call(ex, asked, chosen)
         if asked.operation == "models":
-            self._tell_models(asked)
-        if asked.operation == "count_tokens":
-            self._count(ex, asked)
-        return self._call(ex, asked, chosen)
+            self._tell_models(ex, asked)
+        try:
+            return self._operate(ex, asked, chosen)
+        except Refusal as refusal:
+            trouble: Trouble = "not_found" if refusal.status == 404 else "invalid_request"
+            raise _error(asked.form, trouble, refusal.message, status=refusal.status) from None
 
-    def _tell_models(self, asked: Asked) -> NoReturn:
+    def _tell_models(self, ex: Exchange, asked: Asked) -> NoReturn:
+        form = listing.asking_form(asked.form, ex.request.headers.values)
         if not asked.model:
-            raise Reject(200, body=_LISTS[asked.form](list(self._models.values())), exact=True)
+            raise Reject(200, body=listing.all_of(form, list(self._models.values())), exact=True)
         if asked.model not in self._models:
             text = f"The model '{asked.model}' does not exist"
-            raise _error(asked.form, "not_found", text, "model_not_found")
-        raise Reject(200, body=self._models[asked.model], exact=True)
+            raise _error(form, "not_found", text, "model_not_found")
+        raise Reject(200, body=listing.one(form, self._models[asked.model]), exact=True)
+
+    def _operate(self, ex: Exchange, asked: Asked, chosen: "_Chosen") -> Awaitable[None] | None:
+        """Everything that is no chat. Raises `Refusal`."""
+        request = ex.request
+        if asked.operation == "files":
+            if not self._keeper_of_files:
+                raise Refusal("no provider here keeps files", 404)
+            chosen.model = files = self._operations.of(self._keeper_of_files, asked)
+            return files.access(ex, asked)
+        if request.method != "POST":
+            raise Refusal(f"Only POST requests are accepted at {request.path}", 405)
+        name = model_asked_for(request, asked, self.conf.max_request_body_size)
+        provider, model = self._provider_for(name)
+        if asked.operation == "count_tokens" and PROVIDERS[provider].form != asked.form:
+            self._count(ex, asked)
+        if request.target.query is not None:
+            ex.upstream_target = request.path  # whatever stands in the query, no provider needs it
+        chosen.model = operation = self._operations.of(provider, asked)
+        return operation.access(ex, asked, model)
 
     def _count(self, ex: Exchange, asked: Asked) -> NoReturn:
         """An estimate: the providers' tokenizers are theirs."""
@@ -226,7 +263,7 @@ class AiGateway(Plugin[Config]):
             model.log(ex)
 
 
-def _chosen(ex: Exchange) -> UpstreamModel | None:
+def _chosen(ex: Exchange) -> UpstreamModel | UpstreamOperation | None:
     chosen = ex.peek(_Chosen)
     return None if chosen is None else chosen.model
 
@@ -236,19 +273,3 @@ def _error(form: FormName, trouble: Trouble, text: str, code: str | None = None,
     answer = FORMS[form].encode_error(Problem(trouble, text, code=code))
     headers = {"Content-Type": "application/json", **answer.headers}
     return Reject(status or answer.status, body=answer.body.decode(), headers=headers)
-
-
-Entries = list[dict[str, Any]]
-#: lists of models, as the SDKs of those forms read them
-_LISTS: Final[dict[FormName, Callable[[Entries], dict[str, Any]]]] = {
-    "openai_chat": lambda entries: {"object": "list", "data": entries},
-    "gemini": lambda entries: {
-        "models": [
-            {"name": f"models/{entry['id']}", "supportedGenerationMethods": ["generateContent"]}
-            for entry in entries
-        ]
-    },
-    "ollama_chat": lambda entries: {
-        "models": [{"name": entry["id"], "model": entry["id"]} for entry in entries]
-    },
-}

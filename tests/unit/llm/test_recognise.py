@@ -57,6 +57,6 @@ def test_models_are_asked_for(path: str, model: str) -> None:
     assert (asked.operation, asked.model) == ("models", model)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/files", "/v1/chat/completions/x", "/model/x"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/file", "/v1/chat/completions/x", "/model/x"])
 def test_other_paths_are_unknown(path: str) -> None:
     assert recognised(path) is None

@@ -200,6 +200,29 @@ def decode_response(body: bytes) -> Embeddings:
     )
 
 
+class _Statistic(msgspec.Struct):
+    statistics: _Statistics | None = None
+
+
+class _Measured(msgspec.Struct):
+    embeddings: _Statistic | None = None
+
+
+class _Usage(msgspec.Struct, rename="camel"):
+    predictions: list[_Measured] | None = None
+    usage_metadata: _Counts | None = None
+
+
+def decode_usage(body: bytes) -> Usage | None:
+    """What an answer tells of its tokens, without its vectors. Raises what decoding raises."""
+    answer = msgspec.json.decode(body, type=_Usage)
+    if answer.usage_metadata is not None and answer.usage_metadata.prompt_token_count is not None:
+        return Usage(answer.usage_metadata.prompt_token_count)
+    found = [one.embeddings.statistics for one in answer.predictions or () if one.embeddings is not None]
+    counts = [one.token_count for one in found if one is not None and one.token_count is not None]
+    return Usage(int(sum(counts))) if counts else None
+
+
 def encode_response(answer: Embeddings, asked: EmbeddingsRequest) -> dict[str, Any]:
     """For a client, in the shape of what it asked."""
     used = 0 if answer.usage is None else answer.usage.prompt_tokens

@@ -78,6 +78,9 @@ def encode_response(answer: Embeddings, encoding: Literal["float", "base64"]) ->
 
 
 def _shown(vector: tuple[float, ...], encoding: Literal["float", "base64"]) -> tuple[float, ...] | str:
-    if encoding == "float":
-        return vector
+    return vector if encoding == "float" else packed(vector)
+
+
+def packed(vector: tuple[float, ...]) -> str:
+    """A vector in base64, of float32 with the lowest byte first."""
     return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
