@@ -188,24 +188,6 @@ async def test_a_body_that_is_too_large_is_refused_in_the_clients_shape(node: Ga
     assert json.loads(reply.body)["message"] == "Payload too large"
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "code", "message"),
-    [
-        ("/nowhere", 404, "5", NO_ROUTE),
-        ("/bare", 503, "14", "no Service found with those values"),
-        ("/down", 502, "13", BROKEN),
-        ("/rpc", 426, "3", "Please use HTTP2 protocol"),
-    ],
-)
-async def test_a_grpc_client_gets_a_grpc_status(
-    node: Gateway, path: str, status: int, code: str, message: str
-) -> None:
-    reply = await ask(node, path, "Content-Type: application/grpc+proto\r\nAccept: text/html\r\n", "POST")
-
-    assert (reply.status, kind(reply), reply.body) == (status, "application/grpc", b"")
-    assert (reply.headers["grpc-status"], reply.headers["grpc-message"]) == (code, message)
-
-
 @pytest.mark.parametrize("status", [400, 404, 413, 500, 502, 503, 504])
 async def test_an_upstreams_own_error_is_not_touched(node: Gateway, upstream: Upstream, status: int) -> None:
     async def fail(received: Received, writer: asyncio.StreamWriter) -> bool:

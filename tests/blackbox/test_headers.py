@@ -198,7 +198,7 @@ async def test_escapes_in_a_path_never_become_field_lines(node: Gateway, upstrea
     got = await reached(node, upstream, path="/users/a%0d%0aX-Injected:%20yes")
 
     assert "x-injected" not in got.headers
-    assert got.headers["x-forwarded-prefix"] == "/users/a%0D%0AX-Injected:%20yes"
+    assert got.headers["x-forwarded-prefix"] == "/users/a%0D%0AX-Injected: yes"
 
 
 @pytest.mark.parametrize(

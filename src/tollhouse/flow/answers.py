@@ -115,32 +115,11 @@ def page(status: int, message: str, request_id: str, kind: str) -> tuple[str, by
     return content_type, template.format(message=message, request_id=request_id).encode()
 
 
-#: by status; others as their class
-_GRPC_STATUS: Final[Mapping[int, int]] = MappingProxyType(
-    {200: 0, 400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4}
-)
-
-
-def _is_grpc(request: Request) -> bool:
-    return request.headers.values.get("content-type", "").startswith("application/grpc")
-
-
-def _grpc(status: int, message: str) -> Response:
-    """An error as a gRPC client reads it; the HTTP status stays, as in Kong."""
-    response = Response.own(status, b"", "application/grpc")
-    code = _GRPC_STATUS.get(status, 3 if 400 <= status < 500 else 13)
-    response.headers.set("grpc-status", str(code))
-    response.headers.set("grpc-message", message)
-    return response
-
-
 def error_page(request: Request | None, status: int, request_id: str, *, default_kind: str) -> Response:
     """The answer where nginx would show its error page: an upstream failed, a request was malformed."""
     kind = default_kind
     shown = 400 if status == 494 else status
     if request is not None:
-        if _is_grpc(request):
-            return _grpc(shown, message_of(status))
         values = request.headers.values
         accept = values.get("accept") or values.get("content-type")
         kind = _page_kind(accept, default_kind)
@@ -158,12 +137,9 @@ def of_reject(reject: Reject, request: Request, request_id: str, *, default_kind
         response = _exact(reject, request, request_id, default_kind)
     else:
         message = reject.message if reject.message is not None else message_of(reject.status)
-        if _is_grpc(request):
-            response = _grpc(reject.status, message)
-        else:
-            kind = negotiate(request.headers.values.get("accept"))
-            content_type, body = page(reject.status, message, request_id, kind)
-            response = Response.own(reject.status, body, content_type)
+        kind = negotiate(request.headers.values.get("accept"))
+        content_type, body = page(reject.status, message, request_id, kind)
+        response = Response.own(reject.status, body, content_type)
     for name, value in (reject.headers or {}).items():
         response.headers.set(name, value)
     return response

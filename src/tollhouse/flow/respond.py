@@ -169,9 +169,10 @@ def _proxied_head(
     headers = response.headers
     values = headers.values
     request = ex.request
+    early = b""
     if ex.early_headers is not None:
         for fields in ex.early_headers:
-            framing += fields.data.decode("latin-1")
+            early += fields.data
             for name in fields.unwanted:
                 if name in values:
                     unwanted = unwanted | {name}
@@ -197,7 +198,7 @@ def _proxied_head(
         unwanted = unwanted - gateway.upstream_may_set
         own = ex.gateway_fields = f"{gateway.proxied_headers(ex, response)}{framing}\r\n"
     line = response.line or _status_line(response.status)
-    return b"".join((line, headers.without(unwanted), f"{date}{own}".encode("latin-1")))
+    return b"".join((line, early, headers.without(unwanted), f"{date}{own}".encode("latin-1")))
 
 
 def _add_charset(headers: Headers, content_type: str) -> None:

@@ -9,7 +9,8 @@ from tollhouse.flow.plan import Plan, Step
 from tollhouse.model.entities import Route, Service
 from tollhouse.pdk.exchange import Matched
 from tollhouse.routing.match import Router
-from tollhouse.wire.uri import Target, escape
+from tollhouse.wire.headers import wire_value
+from tollhouse.wire.uri import Target
 
 NO_ROUTE: Final = "no Route matched with those values"
 _REMEMBERED: Final = 4096
@@ -85,7 +86,8 @@ class CompiledSnapshot:
         compiled = self._routes[found.route.id]
         plan = compiled.plan
         path = compiled.upstream_path(found.prefix, target.normal)
-        prefix = escape(found.prefix) if compiled.route.strip_path and found.prefix != "/" else ""
+        # Decoded, as in Kong; but what would end a line of the head stays encoded.
+        prefix = wire_value(found.prefix) if compiled.route.strip_path and found.prefix != "/" else ""
         matched = Matched(compiled.route, compiled.service, plan, target, path, prefix, found.captures)
         if self._by_target:
             # Connections keep one Target for a repeated request line, so its identity is the key.

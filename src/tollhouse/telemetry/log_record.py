@@ -120,6 +120,8 @@ def _response_headers(ex: Exchange) -> dict[str, str | list[str]]:
     if ex.response is None:
         return {}
     headers = ex.response.headers.grouped()
+    for fields in ex.early_headers or ():
+        headers.update(fields.values)
     headers.setdefault("connection", "keep-alive" if ex.request.keep_alive else "close")
     for line in ex.gateway_fields.split("\r\n"):
         name, colon, value = line.partition(": ")

@@ -20,14 +20,20 @@ _FORWARDS_KEPT: Final = 8
 WireField = tuple[str, str, bytes]
 
 
+def wire_value(value: str) -> str:
+    """The value without what would end its line: control characters, percent-encoded as OpenResty does."""
+    if _CONTROL.search(value):
+        return _CONTROL.sub(lambda found: f"%{ord(found[0]):02X}", value)
+    return value
+
+
 def wire_field(name: str, value: str) -> WireField:
     """A field as `Headers.put_first` takes it.
 
     A plugin may take a value from anywhere, a decoded path for instance. Control characters, which would
     end the line, are percent-encoded as OpenResty does; characters beyond latin-1 are sent as UTF-8.
     """
-    if _CONTROL.search(value):
-        value = _CONTROL.sub(lambda found: f"%{ord(found[0]):02X}", value)
+    value = wire_value(value)
     try:
         return name.lower(), value, f"{name}: {value}".encode("latin-1")
     except UnicodeEncodeError:

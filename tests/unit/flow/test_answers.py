@@ -76,14 +76,3 @@ def test_an_empty_exact_answer_shows_the_page_that_nginx_would() -> None:
 
     assert page.content == b"The upstream server is currently unavailable\nrequest_id: id\n"
     assert b"<h1>403 Forbidden</h1>" in (small.content or b"")
-
-
-@pytest.mark.parametrize(("status", "code"), [(401, "16"), (429, "8"), (418, "3"), (599, "13"), (504, "4")])
-def test_a_grpc_client_reads_a_status_in_its_headers(status: int, code: str) -> None:
-    asked = request("Content-Type: application/grpc")
-
-    response = answers.of_reject(Reject(status, "why"), asked, "id", default_kind="plain")
-
-    assert (response.status, response.content) == (status, b"")
-    assert response.headers["grpc-status"] == code
-    assert response.headers["grpc-message"] == "why"

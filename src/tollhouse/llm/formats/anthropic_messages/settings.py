@@ -168,14 +168,16 @@ class Settings:
                 self._ignored.append(name)
 
 
+#: the lowest limit of any Claude that is served
+_EVERY_MODEL_WRITES: Final = 4096
+
+
 def required_limit(max_tokens: int | None, claude: Claude | None) -> int:
-    """A limit of tokens must be told here. A client that names none gets all that the model can write; of
-    a model that is not known nothing is made up."""
+    """A limit of tokens must be told here. A client that names none gets all that the model can write; a
+    model that is not known gets what every one of them can."""
     if max_tokens is not None:
         return max_tokens
-    if claude is None:
-        raise Refusal("max_tokens: how many tokens this model may write must be told")
-    return claude.output_limit
+    return _EVERY_MODEL_WRITES if claude is None else claude.output_limit
 
 
 def encoded_choice(choice: ToolChoice | None, *, parallel: bool | None) -> dict[str, Any] | None:
