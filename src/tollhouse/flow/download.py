@@ -83,7 +83,10 @@ class Download(Wait):
             for body_filter in self._filters:
                 data = body_filter(ex, data, done)
         except PeerError as error:
-            self.driver.throw(UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True))
+            self._break_off(UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True))
+            return
+        except UpstreamFault as fault:
+            self._break_off(fault)
             return
         except Exception as error:  # noqa: BLE001 - the exchange's to judge, not the connection's
             self.driver.throw(error)
@@ -96,6 +99,13 @@ class Download(Wait):
         self._pass(data, done)
         if done:
             self.driver.advance()
+
+    def _break_off(self, fault: UpstreamFault) -> None:
+        """What comes of the upstream is no good."""
+        connection, self._ex.connection = self._ex.connection, None
+        if connection is not None:
+            connection.close()
+        self.fault(fault)
 
     def fault(self, fault: UpstreamFault) -> None:
         ex = self._ex

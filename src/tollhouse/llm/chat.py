@@ -294,6 +294,8 @@ class Failed:
     message: str
     trouble: Trouble = "upstream_error"
     usage: Usage | None = None
+    #: it is not the provider who says so: what it sent cannot be read on
+    unread: bool = field(default=False, compare=False)
 
 
 Delta: TypeAlias = Start | Text | Thinking | ToolStart | ToolArguments | Finish | Ping | Failed

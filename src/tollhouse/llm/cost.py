@@ -5,12 +5,14 @@ unknown, which is `None` and never 0. The catalogue is loaded when a price is fi
 takes about half a second; each model is looked up in it once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tollhouse.llm.limits import Price
 from tollhouse.llm.provider import Provider
 from tollhouse.pdk.usage import Usage
 
@@ -47,6 +49,8 @@ class Rates(NamedTuple):
     prompt_audio: int
     completion_audio: int
     reasoning: int
+    #: written to a cache for an hour
+    cache_write_hour: int | None = None
 
     @classmethod
     def flat(cls, prompt: int, completion: int) -> "Rates":
@@ -63,6 +67,8 @@ class Rates(NamedTuple):
             exact += usage.cached_tokens * (self.cached - self.prompt)
         if usage.cache_write_tokens:
             exact += usage.cache_write_tokens * (self.cache_write - self.prompt)
+        if usage.cache_write_hour_tokens and self.cache_write_hour is not None:
+            exact += usage.cache_write_hour_tokens * (self.cache_write_hour - self.cache_write)
         if usage.prompt_audio_tokens:
             exact += usage.prompt_audio_tokens * (self.prompt_audio - self.prompt)
         if usage.completion_audio_tokens:
@@ -72,17 +78,35 @@ class Rates(NamedTuple):
         return (exact + _MILLION // 2) // _MILLION
 
 
-#: rates by the number of prompt tokens above which they hold for the whole call, the highest first
-_Bands = tuple[tuple[int, Rates], ...]
+class Row(NamedTuple):
+    """A row of a table of prices, and how it is shown."""
+
+    rates: Rates
+    shown: Mapping[str, Any]
 
 
-def _bands(price: "ModelPrice") -> _Bands | None:
+def _row(rates: Rates, **where: Any) -> Row:
+    """`where` says which row it is, of which table."""
+    named = {name: plain_usd(value) for name, value in rates._asdict().items() if value is not None}
+    return Row(rates, {**where, "usd_per_million": named})
+
+
+#: rows by the number of prompt tokens above which they hold for the whole call, the highest first
+_Bands = tuple[tuple[int, Row], ...]
+
+
+def _bands(price: "ModelPrice", model: str, tier: str | None) -> _Bands | None:
     """The rates of a catalogue's price; `None` if it does not go by tokens."""
     stored: Mapping[str, Any] = price.__dict__
     if stored.get("input_mtok") is None and stored.get("output_mtok") is None:
         return None
     starts = {tier.start for value in stored.values() for tier in getattr(value, "tiers", ())}
-    return tuple((start, _rates_above(start, stored)) for start in sorted({-1, *starts}, reverse=True))
+    where = {"table": _table(), "model": model} | ({"tier": tier} if tier else {})
+    bands = []
+    for start in sorted({-1, *starts}, reverse=True):
+        above = {"above_prompt_tokens": start} if start >= 0 else {}
+        bands.append((start, _row(_rates_above(start, stored), **where, **above)))
+    return tuple(bands)
 
 
 def _rates_above(start: int, stored: Mapping[str, Any]) -> Rates:
@@ -104,7 +128,20 @@ def _rates_above(start: int, stored: Mapping[str, Any]) -> Rates:
         prompt_audio=rate("input_audio_mtok", prompt),
         completion_audio=rate("output_audio_mtok", completion),
         reasoning=rate("output_reasoning_mtok", completion),
+        cache_write_hour=rate("cache_write_1h_mtok") or None,
     )
+
+
+#: when the versions of the catalogue that Tollhouse was tested with came out
+_RELEASED: Final = {"0.2.3": "2026-11-10"}
+
+
+@cache
+def _table() -> str:
+    """The name of the catalogue and its date."""
+    version = metadata.version("genai-prices")
+    released = _RELEASED.get(version)
+    return f"genai-prices {version}" + (f" of {released}" if released else "")
 
 
 @cache
@@ -139,35 +176,74 @@ class _Priced:
         self._minute = -1
         self._bands: _Bands | None = None
 
-    def nano_usd(self, usage: Usage, at: float) -> int | None:
+    def row(self, prompt_tokens: int, at: float) -> Row | None:
         minute = int(at) // 60
         if minute != self._minute:
             price = self._info.get_prices(datetime.fromtimestamp(at, UTC), self._context)
-            self._minute, self._bands = minute, _bands(price)
-        for start, rates in self._bands or ():
-            if usage.prompt_tokens > start:
-                return rates.nano_usd(usage)
+            tier = self._context["service_tier"] if self._context else None
+            self._minute, self._bands = minute, _bands(price, self._info.id, tier)
+        for start, row in self._bands or ():
+            if prompt_tokens > start:
+                return row
         return None
+
+
+def _own_row(price: Price) -> Row:
+    """An operator's price; what has none of its own costs what its total costs."""
+    prompt, completion = _rate(price.input), _rate(price.output)
+
+    def rate(given: float | None, instead: int) -> int:
+        return instead if given is None else _rate(given)
+
+    write = rate(price.cache_write, prompt)
+    rates = Rates(
+        prompt=prompt,
+        completion=completion,
+        cached=rate(price.cached_input, prompt),
+        cache_write=write,
+        prompt_audio=rate(price.input_audio, prompt),
+        completion_audio=rate(price.output_audio, completion),
+        reasoning=rate(price.reasoning, completion),
+        cache_write_hour=rate(price.cache_write_hour, write),
+    )
+    tier = {"tier": price.tier} if price.tier else {}
+    return _row(rates, table="configuration: prices", model=price.model, **tier)
 
 
 class PriceBook:
     """Prices of a provider's calls. An operator's, in dollars per million tokens, go before all others."""
 
     def __init__(
-        self, provider: Provider, input_usd: float | None = None, output_usd: float | None = None
+        self,
+        provider: Provider,
+        input_usd: float | None = None,
+        output_usd: float | None = None,
+        prices: Sequence[Price] | None = None,
     ) -> None:
         self._catalogue_name = provider.prices
-        self._flat: Rates | None = None
+        #: by model and tier
+        self._own = {(price.model, price.tier): _own_row(price) for price in prices or ()}
+        self._flat: Row | None = None
         if input_usd is not None and output_usd is not None:  # as in Kong, one without the other is none
-            self._flat = Rates.flat(_rate(input_usd), _rate(output_usd))
+            rates = Rates.flat(_rate(input_usd), _rate(output_usd))
+            self._flat = _row(rates, table="configuration: input_cost, output_cost")
         elif provider.free:
-            self._flat = Rates.flat(0, 0)
+            self._flat = _row(Rates.flat(0, 0), table=f"{provider.name} runs on its owner's hardware")
         self._known: dict[tuple[str, str | None], _Priced | None] = {}
 
     def nano_usd(self, model: str, usage: Usage, at: float, service_tier: str | None = None) -> int | None:
         """What the call cost, `None` if nobody knows. `at` is in seconds since the epoch."""
+        row = self.row(model, usage.prompt_tokens, at, service_tier)
+        return None if row is None else row.rates.nano_usd(usage)
+
+    def row(self, model: str, prompt_tokens: int, at: float, service_tier: str | None = None) -> Row | None:
+        """The prices of a call, `None` if nobody knows them."""
+        if self._own:
+            own = self._own.get((model, service_tier)) or self._own.get((model, None))
+            if own is not None:
+                return own
         if self._flat is not None:
-            return self._flat.nano_usd(usage)
+            return self._flat
         key = (model, service_tier)
         if key in self._known:
             priced = self._known[key]
@@ -176,7 +252,7 @@ class PriceBook:
             if len(self._known) >= _MODELS_KNOWN:
                 self._known.clear()
             self._known[key] = priced
-        return None if priced is None else priced.nano_usd(usage, at)
+        return None if priced is None else priced.row(prompt_tokens, at)
 
     def _look_up(self, model: str, service_tier: str | None) -> _Priced | None:
         info = model_in(self._catalogue_name, model) if self._catalogue_name is not None else None

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from tollhouse.llm.chat import Failed, Trouble
 from tollhouse.llm.form import Form, Told
 from tollhouse.llm.formats import (
     anthropic_messages,
@@ -89,11 +90,31 @@ class Passage(Protocol):
         """What the model said, if that was to be kept."""
         ...
 
+    @property
+    def began(self) -> bool:
+        """Something of the answer itself has come, not only what leads to it."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """The answer has come to its end."""
+        ...
+
+    @property
+    def failed(self) -> Failed | None:
+        """Why it never will."""
+        ...
+
+    @property
+    def malformed(self) -> int:
+        """Events that could not be read, and were left out."""
+        ...
+
     def feed(self, data: bytes, last: bool) -> bytes:
         """What to send to the client now."""
         ...
 
-    def fail(self, reason: str) -> bytes:
+    def fail(self, reason: str, trouble: Trouble = "upstream_error") -> bytes:
         """What tells the client that no more will come of an answer that is not complete."""
         ...
 

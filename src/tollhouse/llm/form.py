@@ -63,7 +63,11 @@ class ErrorAnswer:
 
 
 class StreamDecoder(Protocol):
-    """Reads a provider's stream, cut anywhere. What it cannot read becomes a `Failed`, never an exception."""
+    """Reads a provider's stream, cut anywhere. An event that it cannot read is skipped and counted; where
+    the stream as such cannot be read on, that becomes a `Failed`, never an exception."""
+
+    #: events that could not be read
+    skipped: int
 
     def feed(self, data: bytes) -> list[Delta]: ...
 

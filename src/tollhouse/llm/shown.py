@@ -3,6 +3,7 @@
 from typing import Final
 
 from tollhouse.llm.cost import plain_usd
+from tollhouse.llm.destination import printable
 from tollhouse.pdk.usage import Metered
 
 #: the fields, in lower case; a provider's own of these names give way
@@ -12,6 +13,10 @@ NAMES: Final = (
     "x-tollhouse-completion-tokens",
     "x-tollhouse-latency-ms",
     "x-tollhouse-cost-usd",
+    "x-tollhouse-usage",
+    "x-tollhouse-provider",
+    "x-tollhouse-model",
+    "x-tollhouse-first-token-ms",
 )
 
 
@@ -22,7 +27,19 @@ def usage_lines(metered: Metered) -> bytes:
         f"X-Tollhouse-Prompt-Tokens: {usage.prompt_tokens}\r\n"
         f"X-Tollhouse-Completion-Tokens: {usage.completion_tokens}\r\n"
         f"X-Tollhouse-Latency-Ms: {metered.latency_ms}\r\n"
+        f"X-Tollhouse-Usage: {'estimated' if usage.estimated else 'reported'}\r\n"
     )
     if metered.cost_nano_usd is not None:
         lines += f"X-Tollhouse-Cost-Usd: {plain_usd(metered.cost_nano_usd)}\r\n"
     return lines.encode()
+
+
+def who_lines(metered: Metered) -> bytes:
+    """Who answers."""
+    model = printable(metered.model)
+    return f"X-Tollhouse-Provider: {metered.provider}\r\nX-Tollhouse-Model: {model}\r\n".encode()
+
+
+def first_token_line(milliseconds: int) -> bytes:
+    """How long the first piece of a streamed answer took, from the request's leaving."""
+    return b"X-Tollhouse-First-Token-Ms: %d\r\n" % milliseconds

@@ -1,8 +1,10 @@
 """What has to be settled before a model can be called."""
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from tollhouse.llm import settings
+from tollhouse.llm.limits import Limits, Price
 from tollhouse.llm.provider import FormName
 
 
@@ -25,3 +27,7 @@ class Terms(Protocol):
     def max_request_body_size(self) -> int: ...
     @property
     def model_name_header(self) -> bool: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def prices(self) -> Sequence[Price] | None: ...

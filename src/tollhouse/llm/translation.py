@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Delta, Failed, Start
+from tollhouse.llm.chat import Delta, Start
 from tollhouse.llm.dialogue import Got, Sent
 from tollhouse.llm.form import Form, Refusal, Told
 from tollhouse.llm.formats.openai_chat.forward import Members, body_of
-from tollhouse.llm.passing import Noted, written_in
+from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Options
-from tollhouse.pdk.usage import Usage
 
 _FIXED: Final = ("max_tokens", "temperature", "top_p", "top_k")
 
@@ -63,46 +62,24 @@ class Translation:
         return StreamTranslation(self._form, self._client, sent, invented_id, now, keep_text=keep_text)
 
 
-class StreamTranslation:
+class StreamTranslation(PassageBase):
     """A streamed answer in another form."""
 
-    __slots__ = ("_decoder", "_encoder", "_invented_id", "_now", "noted", "service_tier")
+    __slots__ = ("_invented_id", "_now")
 
     def __init__(
         self, form: Form, client: Form, sent: Sent, invented_id: str, now: int, *, keep_text: bool
     ) -> None:
-        self._decoder = form.stream_decoder()
-        self._encoder = client.stream_encoder(include_usage=sent.include_usage)
+        encoder = client.stream_encoder(include_usage=sent.include_usage)
+        super().__init__(form.stream_decoder(), encoder, model=sent.model, keep_text=keep_text)
         self._invented_id = invented_id
         self._now = now
-        self.noted = Noted(keep_text=keep_text)
-        self.noted.model = sent.model
-        self.service_tier: str | None = None
-
-    @property
-    def usage(self) -> Usage | None:
-        return self.noted.usage
-
-    @property
-    def model(self) -> str:
-        return self.noted.model
-
-    @property
-    def written(self) -> int:
-        return self.noted.written
-
-    @property
-    def text(self) -> str:
-        return self.noted.text
 
     def feed(self, data: bytes, last: bool) -> bytes:
         deltas = self._decoder.feed(data)
         if last:
-            deltas += self._decoder.end()
+            deltas += self._ended()
         return b"".join([self._encoder.encode(self._completed(delta)) for delta in deltas])
-
-    def fail(self, reason: str) -> bytes:
-        return self._encoder.encode(Failed(reason))
 
     def _completed(self, delta: Delta) -> Delta:
         """Notes what it says, and fills in what the provider did not tell."""

@@ -3,6 +3,7 @@
 These are made for every call, and as `msgspec` structs at a third of a dataclass's cost.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +30,17 @@ class Usage(msgspec.Struct):
     #: leaves out those of its own templates)
     billed: tuple[int, int] | None = None
 
+    def fit(self) -> None:
+        """Makes the parts fit their totals: some providers count cached tokens beside the prompt."""
+        if self.cached_tokens > self.prompt_tokens:
+            self.cached_tokens = self.prompt_tokens
+        if self.cache_write_tokens and self.cached_tokens + self.cache_write_tokens > self.prompt_tokens:
+            self.cache_write_tokens = self.prompt_tokens - self.cached_tokens
+        if self.cache_write_hour_tokens > self.cache_write_tokens:
+            self.cache_write_hour_tokens = self.cache_write_tokens
+        if self.reasoning_tokens > self.completion_tokens:
+            self.reasoning_tokens = self.completion_tokens
+
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
@@ -44,9 +56,16 @@ class Metered(msgspec.Struct):
     plugin_id: str = ""
     usage: Usage = msgspec.field(default_factory=Usage)
     cost_nano_usd: int | None = None
+    #: the row of prices that it was reckoned by, for log records
+    price: Mapping[str, Any] | None = None
     latency_ms: int = 0
     first_token_ms: int | None = None
     #: whether metrics and log records may have it (`logging.log_statistics`)
     statistics: bool = False
+    streamed: bool = False
+    #: what went wrong, in one word; empty if nothing did
+    error: str = ""
+    #: events of a stream that could not be read, and were left out
+    malformed_events: int = 0
     #: request and response bodies for the log record, only if the configuration asks for them
     payload: dict[str, Any] | None = None

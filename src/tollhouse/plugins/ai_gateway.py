@@ -77,7 +77,7 @@ class Config:
     max_request_body_size: int = setting(
         _BODY_BYTES, gt=0, unit="B", doc="Largest request that is read; pictures are large."
     )
-    limits: Limits = setting(Limits, required=False, doc="How long calls may take.")
+    limits: Limits = setting(Limits, required=True, doc="How long calls may take.")
     prices: tuple[Price, ...] | None = setting(
         None, required=False, doc="What models cost, before the catalogue."
     )

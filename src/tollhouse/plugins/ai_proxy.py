@@ -75,7 +75,7 @@ class Config:
     )
     model_name_header: bool = setting(True, doc="Tell clients the model in X-Kong-LLM-Model.")
     llm_format: settings.ClientFormat = setting("openai", required=False, doc="The form that clients speak.")
-    limits: Limits = setting(Limits, required=False, doc="How long calls may take.")
+    limits: Limits = setting(Limits, required=True, doc="How long calls may take.")
     prices: tuple[Price, ...] | None = setting(
         None, required=False, doc="What models cost, before `model.options` and the catalogue."
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tollhouse.pdk import Count, Distribution, Exchange, Plugin, setting
+from tollhouse.pdk.services import Counter, Histogram
 from tollhouse.pdk.usage import Metered
 
 _KONG_MS: Final = (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)
@@ -17,6 +18,8 @@ _WORKSPACE: Final = "default"
 #: nginx's status for a client that went away before there was an answer
 _CLIENT_GONE: Final = 499
 _SERIES_KNOWN: Final = 10_000
+_MODELS_KNOWN: Final = 2000
+_CALL_SECONDS: Final = (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +65,37 @@ class Prometheus(Plugin[Config]):
     def _prepare_ai(self) -> None:
         meter = self.services.meter
         labels = (*_AI, "workspace")
-        self._ai_requests = meter.counter("kong_ai_llm_requests_total", "AI requests per model", labels)
-        self._ai_cost = meter.counter("kong_ai_llm_cost_total", "AI cost per model, in USD", labels)
-        self._ai_tokens = meter.counter(
-            "kong_ai_llm_tokens_total", "AI tokens per model", (*_AI, "token_type", "workspace")
+        role, provider = ("model", "role"), ("ai_provider", "ai_model")
+        self._llm = _Llm(
+            requests=meter.counter("kong_ai_llm_requests_total", "AI requests per model", labels),
+            cost=meter.counter("kong_ai_llm_cost_total", "AI cost per model, in USD", labels),
+            tokens=meter.counter(
+                "kong_ai_llm_tokens_total", "AI tokens per model", (*_AI, "token_type", "workspace")
+            ),
+            latency=meter.histogram(
+                "kong_ai_llm_provider_latency_ms", "Latency of AI providers", labels, _PROVIDER_MS
+            ),
+            role_input=meter.counter("kong_bedrock_tokens_input_total", "Tokens that went in", role),
+            role_output=meter.counter("kong_bedrock_tokens_output_total", "Tokens that came out", role),
+            role_seconds=meter.histogram(
+                "kong_bedrock_request_duration_seconds", "Calls from request to end", role, _CALL_SECONDS
+            ),
+            role_cost=meter.counter("kong_bedrock_cost_estimate_dollars", "Cost of calls, in USD", role),
+            role_requests=meter.counter("kong_bedrock_requests_total", "Calls, failed ones too", role),
+            role_errors=meter.counter("kong_bedrock_errors_total", "Calls that failed or were left", role),
+            malformed=meter.counter(
+                "tollhouse_llm_malformed_events_total", "Events of streams that could not be read", provider
+            ),
+            unpriced=meter.counter(
+                "tollhouse_llm_unpriced_calls_total",
+                "Calls that used tokens nobody knows the price of",
+                provider,
+            ),
+            estimated=meter.counter(
+                "tollhouse_llm_estimated_calls_total", "Calls whose tokens are estimates", provider
+            ),
         )
-        self._ai_latency = meter.histogram(
-            "kong_ai_llm_provider_latency_ms", "Latency of AI providers", labels, _PROVIDER_MS
-        )
+        self._calls: dict[tuple[str, str, str], _Calls] = {}
 
     def log(self, ex: Exchange) -> None:
         matched, response = ex.matched, ex.response
@@ -98,8 +124,8 @@ class Prometheus(Plugin[Config]):
             _observe(ex, *found.latencies)
         if self.conf.ai_metrics:
             metered = ex.peek(Metered)
-            if metered is not None and metered.statistics:
-                self._ai(metered)
+            if metered is not None and metered.provider and ex.sent_at:
+                self._ai(ex, metered)
 
     def _series_of(
         self, service: str, route: str, consumer: str, status: int, from_upstream: bool
@@ -124,22 +150,92 @@ class Prometheus(Plugin[Config]):
             )
         return found
 
-    def _ai(self, metered: Metered) -> None:
-        labels = (metered.provider, metered.model, "", "", "", "")
-        of_model = (*labels, _WORKSPACE)
-        self._ai_requests.series(of_model).value += 1
+    def _ai(self, ex: Exchange, metered: Metered) -> None:
+        role = (ex.consumer.username or ex.consumer.id) if ex.consumer is not None else ""
+        key = (metered.provider, metered.model, role)
+        found = self._calls.get(key)
+        if found is None:
+            if len(self._calls) >= _MODELS_KNOWN:  # a client may make up names of models without end
+                key = (metered.provider, "other", "")
+            found = self._calls.setdefault(key, _Calls(self._llm, *key))
+        found.count(metered, ex.ended_at - ex.sent_at)
+        if metered.statistics:
+            found.count_as_kong(metered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Llm:
+    """The metrics of calls of models; those by role are `model` and `role`, a consumer's name."""
+
+    requests: Counter
+    cost: Counter
+    tokens: Counter
+    latency: Histogram
+    role_input: Counter
+    role_output: Counter
+    role_seconds: Histogram
+    role_cost: Counter
+    role_requests: Counter
+    role_errors: Counter
+    malformed: Counter
+    unpriced: Counter
+    estimated: Counter
+
+
+class _Calls:
+    """What the calls of one model by one role are counted in, looked up once."""
+
+    def __init__(self, llm: _Llm, provider: str, model: str, role: str) -> None:
+        kong, ours, bedrock = (provider, model, "", "", "", ""), (provider, model), (model, role)
+        self._requests = llm.requests.series((*kong, _WORKSPACE))
+        self._cost = llm.cost.series((*kong, _WORKSPACE))
+        self._latency = llm.latency.series((*kong, _WORKSPACE))
+        self._prompt, self._completion, self._total = (
+            llm.tokens.series((*kong, kind, _WORKSPACE))
+            for kind in ("prompt_tokens", "completion_tokens", "total_tokens")
+        )
+        self._role_requests = llm.role_requests.series(bedrock)
+        self._role_errors = llm.role_errors.series(bedrock)
+        self._role_input = llm.role_input.series(bedrock)
+        self._role_output = llm.role_output.series(bedrock)
+        self._role_cost = llm.role_cost.series(bedrock)
+        self._role_seconds = llm.role_seconds.series(bedrock)
+        self._malformed = llm.malformed.series(ours)
+        self._unpriced = llm.unpriced.series(ours)
+        self._estimated = llm.estimated.series(ours)
+
+    def count(self, metered: Metered, seconds: float) -> None:
+        """Every call that was sent, whatever became of it."""
         usage = metered.usage
-        for kind, tokens in (
-            ("prompt_tokens", usage.prompt_tokens),
-            ("completion_tokens", usage.completion_tokens),
-            ("total_tokens", usage.total_tokens),
-        ):
-            if tokens:
-                self._ai_tokens.series((*labels, kind, _WORKSPACE)).value += tokens
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        self._role_requests.value += 1
+        self._role_seconds.observe(seconds)
+        self._role_input.value += prompt
+        self._role_output.value += completion
+        if metered.error:
+            self._role_errors.value += 1
+        if metered.malformed_events:
+            self._malformed.value += metered.malformed_events
+        if not prompt and not completion:
+            return
+        if usage.estimated:
+            self._estimated.value += 1
+        if metered.cost_nano_usd is None:
+            self._unpriced.value += 1
+        else:
+            self._role_cost.value += metered.cost_nano_usd / 1e9
+
+    def count_as_kong(self, metered: Metered) -> None:
+        """Answered calls under Kong's names."""
+        usage = metered.usage
+        self._requests.value += 1
+        self._prompt.value += usage.prompt_tokens
+        self._completion.value += usage.completion_tokens
+        self._total.value += usage.total_tokens
         if metered.cost_nano_usd:
-            self._ai_cost.series(of_model).value += metered.cost_nano_usd / 1e9
+            self._cost.value += metered.cost_nano_usd / 1e9
         if metered.latency_ms:
-            self._ai_latency.series(of_model).observe(metered.latency_ms)
+            self._latency.observe(metered.latency_ms)
 
 
 @dataclass(slots=True)

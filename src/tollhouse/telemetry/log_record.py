@@ -10,6 +10,10 @@ from tollhouse.pdk.usage import Metered
 
 _SECRET_HEADERS: Final = ("authorization", "proxy-authorization")
 _CLIENT_CLOSED: Final = 499
+_PARTS: Final = (
+    "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "cache_write_hour_tokens",
+    "prompt_audio_tokens", "completion_audio_tokens", "reasoning_tokens",
+)  # fmt: skip
 
 
 class LogRecords:
@@ -52,7 +56,7 @@ class LogRecords:
             record["correlation_id"] = ex.correlation_id
         metered = ex.peek(Metered)
         if metered is not None and metered.statistics:
-            record["ai"] = {"proxy": ai_block(metered)}
+            record["ai"] = {"proxy": ai_block(metered), "call": call_block(metered)}
         return record
 
     def entity(self, value: Any) -> dict[str, Any]:
@@ -143,6 +147,7 @@ def ai_block(metered: Metered) -> dict[str, Any]:
     """Kong's `ai.proxy` object."""
     usage = metered.usage
     completion = usage.completion_tokens
+    # As in Kong 0 where nobody knows the price; `call_block` tells the two apart.
     cost = (metered.cost_nano_usd or 0) / 1e9
     block: dict[str, Any] = {
         "meta": {
@@ -162,4 +167,27 @@ def ai_block(metered: Metered) -> dict[str, Any]:
     }
     if metered.payload is not None:
         block["payload"] = metered.payload
+    return block
+
+
+def call_block(metered: Metered) -> dict[str, Any]:
+    """What Kong's object has no place for, and `tollhouse cost explain` reads: where the numbers are from,
+    their parts, and the row of prices."""
+    usage = metered.usage
+    tokens = {name: getattr(usage, name) for name in _PARTS if getattr(usage, name)}
+    block: dict[str, Any] = {
+        "request_mode": "stream" if metered.streamed else "oneshot",
+        "usage_source": "estimated" if usage.estimated else "provider",
+        "tokens": tokens,
+        "malformed_events": metered.malformed_events,
+        "cost_nano_usd": metered.cost_nano_usd,
+        "unpriced": metered.cost_nano_usd is None,
+        "price": metered.price,
+    }
+    if usage.billed is not None:
+        block["billed"] = usage.billed
+    if metered.first_token_ms is not None:
+        block["first_token_ms"] = metered.first_token_ms
+    if metered.error:
+        block["error"] = metered.error
     return block

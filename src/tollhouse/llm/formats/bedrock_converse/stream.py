@@ -145,7 +145,7 @@ class _Decoder:
             for frame in self._frames.feed(data):
                 self._frame(frame, deltas)
         except PeerError as error:
-            self._fail(str(error), deltas)
+            self._fail(str(error), deltas, unread=True)
         return deltas
 
     def end(self) -> list[Delta]:
@@ -243,10 +243,17 @@ class _Decoder:
         trouble = trouble_of_kind(kind, _STATUSES.get(kind, 500), message)
         self._fail(message, deltas, trouble)
 
-    def _fail(self, message: str, deltas: list[Delta], trouble: Trouble = "upstream_error") -> None:
+    def _fail(
+        self,
+        message: str,
+        deltas: list[Delta],
+        trouble: Trouble = "upstream_error",
+        *,
+        unread: bool = False,
+    ) -> None:
         if not self._over:
             self._over = True
-            deltas.append(Failed(message, trouble))
+            deltas.append(Failed(message, trouble, unread=unread))
 
 
 def stream_decoder() -> _Decoder:

@@ -78,7 +78,7 @@ class _Decoder:
                 for event in self._sse.feed(data):
                     self._event(event, deltas)
         except PeerError as error:
-            self._fail(f"the provider's stream cannot be read: {error}", deltas)
+            self._fail(f"the provider's stream cannot be read: {error}", deltas, unread=True)
         return deltas
 
     def _decide(self, data: bytes) -> None:
@@ -181,10 +181,10 @@ class _Decoder:
             message = error.message or "the provider reported an error"
             deltas.append(Failed(message, trouble_in(error), self._usage))
 
-    def _fail(self, message: str, deltas: list[Delta]) -> None:
+    def _fail(self, message: str, deltas: list[Delta], *, unread: bool = False) -> None:
         if not self._over:
             self._over = True
-            deltas.append(Failed(message, usage=self._usage))
+            deltas.append(Failed(message, usage=self._usage, unread=unread))
 
 
 def stream_decoder() -> _Decoder:

@@ -20,6 +20,8 @@ class _Decoder:
         self._started = False
         self._over = False
         self._calls = 0
+        #: lines that could not be read
+        self.skipped = 0
 
     def feed(self, data: bytes) -> list[Delta]:
         *lines, self._held = (self._held + data).split(b"\n")
@@ -43,8 +45,8 @@ class _Decoder:
             return
         try:
             line = read_line(text)
-        except MALFORMED as error:
-            self._fail(f"the provider's stream cannot be read: {error}", deltas)
+        except MALFORMED:
+            self.skipped += 1
             return
         if line.error is not None:
             self._fail(line.error, deltas)

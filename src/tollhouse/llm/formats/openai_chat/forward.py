@@ -5,15 +5,14 @@ fields younger than this file, big numbers and odd escapes survive. An answer is
 only what carries usage is looked into.
 """
 
-import re
-from collections import deque
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Raw
 
+from tollhouse.llm.chat import Failed, Trouble
 from tollhouse.llm.form import MALFORMED, Refusal, Unreadable
-from tollhouse.llm.formats.openai_chat.stream import ENDED_EARLY, failure
+from tollhouse.llm.formats.openai_chat.stream import ENDED_EARLY, failed_by, failure
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq
 from tollhouse.pdk.usage import Usage
 from tollhouse.wire.sse import SseEvent, SseReader
@@ -205,34 +204,71 @@ def text_in(choices: Raw) -> tuple[str, int]:
     return "".join(said), size
 
 
-#: every usage object of every dialect has names like this, and hardly anything else in a chunk
-_USAGE_MARK: Final = b"_tokens"
-_STRING: Final = rb"""": ?"((?:[^"\\]|\\.)*+)\""""
-#: an answer has come to its end if one of its last events has one of these
-_RECENT_EVENTS: Final = 4
-_ENDING: Final = re.compile(rb'data: ?\[DONE\]|"finish_reason" ?: ?"|"error" ?: ?[{"]')
-#: what the model wrote in a chunk, found without parsing it
-_WRITTEN: Final = {
-    CHAT: re.compile(rb'"delta": ?\{[^}]*?"(?:content|reasoning_content|reasoning|arguments)' + _STRING),
-    COMPLETIONS: re.compile(rb'"text' + _STRING),
-}
+# Streams
+
+_DONE: Final = b"[DONE]"
+_NOTHING: Final = Raw()
+_NULL: Final = Raw(b"null")
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    function: _Function | None = None
+
+
+class _Piece(msgspec.Struct, gc=False):
+    content: Any = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    audio: Any = None
+
+
+class _ChunkChoice(msgspec.Struct, gc=False):
+    delta: _Piece | None = None
+    #: of a whole answer where a stream was asked for
+    message: _Piece | None = None
+    #: of a text completion
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    model: str | None = None
+    choices: list[_ChunkChoice] | None = None
+    usage: Counts | None = None
+    x_groq: Groq | None = None
+    service_tier: str | None = None
+    error: Raw = _NOTHING
+
+
+_read_chunk: Final = msgspec.json.Decoder(_Chunk).decode
 
 
 class StreamMeter:
     """Passes a stream on and reads its usage.
 
-    Whole events are passed on at once, the beginning of one is held until its end has come. If it was
-    the gateway that asked for usage (`hide_usage`), the chunk that carries nothing else is taken out
-    again: clients that did not ask for it index `choices[0]`. An answer that ends without a reason is
-    told as the failure that it is, for clients take the mere end of a stream for the end of an answer.
+    Whole events are passed on at once, the beginning of one is held until its end has come; one that
+    cannot be read is left out and counted. If it was the gateway that asked for usage (`hide_usage`),
+    the chunk that carries nothing else is taken out again: clients that did not ask for it index
+    `choices[0]`. An answer that ends without a reason is told as the failure that it is, for clients
+    take the mere end of a stream for the end of an answer.
     """
 
     __slots__ = (
-        "_find_written",
         "_hide_usage",
         "_reader",
-        "_recent",
         "_said",
+        "began",
+        "complete",
+        "failed",
+        "kind",
+        "malformed",
         "model",
         "service_tier",
         "usage",
@@ -240,16 +276,18 @@ class StreamMeter:
     )
 
     def __init__(self, kind: Kind, *, hide_usage: bool, keep_text: bool = False) -> None:
-        self._find_written = _WRITTEN[kind].findall
+        self.kind = kind
         self._hide_usage = hide_usage
         self._reader = SseReader()
-        self._recent: deque[bytes] = deque(maxlen=_RECENT_EVENTS)
         self._said: list[str] | None = [] if keep_text else None
         self.usage: Usage | None = None
         self.model = ""
         self.service_tier: str | None = None
-        #: bytes of text that the model wrote so far, escapes as they were sent
+        #: bytes of text that the model wrote so far
         self.written = 0
+        self.began = self.complete = False
+        self.failed: Failed | None = None
+        self.malformed = 0
 
     @property
     def text(self) -> str:
@@ -265,38 +303,78 @@ class StreamMeter:
             passed = b"".join([event.raw for event in events if self._passes(event)])
         return passed + self._end() if last else passed
 
-    def fail(self, reason: str) -> bytes:
+    def fail(self, reason: str, trouble: Trouble = "upstream_error") -> bytes:
+        self.failed = self.failed or Failed(reason, trouble)
         return failure(reason)
 
     def _end(self) -> bytes:
         """What is left, or that the answer is not complete: an event that was cut would become a part
         of the one that says so."""
+        malformed = self.malformed
         rest = b"".join([event.raw for event in self._reader.end() if self._passes(event)])
-        return rest if any(_ENDING.search(raw) for raw in self._recent) else failure(ENDED_EARLY)
+        self.malformed = malformed
+        return rest if self.complete or self.failed is not None else self.fail(ENDED_EARLY)
 
     def _passes(self, event: SseEvent) -> bool:
-        raw = event.raw
-        self._recent.append(raw)
-        if raw.rfind(_USAGE_MARK) < 0 and self.model and self._said is None:
-            for text in self._find_written(raw):
-                self.written += len(text)
+        data = event.data
+        if data is None:
+            data = event.raw.strip()
+            if not data.startswith(b"{"):
+                return True  # a comment; an object without `data:` is a whole answer, or an error
+        if data == _DONE:
+            self.began = self.complete = True
             return True
-        return self._look_into(event)
-
-    def _look_into(self, event: SseEvent) -> bool:
-        """Reads a chunk, the first one for its model; or a whole answer where a stream was asked for."""
         try:
-            chunk = read_answer(event.data or event.raw)
-        except MALFORMED:
-            return True  # a comment, the end, an error object: none of it is a chunk
-        self.model = chunk.model or self.model
-        self.service_tier = chunk.service_tier or self.service_tier
-        text, size = text_in(chunk.choices)
-        self.written += size
-        if self._said is not None:
-            self._said.append(text)
-        usage = chunk.counted()
-        if usage is None:
+            chunk = _read_chunk(data)
+        except msgspec.ValidationError:
+            self.began = True  # a shape younger than this file: not ours to judge
             return True
-        self.usage = usage  # the last one counts: some providers send running totals
-        return not (self._hide_usage and bytes(chunk.choices) == b"[]")
+        except MALFORMED:
+            self.malformed += 1
+            return False
+        if chunk.model:
+            self.model = chunk.model
+        if chunk.service_tier:
+            self.service_tier = chunk.service_tier
+        if chunk.choices:
+            for choice in chunk.choices:
+                self._note(choice)
+        if chunk.error not in (_NOTHING, _NULL):
+            self.failed = failed_by(chunk.error)
+        counts = chunk.usage
+        if counts is None:
+            counts = chunk.x_groq.usage if chunk.x_groq is not None else None
+            if counts is None:
+                return True
+        self.usage = counts.usage()  # the last one counts: some providers send running totals
+        return not (self._hide_usage and chunk.choices == [])
+
+    def _note(self, choice: _ChunkChoice) -> None:
+        if choice.finish_reason:
+            self.began = self.complete = True
+        piece = choice.delta or choice.message
+        text: Any = choice.text
+        if piece is not None:
+            text = text or piece.content
+            others = piece.reasoning_content or piece.reasoning or piece.refusal
+            if others:
+                self._wrote(others)
+            if piece.tool_calls:
+                self._called(piece.tool_calls)
+            elif piece.audio:
+                self.began = True
+        if text:
+            self._wrote(text if isinstance(text, str) else "")
+            if self._said is not None and isinstance(text, str):
+                self._said.append(text)
+
+    def _wrote(self, text: str) -> None:
+        self.began = True
+        self.written += len(text) if text.isascii() else len(text.encode())
+
+    def _called(self, calls: list[_ToolCall]) -> None:
+        self.began = True
+        for call in calls:
+            if call.function is not None:
+                written = (call.function.name or "") + (call.function.arguments or "")
+                self.written += len(written.encode())

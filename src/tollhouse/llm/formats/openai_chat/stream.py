@@ -68,13 +68,15 @@ class _Decoder:
         self._calls: dict[int, tuple[int, str]] = {}
         self._count = self._last_index = 0
         self._over = False
+        #: events that could not be read
+        self.skipped = 0
 
     def feed(self, data: bytes) -> list[Delta]:
         deltas: list[Delta] = []
         try:
             for event in self._reader.feed(data):
                 self._event(event, deltas)
-        except (*MALFORMED, PeerError) as error:
+        except PeerError as error:
             self._fail(f"the provider's stream cannot be read: {error}", deltas)
         return deltas
 
@@ -98,14 +100,17 @@ class _Decoder:
         if data == _DONE:
             self._finish(deltas)
             return
-        chunk = msgspec.json.decode(data, type=_Chunk)
+        try:
+            chunk = msgspec.json.decode(data, type=_Chunk)
+        except MALFORMED:
+            self.skipped += 1
+            return
         counts = chunk.usage or (chunk.x_groq and chunk.x_groq.usage)
         if counts:
             self._usage = counts.usage()
         if chunk.error is not None:
-            error = chunk.error if isinstance(chunk.error, _Error) else _Error(chunk.error)
-            text = error.message or "the provider reported an error"
-            self._fail(text, deltas, trouble_in_stream(error.status_code or error.code, text))
+            failed = _failed(chunk.error)
+            self._fail(failed.message, deltas, failed.trouble)
             return
         if not self._started:
             if not (chunk.choices or chunk.model or chunk.id):
@@ -202,6 +207,20 @@ class _Encoder:
         if self._include_usage and usage is not None:
             last += _event(self._head | {"choices": [], "usage": shown(usage)})
         return last + b"data: [DONE]\n\n"
+
+
+def _failed(error: _Error | str) -> Failed:
+    told = error if isinstance(error, _Error) else _Error(error)
+    text = told.message or "the provider reported an error"
+    return Failed(text, trouble_in_stream(told.status_code or told.code, text))
+
+
+def failed_by(error: msgspec.Raw) -> Failed:
+    """What the member `error` of a chunk says."""
+    try:
+        return _failed(msgspec.json.decode(error, type=_Error | str))
+    except MALFORMED:
+        return Failed("the provider reported an error")
 
 
 def failure(message: str) -> bytes:

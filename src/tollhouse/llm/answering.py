@@ -1,0 +1,283 @@
+"""What comes back of a call: made fit for the client, metered, and told as an error where it is none.
+
+Answers that are not streamed are taken whole, for their usage stands at the end. Of a stream nothing
+reaches the client before the first piece of the answer itself, so that what fails until then is an error
+with a status; what fails later ends with an error event of the client's form, never as if it were whole.
+"""
+
+from functools import partial
+from typing import Any, Final
+
+from tollhouse.errors import Cause, PeerError, UpstreamFault
+from tollhouse.llm import shown, tokens
+from tollhouse.llm.call import Call
+from tollhouse.llm.chat import Failed, Trouble
+from tollhouse.llm.cost import PriceBook
+from tollhouse.llm.destination import printable
+from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding, Got, Passage, Sent
+from tollhouse.llm.encoding import Gunzip, gunzip
+from tollhouse.llm.envelope import Envelope
+from tollhouse.llm.form import Problem, Unreadable
+from tollhouse.llm.formats.openai_chat import forward
+from tollhouse.llm.formats.openai_chat.forward import Kind
+from tollhouse.llm.pace import Pace
+from tollhouse.llm.provider import Provider
+from tollhouse.llm.terms import Terms
+from tollhouse.pdk import Exchange, FieldSet, Reject, Response
+from tollhouse.pdk.services import Services
+from tollhouse.pdk.usage import Metered, Usage
+
+_JSON: Final = "application/json"
+#: of a request that a provider does not understand
+_REFUSALS: Final = frozenset({400, 422})
+#: how ids of answers begin that the provider gave none
+_ID_STARTS: Final = {"openai_chat": "chatcmpl-", "anthropic_messages": "msg_", "openai_responses": "resp_"}
+_CLIENT_GONE: Final = "client_gone"
+
+
+class Answering:
+    """The way back of one model's calls."""
+
+    def __init__(
+        self,
+        conf: Terms,
+        services: Services,
+        *,
+        provider: Provider,
+        kind: Kind,
+        dialogue: Dialogue,
+        forwarding: Forwarding,
+        envelope: Envelope,
+        prices: PriceBook,
+        translates: bool,
+    ) -> None:
+        """`translates`: errors have to be told in another form than the provider's."""
+        self.conf = conf
+        self.services = services
+        self._provider = provider
+        self._kind = kind
+        self._dialogue = dialogue
+        self._forwarding = forwarding
+        self._envelope = envelope
+        self._prices = prices
+        self._translates = translates
+        self._client = FORMS[conf.client_form]
+        self._invents_id = provider.invents_id or conf.client_form != "openai_chat"
+        self._floor = conf.limits.min_tokens_per_second
+
+    # The head
+
+    def header_filter(self, ex: Exchange) -> None:
+        """With a `response` phase, streams would be held back; a whole body is known here as well."""
+        call, response = ex.peek(Call), ex.response
+        if call is None or response is None or not response.from_upstream or call.destination is None:
+            return
+        headers = response.headers
+        if self._provider.drops_cookies:
+            headers.remove("set-cookie")
+        if response.status != 200:
+            if call.sent is not None:
+                self._failed(call, response)
+            return
+        told = b""
+        if self.conf.model_name_header or "kong-debug" in ex.request.headers:
+            told = call.destination.shown.data
+        metered = call.metered
+        if call.sent is not None and metered is not None:
+            metered.statistics = self.conf.logging.log_statistics
+            metered.latency_ms = int((ex.answered_at - ex.sent_at) * 1000)
+            if call.sent.ignored:
+                headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(call.sent.ignored)))
+            try:
+                if "content-encoding" in headers.values:
+                    self._unpack(call, response)
+                if call.streamed or self._dialogue.is_stream(headers.values.get("content-type", "")):
+                    self._begin_stream(ex, call, call.sent, response)
+                else:
+                    self._answer(ex, call, metered, response)
+                    told += shown.usage_lines(metered)
+                told += shown.who_lines(metered)
+            except (Unreadable, PeerError) as error:
+                self._fail(response, str(error))
+        if told:
+            ex.add_early_headers(FieldSet(None, told, shown.NAMES))
+
+    def _failed(self, call: Call, response: Response) -> None:
+        """The provider's error, readable for the client: the gateway asked for gzip, the client perhaps
+        did not; and it may speak another form."""
+        try:
+            if "content-encoding" in response.headers.values:
+                self._unpack(call, response)
+        except PeerError as error:
+            self._fail(response, str(error))
+            return
+        if not self._translates:
+            return
+        if response.content is not None:
+            self._envelope.whole(response, response.content)
+        else:
+            call.error = b""
+            self._envelope.head(response)
+
+    def own_answer(self, ex: Exchange) -> None:
+        """Errors of the gateway, also of other plugins, as the client's SDK reads errors."""
+        if ex.response is not None and not ex.response.from_upstream:
+            call = ex.peek(Call)
+            if call is not None:
+                call.over = True
+            self._envelope.own(ex.response)
+
+    def _unpack(self, call: Call, response: Response) -> None:
+        if response.headers["content-encoding"].lower() == "gzip":
+            response.headers.remove("content-encoding")
+            if response.content is None:
+                call.unzip = Gunzip()
+            else:
+                response.content = gunzip(response.content)
+
+    def _answer(self, ex: Exchange, call: Call, metered: Metered, response: Response) -> None:
+        now = self.services.wall_clock()
+        invented_id = self._invented_id(ex) if self._invents_id else ""
+        got = self._dialogue.answer(response.content or b"", invented_id, int(now), metered.model)
+        response.content = got.content
+        metered.response_model = got.model
+        self._settle(call, metered, got, now, complete=True)
+        if self.conf.logging.log_payloads:
+            metered.payload = _payload(call, got.content.decode("utf-8", "replace"))
+
+    def _fail(self, response: Response, reason: str) -> None:
+        """An answer that cannot be used, in Kong's words."""
+        kind = f"{self.conf.model.provider}://{self._kind}"
+        self._envelope.unusable(response, f"transformation failed from type {kind}: {reason}")
+
+    def _begin_stream(self, ex: Exchange, call: Call, sent: Sent, response: Response) -> None:
+        if self._dialogue.stream_type is not None:
+            response.headers.set("Content-Type", self._dialogue.stream_type)
+        now = int(self.services.wall_clock())
+        keep_text = self.conf.logging.log_payloads
+        passage = self._dialogue.stream(sent, self._invented_id(ex), now, keep_text=keep_text)
+        call.passage = passage
+        ex.holds_head = True
+        ex.last_words = partial(_broken_off, call, passage)
+        if self._floor is not None:
+            ex.watch = Pace(self._floor, lambda: passage.written).look
+
+    def _invented_id(self, ex: Exchange) -> str:
+        return _ID_STARTS.get(self.conf.client_form, "") + ex.request_id
+
+    # The body
+
+    def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
+        call = ex.peek(Call)
+        if call is None or call.sent is None:
+            return chunk
+        passage = call.passage
+        if call.over:
+            return chunk  # an answer of the gateway's own
+        if passage is None:
+            call.ended = last
+            return self._error_chunk(ex, call, chunk, last)
+        try:
+            if call.unzip is not None:
+                chunk = call.unzip.feed(chunk, last)
+            content = passage.feed(chunk, last)
+        except PeerError as error:
+            raise UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True) from error
+        if ex.holds_head:
+            self._judge(ex, call, passage, last=last)
+        call.ended = last
+        return content
+
+    def _judge(self, ex: Exchange, call: Call, passage: Passage, *, last: bool) -> None:
+        """Lets the head go with the first piece of the answer. Raises `Reject` if there will be none."""
+        if passage.began:
+            ex.holds_head = False
+            if call.metered is not None:
+                first = call.metered.first_token_ms = int((self.services.clock() - ex.sent_at) * 1000)
+                ex.add_early_headers(FieldSet(None, shown.first_token_line(first), ()))
+        elif passage.failed is not None:
+            call.over = True
+            raise self._refused(passage.failed)
+        elif last:
+            ex.holds_head = False
+
+    def _refused(self, failed: Failed) -> Reject:
+        answer = self._client.encode_error(Problem(failed.trouble, failed.message))
+        headers = {"Content-Type": _JSON, **answer.headers}
+        return Reject(answer.status, body=answer.body.decode(), headers=headers)
+
+    def _error_chunk(self, ex: Exchange, call: Call, chunk: bytes, last: bool) -> bytes:
+        """A piece of an error, or of a whole answer. Some compatible servers refuse to be asked for
+        usage; they are not asked again, unless it was the client's own options that they refused."""
+        if call.unzip is not None:
+            chunk = call.unzip.feed(chunk, last)
+        if call.error is not None:
+            call.error += chunk
+            return self._envelope.body(ex.upstream_status, call.error) if last else b""
+        refuses = call.streamed and ex.upstream_status in _REFUSALS and b"stream_options" in chunk
+        if refuses and forward.asks_only_usage(call.members or {}):
+            self._forwarding.ask_usage = False
+        return chunk
+
+    # The bill
+
+    def log(self, ex: Exchange) -> None:
+        """Settles a stream, however it ended, and says what became of the call."""
+        call = ex.peek(Call)
+        if call is None or call.metered is None:
+            return
+        passage, metered = call.passage, call.metered
+        if passage is not None:
+            metered.response_model = passage.model
+            metered.malformed_events = passage.malformed
+            self._settle(call, metered, passage, self.services.wall_clock(), complete=passage.complete)
+            if self.conf.logging.log_payloads:
+                metered.payload = _payload(call, passage.text)
+        metered.error = _error_of(ex, call)
+
+    def _settle(
+        self, call: Call, metered: Metered, learned: Got | Passage, now: float, *, complete: bool
+    ) -> None:
+        """What the call used and cost: by the model that answered, or by the one asked for where the
+        other has no price. Of an answer that is not complete, what was delivered counts."""
+        usage = learned.usage
+        if usage is None:
+            prompt = 0
+            if complete or learned.written:
+                prompt = tokens.prompt_tokens(forward.prompts(call.members or {}))
+            usage = Usage(prompt, tokens.completion_tokens(learned.written), estimated=True)
+        elif not complete:
+            written = tokens.completion_tokens(learned.written)
+            if written > usage.completion_tokens:
+                usage.completion_tokens, usage.estimated = written, True
+        usage.fit()
+        metered.usage = usage
+        book, tier, prompt = self._prices, learned.service_tier, usage.prompt_tokens
+        row = book.row(learned.model or metered.model, prompt, now, tier)
+        if row is None and learned.model:
+            row = book.row(metered.model, prompt, now, tier)
+        if row is not None:
+            metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
+
+
+def _broken_off(call: Call, passage: Passage, fault: UpstreamFault) -> bytes:
+    """What a client is told when the provider breaks off within the answer."""
+    call.over = True
+    trouble: Trouble = "timeout" if fault.status == 504 else "upstream_error"
+    return passage.fail(f"the provider's answer broke off: {fault.detail}", trouble)
+
+
+def _error_of(ex: Exchange, call: Call) -> str:
+    """What went wrong, in one word; empty if nothing did."""
+    response = ex.response
+    if response is None:
+        return _CLIENT_GONE
+    if call.passage is not None and call.passage.failed is not None:
+        return call.passage.failed.trouble
+    if response.status >= 400:
+        return f"status_{response.status}"
+    return "" if call.ended else _CLIENT_GONE
+
+
+def _payload(call: Call, response: str) -> dict[str, Any]:
+    return {"request": call.request.decode("utf-8", "replace"), "response": response}

@@ -1,0 +1,30 @@
+"""What is known of one exchange that goes to a model."""
+
+import msgspec
+
+from tollhouse.llm.destination import Destination
+from tollhouse.llm.dialogue import Passage, Sent
+from tollhouse.llm.encoding import Gunzip
+from tollhouse.llm.formats.openai_chat.forward import Members
+from tollhouse.pdk.usage import Metered
+
+
+class Call(msgspec.Struct):
+    """An exchange that goes to a model."""
+
+    destination: Destination | None = None
+    #: `None` if the body is passed on untouched, and its answer as well
+    sent: Sent | None = None
+    streamed: bool = False
+    members: Members | None = None
+    #: the client's body, kept if log records shall have it
+    request: bytes = b""
+    metered: Metered | None = None
+    passage: Passage | None = None
+    unzip: Gunzip | None = None
+    #: nothing of the provider's goes to the client any longer: it has been told why, or gets another answer
+    over: bool = False
+    #: the provider's answer came to its end
+    ended: bool = False
+    #: what has come of an error that the client gets in another form
+    error: bytes | None = None
