@@ -1,6 +1,7 @@
 """boto3: Bedrock's Converse."""
 
 import importlib
+from contextlib import closing
 from typing import Any
 
 from tests.support.sdks.seen import CLIENT_KEY, DESCRIPTION, PROMPT, SCHEMA, TOOL, Seen, arguments
@@ -38,7 +39,8 @@ class BedrockConverse:
     def ask(self, model: str, *, stream: bool) -> Seen:
         asked = {"modelId": model, "messages": MESSAGES, "toolConfig": TOOLS}
         if stream:
-            return seen_stream(self.sdk.converse_stream(**asked)["stream"])
+            with closing(self.sdk.converse_stream(**asked)["stream"]) as events:
+                return seen_stream(events)
         return seen(self.sdk.converse(**asked))
 
 

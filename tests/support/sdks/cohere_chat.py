@@ -15,7 +15,6 @@ REASONS = {
     "STOP_SEQUENCE": "stop",
     "MAX_TOKENS": "length",
     "TOOL_CALL": "tool_calls",
-    "ERROR": "content_filter",
     "ERROR_TOXIC": "content_filter",
 }
 ONCE: Any = {"max_retries": 0}

@@ -19,6 +19,7 @@ from tollhouse.llm.chat import (
     ToolResult,
 )
 from tollhouse.llm.form import members_beyond
+from tollhouse.llm.formats.bedrock_converse.redacted import read
 
 IMAGE_TYPES: Final = {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
 DOCUMENT_TYPES: Final = {
@@ -170,7 +171,7 @@ def _thinking(raw: Any, block: Mapping[str, Any]) -> Part:
     if thought.reasoningText is not None:
         return Thinking(thought.reasoningText.text, thought.reasoningText.signature)
     if thought.redactedContent is not None:
-        return Thinking("", redacted=thought.redactedContent)
+        return Thinking("", redacted=read(thought.redactedContent))
     return OtherPart("reasoningContent", block)
 
 

@@ -21,6 +21,7 @@ from tollhouse.llm.chat import (
 )
 from tollhouse.llm.form import Refusal
 from tollhouse.llm.formats.bedrock_converse.blocks import DOCUMENT_TYPES, IMAGE_TYPES, VIDEO_TYPES
+from tollhouse.llm.formats.bedrock_converse.redacted import written
 
 _IMAGE_FORMATS: Final = {kind: name for name, kind in IMAGE_TYPES.items()} | {"image/jpg": "jpeg"}
 _DOCUMENT_FORMATS: Final = {kind: name for name, kind in DOCUMENT_TYPES.items()} | {"text/x-markdown": "md"}
@@ -131,7 +132,7 @@ class PartEncoder:
 
     def _thinking(self, part: Thinking, place: str) -> dict[str, Any] | None:
         if part.redacted is not None:
-            return {"reasoningContent": {"redactedContent": part.redacted}}
+            return {"reasoningContent": {"redactedContent": written(part.redacted)}}
         if part.signature is None and not self._own:
             # Claude answers 400 to thoughts whose signature is missing.
             self._ignored.append(f"{place}.thinking")
@@ -230,7 +231,7 @@ class PartEncoder:
 
 def reasoning(part: Thinking) -> dict[str, Any]:
     if part.redacted is not None:
-        return {"reasoningContent": {"redactedContent": part.redacted}}
+        return {"reasoningContent": {"redactedContent": written(part.redacted)}}
     text = {"text": part.text} | ({} if part.signature is None else {"signature": part.signature})
     return {"reasoningContent": {"reasoningText": text}}
 

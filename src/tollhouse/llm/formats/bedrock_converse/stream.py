@@ -31,6 +31,7 @@ from tollhouse.llm.formats.bedrock_converse.eventstream import (
     event,
     exception,
 )
+from tollhouse.llm.formats.bedrock_converse.redacted import written
 from tollhouse.llm.formats.bedrock_converse.response import (
     Trace,
     invoked_model,
@@ -304,7 +305,7 @@ class _Encoder:
     def _thinking(self, thought: Thinking) -> bytes:
         if thought.redacted is not None:
             closed = self._close()
-            return closed + self._piece("redacted", _thought("redactedContent", thought.redacted))
+            return closed + self._piece("redacted", _thought("redactedContent", written(thought.redacted)))
         content = b""
         if thought.text:
             content = self._piece("thinking", _thought("text", thought.text))
