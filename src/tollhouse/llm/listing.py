@@ -98,9 +98,11 @@ def all_of(form: FormName, entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def asking_form(form: FormName, headers: Mapping[str, str]) -> FormName:
-    """Three SDKs ask for `/v1/models`: theirs are told apart by their headers, with names in lower case."""
+    """Four SDKs ask for `/v1/models`: theirs are told apart by their headers, with names in lower case."""
     if form != "openai_chat":
         return form
     if "anthropic-version" in headers:
         return "anthropic_messages"
+    if "x-goog-api-key" in headers or "x-goog-api-client" in headers:
+        return "gemini"
     return "cohere_chat" if headers.get("x-fern-sdk-name") == "cohere" else form

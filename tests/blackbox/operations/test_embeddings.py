@@ -157,8 +157,10 @@ async def test_a_provider_s_error_in_openai_s_form(client: AsyncOpenAI, models: 
 
 async def test_cohere_s_sdk(url: str, models: ModelServer) -> None:
     def ask(model: str) -> Any:
-        client = cohere.ClientV2(api_key="x", base_url=url)
-        return client.embed(model=model, texts=["hi"], input_type="search_query", embedding_types=["float"])
+        with cohere.ClientV2(api_key="x", base_url=url) as client:
+            return client.embed(
+                model=model, texts=["hi"], input_type="search_query", embedding_types=["float"]
+            )
 
     models.play = replay(COHERE)
     passed = await asyncio.to_thread(ask, "embed-v4.0")
@@ -179,6 +181,8 @@ async def test_google_s_sdk(url: str, models: ModelServer) -> None:
     assert models.last.target == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
     models.play = plain(FLOATS)
     made = await client.aio.models.embed_content(model="text-embedding-3-small", contents="hi")
+    await client.aio.aclose()
+    client.close()
 
     assert models.last_body == {"model": "text-embedding-3-small", "input": "hi"}
     assert passed.embeddings is not None
@@ -188,13 +192,12 @@ async def test_google_s_sdk(url: str, models: ModelServer) -> None:
 
 
 async def test_ollama_s_sdk(url: str, models: ModelServer) -> None:
-    client = ollama.AsyncClient(host=url)
-
-    models.play = plain(OLLAMA)
-    passed = await client.embed(model="ollama/nomic", input="hi")
-    models.play = plain(FLOATS)
-    made = await client.embed(model="text-embedding-3-small", input=["hi"])
-    older = await client.embeddings(model="text-embedding-3-small", prompt="hi")
+    async with ollama.AsyncClient(host=url) as client:
+        models.play = plain(OLLAMA)
+        passed = await client.embed(model="ollama/nomic", input="hi")
+        models.play = plain(FLOATS)
+        made = await client.embed(model="text-embedding-3-small", input=["hi"])
+        older = await client.embeddings(model="text-embedding-3-small", prompt="hi")
 
     assert list(passed.embeddings[0]) == list(made.embeddings[0]) == list(older.embedding) == [0.5, -0.25]
     assert made.prompt_eval_count == 2
@@ -215,7 +218,9 @@ async def test_aws_s_sdk_invokes_a_model(url: str, models: ModelServer) -> None:
         answer = client.invoke_model(
             modelId="bedrock/amazon.titan-embed-text-v2:0", body=json.dumps({"inputText": "hi"})
         )
-        return json.loads(answer["body"].read())
+        told = json.loads(answer["body"].read())
+        client.close()
+        return told
 
     assert await asyncio.to_thread(ask) == json.loads(TITAN)
     assert models.last.target == "/model/amazon.titan-embed-text-v2%3A0/invoke"

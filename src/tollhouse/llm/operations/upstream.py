@@ -6,11 +6,12 @@ cost that is unknown rather than none.
 """
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import Final
 
 import msgspec
 
-from tollhouse.errors import PeerError
+from tollhouse.errors import Cause, PeerError, UpstreamFault
 from tollhouse.llm import settings, shown, tokens
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.credentials import Credentials
@@ -42,6 +43,7 @@ _BY_TOKENS: Final[frozenset[Operation]] = frozenset({"completions", "embeddings"
 #: operations whose answers may be large and are of no interest
 _UNREAD: Final[frozenset[Operation]] = frozenset({"speech", "files"})
 _COUNTING: Final[Operation] = "count_tokens"
+_CLIENT_GONE: Final = "client_gone"
 
 
 class _Call(msgspec.Struct):
@@ -52,10 +54,10 @@ class _Call(msgspec.Struct):
     metered: Metered
     reader: Reader | None = None
     unzip: Gunzip | None = None
-    #: what passes unread is of that many bytes
-    passed: int = 0
-    answered: bool = False
-    broken: bool = False
+    #: the answer came to its end
+    ended: bool = False
+    #: the client has been told why nothing more comes, or gets another answer
+    over: bool = False
     #: what has come of an error that the client gets in another form
     error: bytes | None = None
 
@@ -104,8 +106,10 @@ class UpstreamOperation:
         size = conf.max_request_body_size
         #: largest request body that is read, in bytes
         self.request_body_limit = _USUAL_BODY_BYTES if size == _DEFAULT_BODY_BYTES else size
-        self._prices = PriceBook(provider, options.input_cost, options.output_cost)
-        self._prices.nano_usd(conf.model.name or "", Usage(), services.wall_clock())
+        self._patience = conf.limits.patience
+        self._prices = PriceBook(provider, options.input_cost, options.output_cost, conf.prices)
+        # The catalogue of prices takes long to load: now, not when the first answer waits for it.
+        self._prices.row(model.name or "", 0, services.wall_clock())
 
     def _make_signer(self, region: str) -> Signer | None:
         auth, cloud = self.conf.auth or settings.Auth(), self.services.cloud
@@ -146,7 +150,8 @@ class UpstreamOperation:
         out = self._work.request(body, asked, destination.model, stream=stream)
         metered = ex.slot(Metered)
         metered.plugin_id, metered.provider = self._plugin_id, self.conf.model.provider
-        metered.model = destination.model
+        metered.model, metered.streamed = destination.model, stream
+        ex.patience = self._patience
         ex.slot(_Slot).call = _Call(destination, out, body, asked.operation, metered)
         if not files:
             request.replace_content(out.content)
@@ -178,7 +183,6 @@ class UpstreamOperation:
         call = None if slot is None else slot.call
         if call is None or response is None or not response.from_upstream:
             return
-        call.answered = True
         if self._provider.drops_cookies:
             response.headers.remove("set-cookie")
         try:
@@ -197,10 +201,12 @@ class UpstreamOperation:
         told = call.destination.shown.data if self.conf.model_name_header and metered.model else b""
         if call.out.ignored:
             headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(call.out.ignored)))
-        if response.content is None:
-            call.reader = self._work.stream(headers.values.get("content-type", ""), call.out)
-            if call.reader is None:
-                self._settle(call, Got(b"", "", None))
+        # A stream that was there at once is a whole body, and passes through `body_filter` all the same.
+        call.reader = self._work.stream(headers.values.get("content-type", ""), call.out)
+        if call.reader is not None:
+            ex.last_words = partial(_broken_off, call, call.reader)
+        elif response.content is None:
+            self._settle(call, Got(b"", "", None))
         else:
             got = self._work.answer(response.content, headers.values, call.out)
             response.content = got.content
@@ -208,6 +214,7 @@ class UpstreamOperation:
             if self.conf.logging.log_payloads:
                 self._keep(call, got.content)
             told += shown.usage_lines(metered)
+        told += shown.who_lines(metered)
         if told:
             ex.add_early_headers(FieldSet(None, told, shown.NAMES))
 
@@ -246,15 +253,17 @@ class UpstreamOperation:
     def own_answer(self, ex: Exchange) -> None:
         """Errors of the gateway, also of other plugins, as the client's SDK reads errors."""
         if ex.response is not None and not ex.response.from_upstream:
+            slot = ex.peek(_Slot)
+            if slot is not None and slot.call is not None:
+                slot.call.over = True
             self._envelope.own(ex.response)
 
     def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
         slot = ex.peek(_Slot)
         call = None if slot is None else slot.call
-        if call is None or (call.reader is None and call.error is None and call.unzip is None):
+        if call is None or call.over:
             return chunk
-        if call.broken:
-            return b""
+        call.ended = last
         try:
             if call.unzip is not None:
                 chunk = call.unzip.feed(chunk, last)
@@ -263,8 +272,7 @@ class UpstreamOperation:
                 return self._envelope.body(ex.upstream_status, call.error) if last else b""
             return chunk if call.reader is None else self._read(ex, call, call.reader, chunk, last)
         except PeerError as error:
-            call.broken = True
-            return b"" if call.reader is None else call.reader.fail(str(error))
+            raise UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True) from error
 
     def _read(self, ex: Exchange, call: _Call, reader: Reader, chunk: bytes, last: bool) -> bytes:
         content = reader.feed(chunk, last)
@@ -283,9 +291,10 @@ class UpstreamOperation:
         reader = call.reader
         if reader is not None:
             self._settle(call, Got(b"", reader.model, reader.usage, written=reader.written))
-        elif not call.answered and ex.sent_at and ex.response is None:
+        elif ex.sent_at and ex.response is None:
             call.metered.statistics = self.conf.logging.log_statistics
             self._settle(call, Got(b"", "", None))
+        call.metered.error = _error_of(ex, call)
 
     def _settle(self, call: _Call, got: Got) -> None:
         """What the call used and cost."""
@@ -297,13 +306,32 @@ class UpstreamOperation:
         if usage is None:
             written = tokens.completion_tokens(got.written)
             usage = Usage(call.body.prompt_tokens(), written, estimated=True)
+        usage.fit()
         metered.usage = usage
         if usage.estimated and call.operation not in _BY_TOKENS:
             return
-        now, price = self.services.wall_clock(), self._prices.nano_usd
-        for model in (got.model, metered.model):
-            if model and metered.cost_nano_usd is None:
-                metered.cost_nano_usd = price(model, usage, now, got.service_tier)
+        now, prompt = self.services.wall_clock(), usage.prompt_tokens
+        row = self._prices.row(got.model or metered.model, prompt, now, got.service_tier)
+        if row is None and got.model:
+            row = self._prices.row(metered.model, prompt, now, got.service_tier)
+        if row is not None:
+            metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
+
+
+def _broken_off(call: _Call, reader: Reader, fault: UpstreamFault) -> bytes:
+    """What a client is told when the provider breaks off within the answer."""
+    call.over = True
+    return reader.fail(f"the provider's answer broke off: {fault.detail}")
+
+
+def _error_of(ex: Exchange, call: _Call) -> str:
+    """What went wrong, in one word; empty if nothing did."""
+    response = ex.response
+    if response is None:
+        return _CLIENT_GONE
+    if response.status >= 400:
+        return f"status_{response.status}"
+    return "" if call.ended else _CLIENT_GONE
 
 
 def _streams_untold(asked: Asked, body: Body) -> bool:
