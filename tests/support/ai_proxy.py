@@ -125,11 +125,11 @@ def growth(before: dict[str, float], after: dict[str, float]) -> dict[str, float
 
 
 async def open_stream(
-    node: Gateway, path: str = "/openai"
+    node: Gateway, path: str = "/openai", headers: str = ""
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection(*node.proxy)
     body = msgspec.json.encode({"messages": HELLO, "stream": True})
     fields = f"Host: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    head = f"POST {path} HTTP/1.1\r\n{fields}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\n{fields}\r\n{headers}\r\n"
     writer.write(head.encode() + body)
     return reader, writer

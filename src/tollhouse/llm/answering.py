@@ -20,6 +20,7 @@ from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.form import Problem, Unreadable
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind
+from tollhouse.llm.once import First, Firsts
 from tollhouse.llm.pace import Pace
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.terms import Terms
@@ -50,6 +51,7 @@ class Answering:
         envelope: Envelope,
         prices: PriceBook,
         translates: bool,
+        firsts: Firsts | None,
     ) -> None:
         """`translates`: errors have to be told in another form than the provider's."""
         self.conf = conf
@@ -61,6 +63,7 @@ class Answering:
         self._envelope = envelope
         self._prices = prices
         self._translates = translates
+        self._firsts = firsts
         self._client = FORMS[conf.client_form]
         self._invents_id = provider.invents_id or conf.client_form != "openai_chat"
         self._floor = conf.limits.min_tokens_per_second
@@ -176,7 +179,10 @@ class Answering:
             return chunk  # an answer of the gateway's own
         if passage is None:
             call.ended = last
-            return self._error_chunk(ex, call, chunk, last)
+            content = self._error_chunk(ex, call, chunk, last)
+            if call.first is not None:
+                self._remember(ex, call.first, content, last and ex.upstream_status == 200)
+            return content
         try:
             if call.unzip is not None:
                 chunk = call.unzip.feed(chunk, last)
@@ -186,7 +192,17 @@ class Answering:
         if ex.holds_head:
             self._judge(ex, call, passage, last=last)
         call.ended = last
+        if call.first is not None:
+            self._remember(ex, call.first, content, last and passage.complete and passage.failed is None)
         return content
+
+    def _remember(self, ex: Exchange, first: First, content: bytes, whole: bool) -> None:
+        """Keeps the answer for a retry, as the client has it; `whole` with its last piece."""
+        first.add(content)
+        response = ex.response
+        if whole and response is not None and response.status == 200 and self._firsts is not None:
+            kind = response.headers.values.get("content-type", _JSON)
+            self._firsts.keep(first, {"Content-Type": kind}, self.services.clock())
 
     def _judge(self, ex: Exchange, call: Call, passage: Passage, *, last: bool) -> None:
         """Lets the head go with the first piece of the answer. Raises `Reject` if there will be none."""
@@ -224,7 +240,11 @@ class Answering:
     def log(self, ex: Exchange) -> None:
         """Settles a stream, however it ended, and says what became of the call."""
         call = ex.peek(Call)
-        if call is None or call.metered is None:
+        if call is None:
+            return
+        if call.first is not None and not call.first.over.is_set() and self._firsts is not None:
+            self._firsts.drop(call.first)
+        if call.metered is None:
             return
         passage, metered = call.passage, call.metered
         if passage is not None:

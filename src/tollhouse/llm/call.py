@@ -6,6 +6,7 @@ from tollhouse.llm.destination import Destination
 from tollhouse.llm.dialogue import Passage, Sent
 from tollhouse.llm.encoding import Gunzip
 from tollhouse.llm.formats.openai_chat.forward import Members
+from tollhouse.llm.once import First
 from tollhouse.pdk.usage import Metered
 
 
@@ -28,3 +29,5 @@ class Call(msgspec.Struct):
     ended: bool = False
     #: what has come of an error that the client gets in another form
     error: bytes | None = None
+    #: a retry with the same key will want this answer
+    first: First | None = None

@@ -23,6 +23,7 @@ from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
+from tollhouse.llm.once import First, Firsts
 from tollhouse.llm.overrides import Overrides
 from tollhouse.llm.passing import Passing
 from tollhouse.llm.provider import FormName
@@ -35,6 +36,7 @@ from tollhouse.pdk.services import Services
 from tollhouse.pdk.usage import Metered
 
 _JSON: Final = "application/json"
+_IDEMPOTENCY: Final = "idempotency-key"
 #: Kong's default is smaller than one ordinary tool schema, and Kong reads every body that fits nginx's
 #: buffer all the same. Whoever has the default gets room; whoever sets another size gets that buffer.
 _DEFAULT_BODY_BYTES: Final = 8192
@@ -46,7 +48,8 @@ _IN_PATH: Final = frozenset({"gemini", "bedrock_converse"})
 class UpstreamModel:
     """One model, or all of a provider's. Its methods are the phases of the plugin that calls it."""
 
-    def __init__(self, conf: Terms, services: Services, plugin_id: str) -> None:
+    def __init__(self, conf: Terms, services: Services, plugin_id: str, firsts: Firsts | None = None) -> None:
+        """`firsts` are the calls that retries may want the answers of, if several models share them."""
         self.conf = conf
         self.services = services
         self._plugin_id = plugin_id
@@ -76,6 +79,8 @@ class UpstreamModel:
         self._dialogue = self._dialogue_with(form, options)
         self._envelope = Envelope(FORMS[conf.client_form], FORMS[form], kongs=self._is_openai)
         self._patience = conf.limits.patience
+        ttl = conf.limits.idempotency_ttl
+        self._firsts = (firsts or Firsts(ttl)) if ttl else None
         self._signer = self._make_signer()
         self._own_path = conf.route_type == "preserve" and options.upstream_path is None
         size = conf.max_request_body_size
@@ -98,6 +103,7 @@ class UpstreamModel:
             envelope=self._envelope,
             prices=prices,
             translates=form != conf.client_form,
+            firsts=self._firsts,
         )
         self.header_filter = answering.header_filter
         self.body_filter = answering.body_filter
@@ -128,6 +134,35 @@ class UpstreamModel:
     # Towards the provider
 
     def access(self, ex: Exchange) -> Awaitable[None] | None:
+        if self._firsts is not None and _IDEMPOTENCY in ex.request.headers.values:
+            return self._once(ex, self._firsts)
+        return self._begin(ex)
+
+    def _once(self, ex: Exchange, firsts: Firsts) -> Awaitable[None] | None:
+        """A call that must not happen twice: the first one goes on though its client hangs up, later ones
+        get its answer."""
+        try:
+            key, digest = firsts.key_of(ex, ex.request.headers.values[_IDEMPOTENCY])
+            first, is_mine = firsts.claim(key, digest, self.services.clock())
+        except Refusal as refusal:
+            raise self._envelope.reject(refusal) from None
+        if is_mine:
+            ex.slot(Call).first = first
+            ex.outlives_client = True
+            return self._begin(ex)
+        if first.content is not None:
+            raise first.again()
+        return self._join(ex, firsts, first)
+
+    async def _join(self, ex: Exchange, firsts: Firsts, first: First) -> None:
+        await first.over.wait()
+        if first.content is not None:
+            raise first.again()
+        waiting = self._once(ex, firsts)
+        if waiting is not None:
+            await waiting
+
+    def _begin(self, ex: Exchange) -> Awaitable[None] | None:
         try:
             self._send(ex)
             waiting = None if self._signer is None else self._signer.sign(ex)

@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+#: something that others wait for, in plugins that may not know the event loop
+Signal = asyncio.Event
 
 log = logging.getLogger("tollhouse.tasks")
 

@@ -22,6 +22,7 @@ from tollhouse.llm.endpoint import Unserved, served
 from tollhouse.llm.form import Problem, Refusal
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.limits import Limits, Price
+from tollhouse.llm.once import Firsts
 from tollhouse.llm.operations.access import Operations, model_asked_for
 from tollhouse.llm.operations.upstream import UpstreamOperation
 from tollhouse.llm.provider import FormName
@@ -125,6 +126,8 @@ class AiGateway(Plugin[Config]):
     def prepare(self) -> None:
         self.request_body_limit = self.conf.max_request_body_size
         self._accesses = {str(access.name): access for access in self.conf.providers}
+        ttl = self.conf.limits.idempotency_ttl
+        self._firsts = Firsts(ttl) if ttl else None
         self._upstreams: dict[tuple[str, FormName], UpstreamModel] = {}
         for name in self._accesses:
             self._upstream(name, "openai_chat")
@@ -140,7 +143,7 @@ class AiGateway(Plugin[Config]):
         found = self._upstreams.get((name, form))
         if found is None:
             terms = self._terms_at(name, form, PROVIDERS[name].path_for(form))
-            found = self._upstreams[name, form] = UpstreamModel(terms, self.services, self.id)
+            found = self._upstreams[name, form] = UpstreamModel(terms, self.services, self.id, self._firsts)
         return found
 
     def _terms_at(self, name: str, form: FormName, path: str) -> _Terms:

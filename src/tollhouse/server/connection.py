@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING, Final, cast
 
 from tollhouse.errors import BadRequest, ClientGone, PeerError
-from tollhouse.flow.client import Running, Source, TunnelEnd
+from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
 from tollhouse.pdk.exchange import Request
 from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
@@ -125,7 +125,7 @@ class ClientConnection(asyncio.Protocol):
         return self.scheme == "http"  # a TLS connection cannot be closed by half
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self._transport, self._buffer, self._closing, self.writing_paused = None, b"", True, False
         self.deadline = NEVER
         self._listener.closed(self)
         if self.flow is not None:
@@ -347,7 +347,7 @@ class ClientConnection(asyncio.Protocol):
         self._close(linger=True)
 
     def _abandon(self, error: Exception) -> None:
-        if self.flow is not None:
+        if self.flow is not None and not goes_on_without(self, error):
             self.flow.throw(error)
 
     # Pausing

@@ -26,19 +26,25 @@ def hanging(*pieces: bytes) -> Answer:
         for piece in pieces:
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             await writer.drain()
-        await writer.wait_closed()
+        await closed(writer)
         return False
 
     return answer
 
 
 async def silent(_: Received, writer: asyncio.StreamWriter) -> bool:
-    await writer.wait_closed()
+    await closed(writer)
     return False
 
 
+async def closed(writer: asyncio.StreamWriter) -> None:
+    """Waits until the gateway has given up."""
+    while not writer.transport.is_closing():
+        await asyncio.sleep(0.02)
+
+
 def more_routes(url: str) -> str:
-    patient = "limits: {first_byte_timeout: 300, chunk_timeout: 400, total_timeout: 1500"
+    patient = "limits: {first_byte_timeout: 1000, chunk_timeout: 600, total_timeout: 2500"
     claude = {"provider": "anthropic", "model": "name: claude-haiku-4-5,"}
     options = ', anthropic_version: "2023-06-01"'
     return (
