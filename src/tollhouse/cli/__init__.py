@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "health": "Tell whether a node is running and ready.",
     "quickstart": "Start the example with the embedded model and send real requests through it.",
     "models": "Install models that the gateway can run itself.",
+    "cost": "Show how the cost of a call came about.",
     "completion": "Print shell completion for bash, zsh or fish.",
     "version": "Print the version.",
 }

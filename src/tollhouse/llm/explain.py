@@ -1,0 +1,71 @@
+"""How the cost of a logged call came about: tokens by kind, each at its price, and their sum."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Final
+
+_MILLION: Final = Decimal(10**6)
+_NANO: Final = Decimal(1).scaleb(-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Tokens of one kind, and what a million of them costs in dollars."""
+
+    kind: str
+    tokens: int
+    usd_per_million: Decimal
+
+    @property
+    def usd(self) -> Decimal:
+        return self.tokens * self.usd_per_million / _MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    lines: tuple[Line, ...]
+    #: the sum, in dollars, rounded to billionths as the gateway does
+    usd: Decimal
+    #: what the record says; `None` if nobody knew the price
+    logged_usd: Decimal | None
+
+    @property
+    def agrees(self) -> bool:
+        return self.logged_usd == self.usd
+
+
+def bill_of(call: Mapping[str, Any]) -> Bill | None:
+    """The bill of the object `ai.call` of a log record, `None` if it has no price."""
+    price, nano_usd = call["price"], call["cost_nano_usd"]
+    if price is None:
+        return None
+    rates = {name: Decimal(text) for name, text in price["usd_per_million"].items()}
+    lines = tuple(
+        Line(kind.replace("_", " "), count, rates.get(kind, rates.get("cache_write", Decimal(0))))
+        for kind, count in _parts(call)
+        if count
+    )
+    exact = sum((line.usd for line in lines), Decimal(0))
+    logged = None if nano_usd is None else nano_usd * _NANO
+    return Bill(lines, exact.quantize(_NANO, ROUND_HALF_UP), logged)
+
+
+def _parts(call: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Tokens by the name of their price; together they are all tokens of the call."""
+    if "billed" in call:  # the provider bills fewer than it counts
+        yield from zip(("prompt", "completion"), call["billed"], strict=True)
+        return
+    tokens: Mapping[str, int] = call["tokens"]
+    cached, written = tokens.get("cached_tokens", 0), tokens.get("cache_write_tokens", 0)
+    hour = tokens.get("cache_write_hour_tokens", 0)
+    heard, spoken = tokens.get("prompt_audio_tokens", 0), tokens.get("completion_audio_tokens", 0)
+    thought = tokens.get("reasoning_tokens", 0)
+    yield "prompt", tokens.get("prompt_tokens", 0) - cached - written - heard
+    yield "cached", cached
+    yield "cache_write", written - hour
+    yield "cache_write_hour", hour
+    yield "prompt_audio", heard
+    yield "completion", tokens.get("completion_tokens", 0) - thought - spoken
+    yield "reasoning", thought
+    yield "completion_audio", spoken
