@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "quickstart": "Start the example with the embedded model and send real requests through it.",
     "models": "Install models that the gateway can run itself.",
     "cost": "Show how the cost of a call came about.",
+    "replay-server": "Answer like a model provider, from recordings, with faults to drill clients.",
     "completion": "Print shell completion for bash, zsh or fish.",
     "version": "Print the version.",
 }
@@ -35,7 +36,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"tollhouse.cli.{cmd_name}").command
+        command: click.Command = import_module(f"tollhouse.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
