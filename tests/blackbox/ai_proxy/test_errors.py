@@ -160,5 +160,5 @@ async def test_gzip_that_breaks_before_the_first_content_is_an_error(
 
     reply = await ask(node, stream=True)
 
-    assert reply.status == 502
+    assert reply.status in (500, 502)  # by whether all of it came at once
     assert message_of(reply)

@@ -207,8 +207,6 @@ def text_in(choices: Raw) -> tuple[str, int]:
 # Streams
 
 _DONE: Final = b"[DONE]"
-_NOTHING: Final = Raw()
-_NULL: Final = Raw(b"null")
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -244,7 +242,7 @@ class _Chunk(msgspec.Struct, gc=False):
     usage: Counts | None = None
     x_groq: Groq | None = None
     service_tier: str | None = None
-    error: Raw = _NOTHING
+    error: Any = None
 
 
 _read_chunk: Final = msgspec.json.Decoder(_Chunk).decode
@@ -316,6 +314,16 @@ class StreamMeter:
         return rest if self.complete or self.failed is not None else self.fail(ENDED_EARLY)
 
     def _passes(self, event: SseEvent) -> bool:
+        raw = event.raw
+        if raw.startswith(b"data: {"):
+            # Nearly all: one line with one object. Whatever else it is shows when it cannot be read so.
+            try:
+                return self._learn(_read_chunk(raw[6:]))
+            except MALFORMED:
+                pass
+        return self._passes_slowly(event)
+
+    def _passes_slowly(self, event: SseEvent) -> bool:
         data = event.data
         if data is None:
             data = event.raw.strip()
@@ -332,20 +340,23 @@ class StreamMeter:
         except MALFORMED:
             self.malformed += 1
             return False
+        return self._learn(chunk)
+
+    def _learn(self, chunk: _Chunk) -> bool:
+        """Whether the client gets the chunk."""
         if chunk.model:
             self.model = chunk.model
         if chunk.service_tier:
             self.service_tier = chunk.service_tier
-        if chunk.choices:
-            for choice in chunk.choices:
-                self._note(choice)
-        if chunk.error not in (_NOTHING, _NULL):
+        for choice in chunk.choices or ():
+            self._note(choice)
+        if chunk.error is not None:
             self.failed = failed_by(chunk.error)
         counts = chunk.usage
         if counts is None:
-            counts = chunk.x_groq.usage if chunk.x_groq is not None else None
-            if counts is None:
+            if chunk.x_groq is None or chunk.x_groq.usage is None:
                 return True
+            counts = chunk.x_groq.usage
         self.usage = counts.usage()  # the last one counts: some providers send running totals
         return not (self._hide_usage and chunk.choices == [])
 

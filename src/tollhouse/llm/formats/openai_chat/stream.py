@@ -215,11 +215,11 @@ def _failed(error: _Error | str) -> Failed:
     return Failed(text, trouble_in_stream(told.status_code or told.code, text))
 
 
-def failed_by(error: msgspec.Raw) -> Failed:
+def failed_by(error: Any) -> Failed:
     """What the member `error` of a chunk says."""
     try:
-        return _failed(msgspec.json.decode(error, type=_Error | str))
-    except MALFORMED:
+        return _failed(msgspec.convert(error, type=_Error | str))
+    except msgspec.ValidationError:
         return Failed("the provider reported an error")
 
 
