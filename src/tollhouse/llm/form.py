@@ -52,6 +52,11 @@ class Problem:
     retry_after: float | None = None
 
 
+def status_shown(problem: Problem, usual: int) -> int:
+    """The status for a client: a provider's own 500 stays what it is, `usual` is for all else."""
+    return 500 if problem.trouble == "upstream_error" and problem.status == 500 else usual
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
     """A problem in a form's envelope. `headers` beside Content-Type and Retry-After, which are the

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import Trouble
-from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in
+from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in, status_shown
 from tollhouse.llm.trouble import short, trouble_of
 
 #: status, type and code for a client; the provider's own code goes before ours
@@ -71,7 +71,11 @@ def _told(raw: Any) -> tuple[str, str | None, str | None]:
 
 def encode_error(problem: Problem) -> ErrorAnswer:
     headers = {"x-should-retry": "false"} if problem.trouble == "quota" else {}
-    return ErrorAnswer(SHOWN[problem.trouble][0], msgspec.json.encode({"error": shown(problem)}), headers)
+    return ErrorAnswer(
+        status_shown(problem, SHOWN[problem.trouble][0]),
+        msgspec.json.encode({"error": shown(problem)}),
+        headers,
+    )
 
 
 def shown(problem: Problem) -> dict[str, str | None]:

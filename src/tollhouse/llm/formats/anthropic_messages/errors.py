@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import Trouble
-from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in
+from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in, status_shown
 from tollhouse.llm.trouble import short, trouble_of
 
 #: status and type for a client
@@ -70,7 +70,7 @@ def encode_error(problem: Problem) -> ErrorAnswer:
     # Of these only the client's own SDK must be kept from trying again: nothing will have changed.
     headers = {"x-should-retry": "false"} if problem.trouble == "quota" else {}
     body = msgspec.json.encode(envelope(problem.trouble, problem.message))
-    return ErrorAnswer(_SHOWN[problem.trouble][0], body, headers)
+    return ErrorAnswer(status_shown(problem, _SHOWN[problem.trouble][0]), body, headers)
 
 
 def envelope(trouble: Trouble, message: str) -> dict[str, Any]:

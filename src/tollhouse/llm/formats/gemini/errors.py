@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import Trouble
-from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in
+from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in, status_shown
 from tollhouse.llm.formats.gemini.response import ErrorRead
 from tollhouse.llm.trouble import short, trouble_of
 
@@ -102,8 +102,9 @@ def encode_error(problem: Problem) -> ErrorAnswer:
         # Google answers prompts that it blocks with 200.
         feedback = {"blockReason": "OTHER", "blockReasonMessage": problem.message}
         return ErrorAnswer(200, msgspec.json.encode({"promptFeedback": feedback}))
-    status, _ = _SHOWN[problem.trouble]
+    status = status_shown(problem, _SHOWN[problem.trouble][0])
     body = encoded_error(problem.trouble, problem.message, problem.retry_after)
+    body["error"]["code"] = status
     return ErrorAnswer(status, msgspec.json.encode(body))
 
 

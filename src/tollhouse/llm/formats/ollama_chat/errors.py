@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from tollhouse.llm.chat import Trouble
-from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in
+from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in, status_shown
 from tollhouse.llm.trouble import short, trouble_of
 
 _STATUS: Final[dict[Trouble, int]] = {
@@ -40,4 +40,5 @@ def decode_error(status: int, body: bytes, headers: Mapping[str, str]) -> Proble
 
 
 def encode_error(problem: Problem) -> ErrorAnswer:
-    return ErrorAnswer(_STATUS[problem.trouble], msgspec.json.encode({"error": problem.message}))
+    status = status_shown(problem, _STATUS[problem.trouble])
+    return ErrorAnswer(status, msgspec.json.encode({"error": problem.message}))

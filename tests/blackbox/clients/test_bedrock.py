@@ -1,0 +1,30 @@
+"""boto3 as a client: Bedrock's Converse."""
+
+import importlib
+
+from tests.support.sdks.faults import Raised, check_fault, check_own_refusals, every_fault
+from tests.support.sdks.site import Site
+
+from tollhouse.llm.provider import FormName
+
+errors = importlib.import_module("botocore.exceptions")
+RAISED = Raised(
+    {
+        "rate_limit": (errors.ClientError, 429),
+        "context_length": (errors.ClientError, 400),
+        "key": (errors.ClientError, 500),
+        "server": (errors.ClientError, 500),
+        "refused": (errors.ClientError, 403),
+    },
+    lambda error: int(error.response["ResponseMetadata"]["HTTPStatusCode"]),
+    lambda error: dict(error.response["ResponseMetadata"]["HTTPHeaders"]),
+)
+
+
+@every_fault
+async def test_errors_are_the_sdk_s_own(site: Site, form: FormName, wrong: str) -> None:
+    await check_fault(site, "bedrock_converse", RAISED, form, wrong)
+
+
+async def test_refusals_of_the_gateway_are_the_sdk_s_own_errors(site: Site) -> None:
+    await check_own_refusals(site, "bedrock_converse", RAISED)
