@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "models": "Install models that the gateway can run itself.",
     "cost": "Show how the cost of a call came about.",
     "replay-server": "Answer like a model provider, from recordings, with faults to drill clients.",
+    "conform": "Ask a provider for the same whole and streamed, in every form, and compare.",
     "completion": "Print shell completion for bash, zsh or fish.",
     "version": "Print the version.",
 }
