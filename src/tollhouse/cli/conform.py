@@ -136,8 +136,8 @@ def command(
 
     `whole` and `streamed` say whether the provider's two answers were read and make the same calls; the
     columns after them whether a client of that form gets the streamed answer with the same words, calls,
-    reason and usage as if it had not been streamed. `-`: the model gave no such answer. Ten small calls are made, which
-    cost money at a live provider. Ends with 1 if anything is wrong.
+    reason and usage as if it had not been streamed. `-`: the model gave no such answer. Ten small calls are
+    made, which cost money at a live provider. Ends with 1 if anything is wrong.
     """
     provider = PROVIDERS[name]
     table = _Table()

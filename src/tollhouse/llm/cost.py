@@ -51,6 +51,9 @@ class Rates(NamedTuple):
     reasoning: int
     #: written to a cache for an hour
     cache_write_hour: int | None = None
+    #: of pictures, where they do not cost what text costs
+    prompt_image: int | None = None
+    completion_image: int | None = None
 
     @classmethod
     def flat(cls, prompt: int, completion: int) -> "Rates":
@@ -75,6 +78,10 @@ class Rates(NamedTuple):
             exact += usage.completion_audio_tokens * (self.completion_audio - self.completion)
         if usage.reasoning_tokens:
             exact += usage.reasoning_tokens * (self.reasoning - self.completion)
+        if usage.prompt_image_tokens and self.prompt_image is not None:
+            exact += usage.prompt_image_tokens * (self.prompt_image - self.prompt)
+        if usage.completion_image_tokens and self.completion_image is not None:
+            exact += usage.completion_image_tokens * (self.completion_image - self.completion)
         return (exact + _MILLION // 2) // _MILLION
 
 
@@ -129,6 +136,8 @@ def _rates_above(start: int, stored: Mapping[str, Any]) -> Rates:
         completion_audio=rate("output_audio_mtok", completion),
         reasoning=rate("output_reasoning_mtok", completion),
         cache_write_hour=rate("cache_write_1h_mtok") or None,
+        prompt_image=rate("input_image_mtok") or None,
+        completion_image=rate("output_image_mtok") or None,
     )
 
 

@@ -22,6 +22,14 @@ class Line:
         return self.tokens * self.usd_per_million / _MILLION
 
 
+#: whose price holds for kinds that have none of their own
+_INSTEAD: Final = {
+    "cache_write_hour": "cache_write",
+    "prompt_image": "prompt",
+    "completion_image": "completion",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Bill:
     lines: tuple[Line, ...]
@@ -42,7 +50,7 @@ def bill_of(call: Mapping[str, Any]) -> Bill | None:
         return None
     rates = {name: Decimal(text) for name, text in price["usd_per_million"].items()}
     lines = tuple(
-        Line(kind.replace("_", " "), count, rates.get(kind, rates.get("cache_write", Decimal(0))))
+        Line(kind.replace("_", " "), count, rates[kind if kind in rates else _INSTEAD[kind]])
         for kind, count in _parts(call)
         if count
     )
@@ -61,11 +69,14 @@ def _parts(call: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     hour = tokens.get("cache_write_hour_tokens", 0)
     heard, spoken = tokens.get("prompt_audio_tokens", 0), tokens.get("completion_audio_tokens", 0)
     thought = tokens.get("reasoning_tokens", 0)
-    yield "prompt", tokens.get("prompt_tokens", 0) - cached - written - heard
+    seen, drawn = tokens.get("prompt_image_tokens", 0), tokens.get("completion_image_tokens", 0)
+    yield "prompt", tokens.get("prompt_tokens", 0) - cached - written - heard - seen
     yield "cached", cached
     yield "cache_write", written - hour
     yield "cache_write_hour", hour
     yield "prompt_audio", heard
-    yield "completion", tokens.get("completion_tokens", 0) - thought - spoken
+    yield "prompt_image", seen
+    yield "completion", tokens.get("completion_tokens", 0) - thought - spoken - drawn
     yield "reasoning", thought
     yield "completion_audio", spoken
+    yield "completion_image", drawn

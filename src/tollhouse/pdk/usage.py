@@ -12,8 +12,8 @@ import msgspec
 class Usage(msgspec.Struct):
     """Tokens as the provider bills them.
 
-    `prompt_tokens` includes those read from and written to a cache and those of audio,
-    `completion_tokens` reasoning and audio. `estimated` if the provider did not tell.
+    `prompt_tokens` includes those read from and written to a cache, of audio and of pictures,
+    `completion_tokens` reasoning, audio and pictures. `estimated` if the provider did not tell.
     """
 
     prompt_tokens: int = 0
@@ -29,6 +29,9 @@ class Usage(msgspec.Struct):
     #: prompt and completion tokens that are billed, where a provider bills fewer than it counts (Cohere
     #: leaves out those of its own templates)
     billed: tuple[int, int] | None = None
+    #: told by models that make pictures, whose price is another one
+    prompt_image_tokens: int = 0
+    completion_image_tokens: int = 0
 
     def fit(self) -> None:
         """Makes the parts fit their totals: some providers count cached tokens beside the prompt."""

@@ -108,6 +108,8 @@ async def test_pictures_cost_their_tokens(node: Gateway, models: ModelServer, cl
     assert (raw.content, models.last.target) == (PICTURE, "/v1/images/generations")
     assert raw.headers["x-tollhouse-prompt-tokens"] == "50"
     assert raw.headers["x-tollhouse-completion-tokens"] == "40"
+    # 10 of text, 40 of pictures, 40 drawn
+    assert float(raw.headers["x-tollhouse-cost-usd"]) == pytest.approx((10 * 5 + 40 * 10 + 40 * 40) / 1e6)
 
 
 async def test_an_edited_picture_is_a_form_whose_model_is_replaced(

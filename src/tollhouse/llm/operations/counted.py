@@ -48,6 +48,8 @@ class _Counts(msgspec.Struct, gc=False):
             cached_tokens=asked.cached_tokens or 0,
             prompt_audio_tokens=asked.audio_tokens or 0,
             completion_audio_tokens=made.audio_tokens or 0,
+            prompt_image_tokens=asked.image_tokens or 0,
+            completion_image_tokens=made.image_tokens or 0,
         )
 
 
