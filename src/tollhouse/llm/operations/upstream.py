@@ -91,7 +91,6 @@ class UpstreamOperation:
         model, place = places.at_cloud(model, asked, place)
         self._provider = provider = places.at_place(known, place)
         self._work = work_between(asked, place, MODEL in place.path, provider)
-        self.passes = place
         region = services.cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
         self._destinations = Destinations(
             model, provider, provider.form, conf.route_type, services.node.local_model, region
@@ -107,9 +106,14 @@ class UpstreamOperation:
         #: largest request body that is read, in bytes
         self.request_body_limit = _USUAL_BODY_BYTES if size == _DEFAULT_BODY_BYTES else size
         self._patience = conf.limits.patience
-        self._prices = PriceBook(provider, options.input_cost, options.output_cost, conf.prices)
+        self._prices = self._price_book(model)
+
+    def _price_book(self, model: settings.Model) -> PriceBook:
+        options = model.options or settings.Options()
+        prices = PriceBook(self._provider, options.input_cost, options.output_cost, self.conf.prices)
         # The catalogue of prices takes long to load: now, not when the first answer waits for it.
-        self._prices.row(model.name or "", 0, services.wall_clock())
+        prices.row(model.name or "", 0, self.services.wall_clock())
+        return prices
 
     def _make_signer(self, region: str) -> Signer | None:
         auth, cloud = self.conf.auth or settings.Auth(), self.services.cloud
