@@ -29,14 +29,18 @@ def served(
     upstream_url: str | None,
     deployed: bool = False,
     client: FormName = "openai_chat",
+    vertex_model: str | None = None,
 ) -> tuple[Provider, FormName]:
     """The provider of that name and the form to speak with it. Raises `Unserved`.
 
     `deployed`: the settings name a deployment, and so where the provider is. `server_format` is what
     they say of a self-hosted server. An upstream URL that ends as OpenAI's do is taken at its word,
     whoever the provider is. Clients of OpenAI's responses are not translated where the provider has them.
+    `vertex_model` is a model on Google Cloud, if it is there.
     """
     provider = PROVIDERS[name]
+    if vertex_model is not None and vertex.is_anthropic(vertex_model):
+        provider = vertex.speaking_anthropic(provider)
     path = "" if upstream_url is None else urlsplit(upstream_url).path
     compatible = path.endswith(_COMPATIBLE)
     responses = client == "openai_responses" and provider.responses_path is not None and not deployed

@@ -23,6 +23,7 @@ from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
+from tollhouse.llm.on_vertex import OnVertex
 from tollhouse.llm.once import First, Firsts
 from tollhouse.llm.overrides import Overrides
 from tollhouse.llm.passing import Passing
@@ -61,6 +62,7 @@ class UpstreamModel:
             upstream_url=options.upstream_url,
             deployed=options.azure_instance is not None,
             client=conf.client_form,
+            vertex_model=conf.model.name if options.gemini is not None else None,
         )
         local = self.services.node.local_model
         self._region = services.cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
@@ -77,6 +79,8 @@ class UpstreamModel:
         self._client_form = conf.client_form
         self._is_openai = conf.client_form == "openai_chat"
         self._dialogue = self._dialogue_with(form, options)
+        if form == "anthropic_messages" and self._provider.name == "gemini":
+            self._dialogue = OnVertex(self._dialogue)
         self._envelope = Envelope(FORMS[conf.client_form], FORMS[form], kongs=self._is_openai)
         self._patience = conf.limits.patience
         ttl = conf.limits.idempotency_ttl

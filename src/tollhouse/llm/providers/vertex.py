@@ -5,9 +5,11 @@ Data and paths only, used where settings name a project and a location; tokens a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
+
+from tollhouse.llm.provider import MODEL, Provider
 
 #: the location without a region: requests go wherever there is room
 GLOBAL: Final = "global"
@@ -68,6 +70,16 @@ def chat_path(place: Place, model: str, *, stream: bool = False) -> str:
     publisher = publisher_of(model)
     operations = _OPERATIONS if publisher == "google" else _RAW_OPERATIONS
     return path_of(place, publisher, model, operations[stream])
+
+
+def is_anthropic(model: str) -> bool:
+    return publisher_of(model) == "anthropic"
+
+
+def speaking_anthropic(provider: Provider) -> Provider:
+    """Google, as it serves Claude: in the form of its maker."""
+    plain, streamed = (f"{MODEL}:{operation}" for operation in _RAW_OPERATIONS)
+    return replace(provider, form="anthropic_messages", chat_path=plain, stream_path=streamed)
 
 
 def _name(model: str) -> str:

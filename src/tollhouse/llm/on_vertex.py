@@ -1,0 +1,31 @@
+"""Claude on Vertex: Anthropic's form, but for where it tells the model and the version.
+https://docs.claude.com/en/api/claude-on-vertex-ai"""
+
+import msgspec
+
+from tollhouse.llm.dialogue import Dialogue, Got, Passage, Sent
+from tollhouse.llm.form import Told
+from tollhouse.llm.formats.openai_chat.forward import Members, members_of
+from tollhouse.llm.providers.vertex import anthropic_body
+
+
+class OnVertex:
+    """A dialogue whose requests have the version in the body, and the model in the path alone."""
+
+    def __init__(self, inner: Dialogue) -> None:
+        self._inner = inner
+        self.stream_type = inner.stream_type
+
+    def request(self, members: Members, told: Told, *, model: str, stream: bool) -> Sent:
+        sent = self._inner.request(members, told, model=model, stream=stream)
+        sent.content = msgspec.json.encode(anthropic_body(members_of(sent.content)))
+        return sent
+
+    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
+        return self._inner.answer(content, invented_id, now, model)
+
+    def is_stream(self, content_type: str) -> bool:
+        return self._inner.is_stream(content_type)
+
+    def stream(self, sent: Sent, invented_id: str, now: int, *, keep_text: bool) -> Passage:
+        return self._inner.stream(sent, invented_id, now, keep_text=keep_text)
