@@ -4,6 +4,7 @@ Fields are named by dotted paths. In the `CHECKS` of a plugin's settings, names 
 `config.` are judged on the plugin as a whole, and so reported there, as Kong does.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -61,7 +62,7 @@ def _set_error(errors: dict[str, Any], path: str, error: Any) -> None:
     place[last] = error
 
 
-class _Names:
+class _Names(ABC):
     """A check that names its fields and nothing else."""
 
     __slots__ = ("_names",)
@@ -92,9 +93,9 @@ class _Names:
 
         return run
 
+    @abstractmethod
     def holds(self, filled: list[Any]) -> bool:
         """Whether the rule holds, given the values of those fields that are not empty."""
-        raise NotImplementedError
 
 
 def _referenceable(record: "Record", names: Sequence[str]) -> tuple[str, ...]:
