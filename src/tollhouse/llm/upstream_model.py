@@ -27,7 +27,7 @@ from tollhouse.llm.on_vertex import OnVertex
 from tollhouse.llm.once import First, Firsts
 from tollhouse.llm.overrides import Overrides
 from tollhouse.llm.passing import Passing
-from tollhouse.llm.provider import FormName
+from tollhouse.llm.provider import FormName, Provider
 from tollhouse.llm.recognise import recognised
 from tollhouse.llm.signing.signer import AwsSignature, Signer, put_token
 from tollhouse.llm.terms import Terms
@@ -46,6 +46,11 @@ _USUAL_BODY_BYTES: Final = 1024 * 1024
 _IN_PATH: Final = frozenset({"gemini", "bedrock_converse"})
 
 
+def _body_limit(size: int) -> int:
+    """So many bytes of a request are read."""
+    return _USUAL_BODY_BYTES if size == _DEFAULT_BODY_BYTES else max(size, _DEFAULT_BODY_BYTES)
+
+
 class UpstreamModel:
     """One model, or all of a provider's. Its methods are the phases of the plugin that calls it."""
 
@@ -54,8 +59,30 @@ class UpstreamModel:
         self.conf = conf
         self.services = services
         self._plugin_id = plugin_id
-        options = conf.model.options or settings.Options()
-        self._provider, form = served(
+        self._options = conf.model.options or settings.Options()
+        self._provider, self._form = self._served()
+        self._client_form = conf.client_form
+        self._is_openai = conf.client_form == "openai_chat"
+        self._kind: Kind = COMPLETIONS if conf.route_type == COMPLETIONS else CHAT
+        self._forwarding = Forwarding(self._kind, ask_usage=self._provider.asks_usage)
+        self._dialogue = self._make_dialogue()
+        self._envelope = Envelope(FORMS[conf.client_form], FORMS[self._form], kongs=self._is_openai)
+        self._prepare_way_there()
+        self._patience = conf.limits.patience
+        self._body_limit = _body_limit(conf.max_request_body_size)
+        needs_body = conf.route_type != "preserve" or self._credentials.in_body
+        #: largest request body that is read, in bytes; `None` if none is
+        self.request_body_limit = self._body_limit if needs_body else None
+        ttl = conf.limits.idempotency_ttl
+        self._firsts = (firsts or Firsts(ttl)) if ttl else None
+        self._answering = answering = self._make_answering()
+        self.header_filter = answering.header_filter
+        self.body_filter = answering.body_filter
+        self.own_answer = answering.own_answer
+
+    def _served(self) -> tuple[Provider, FormName]:
+        conf, options = self.conf, self._options
+        return served(
             conf.model.provider,
             route_type=conf.route_type,
             server_format=settings.server_format(conf.model.provider, options),
@@ -64,65 +91,51 @@ class UpstreamModel:
             client=conf.client_form,
             vertex_model=conf.model.name if options.gemini is not None else None,
         )
-        local = self.services.node.local_model
-        self._region = services.cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
-        self._destinations = Destinations(
-            conf.model, self._provider, form, conf.route_type, local, self._region
-        )
-        self._overrides = Overrides(options, self._provider, native=form == "openai_chat")
-        needed = settings.needed_headers(self._provider.headers, options)
-        self._credentials = Credentials(
-            conf.auth, self._provider, needed if form == self._provider.form else ()
-        )
-        self._kind: Kind = COMPLETIONS if conf.route_type == COMPLETIONS else CHAT
-        self._forwarding = Forwarding(self._kind, ask_usage=self._provider.asks_usage)
-        self._client_form = conf.client_form
-        self._is_openai = conf.client_form == "openai_chat"
-        self._dialogue = self._dialogue_with(form, options)
-        if form == "anthropic_messages" and self._provider.name == "gemini":
-            self._dialogue = OnVertex(self._dialogue)
-        self._envelope = Envelope(FORMS[conf.client_form], FORMS[form], kongs=self._is_openai)
-        self._patience = conf.limits.patience
-        ttl = conf.limits.idempotency_ttl
-        self._firsts = (firsts or Firsts(ttl)) if ttl else None
+
+    def _make_dialogue(self) -> Dialogue:
+        client, form, options = self._client_form, self._form, self._options
+        if form == client == "openai_chat":
+            return self._forwarding
+        dialogue: Dialogue
+        if form == client:
+            dialogue = Passing(FORMS[form], Fixed(form, options), model_in_path=form in _IN_PATH)
+        else:
+            # What a client of OpenAI's form sends has had the operator's options put in before.
+            own = None if self._is_openai else options
+            compatible = form == "openai_chat"
+            dialogue = Translation(FORMS[client], FORMS[form], self._provider, own, compatible=compatible)
+        on_vertex = form == "anthropic_messages" and self._provider.name == "gemini"
+        return OnVertex(dialogue) if on_vertex else dialogue
+
+    def _prepare_way_there(self) -> None:
+        """What puts address, options and key on a request."""
+        conf, provider, form, options = self.conf, self._provider, self._form, self._options
+        cloud, local = self.services.cloud, self.services.node.local_model
+        self._region = cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
+        self._destinations = Destinations(conf.model, provider, form, conf.route_type, local, self._region)
+        self._overrides = Overrides(options, provider, native=form == "openai_chat")
+        needed = settings.needed_headers(provider.headers, options) if form == provider.form else ()
+        self._credentials = Credentials(conf.auth, provider, needed)
         self._signer = self._make_signer()
         self._own_path = conf.route_type == "preserve" and options.upstream_path is None
-        size = conf.max_request_body_size
-        self._body_limit = (
-            _USUAL_BODY_BYTES if size == _DEFAULT_BODY_BYTES else max(size, _DEFAULT_BODY_BYTES)
-        )
-        needs_body = conf.route_type != "preserve" or self._credentials.in_body
-        #: largest request body that is read, in bytes; `None` if none is
-        self.request_body_limit = self._body_limit if needs_body else None
+
+    def _make_answering(self) -> Answering:
+        conf, options = self.conf, self._options
         prices = PriceBook(self._provider, options.input_cost, options.output_cost, conf.prices)
         # The catalogue of prices takes long to load: now, not when the first answer waits for it.
         prices.row(conf.model.name or "", 0, self.services.wall_clock())
-        self._answering = answering = Answering(
+        return Answering(
             conf,
-            services,
+            self.services,
             provider=self._provider,
             kind=self._kind,
             dialogue=self._dialogue,
             forwarding=self._forwarding,
             envelope=self._envelope,
             prices=prices,
-            translates=form != conf.client_form,
+            translates=self._form != conf.client_form,
             firsts=self._firsts,
         )
-        self.header_filter = answering.header_filter
-        self.body_filter = answering.body_filter
-        self.own_answer = answering.own_answer
-
-    def _dialogue_with(self, form: FormName, options: settings.Options) -> Dialogue:
-        client = self._client_form
-        if form == client == "openai_chat":
-            return self._forwarding
-        if form == client:
-            return Passing(FORMS[form], Fixed(form, options), model_in_path=form in _IN_PATH)
-        # What a client of OpenAI's form sends has had the operator's options put in before.
-        own = None if self._is_openai else options
-        compatible = form == "openai_chat"
-        return Translation(FORMS[client], FORMS[form], self._provider, own, compatible=compatible)
 
     def _make_signer(self) -> Signer | None:
         """What proves to a cloud who asks, where the settings name no key."""
