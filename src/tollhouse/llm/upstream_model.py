@@ -20,6 +20,7 @@ from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding
 from tollhouse.llm.endpoint import served
 from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.fixed import Fixed
+from tollhouse.llm.foreign import heed
 from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
@@ -232,6 +233,7 @@ class UpstreamModel:
         metered = call.metered = ex.slot(Metered)
         metered.plugin_id, metered.provider = self._plugin_id, self.conf.model.provider
         metered.model, metered.streamed = destination.model, streamed
+        heed(ex, metered, streamed=streamed)
         destination.address(ex, destination.endpoint.path, self._credentials, stream=streamed)
         self._credentials.put_in_headers(headers, answer_is_read=True)
 
@@ -257,6 +259,7 @@ class UpstreamModel:
         request = ex.request
         destination = ex.slot(Call).destination = self._destinations.of(ex, None)
         ex.patience = self._patience
+        heed(ex, None, streamed=False)
         if self._credentials.in_body and request.content and request.media_type == _JSON:
             members = forward.members_of(request.content)
             self._credentials.put_in_body(members)

@@ -72,3 +72,7 @@ class Metered(msgspec.Struct):
     malformed_events: int = 0
     #: request and response bodies for the log record, only if the configuration asks for them
     payload: dict[str, Any] | None = None
+    #: those of them that the client does not want there
+    withheld: tuple[str, ...] = ()
+    #: what the client told of the call in headers: traces, tags, whose it is
+    told: Mapping[str, Any] | None = None

@@ -8,7 +8,10 @@ import msgspec
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.usage import Metered
 
-_SECRET_HEADERS: Final = ("authorization", "proxy-authorization")
+_SECRET_HEADERS: Final = (
+    *("authorization", "proxy-authorization"),
+    *("x-litellm-api-key", "x-portkey-api-key", "x-portkey-virtual-key", "helicone-auth"),
+)
 _CLIENT_CLOSED: Final = 499
 _PARTS: Final = (
     "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "cache_write_hour_tokens",
@@ -167,7 +170,8 @@ def ai_block(metered: Metered) -> dict[str, Any]:
         },
     }
     if metered.payload is not None:
-        block["payload"] = metered.payload
+        withheld = metered.withheld
+        block["payload"] = {part: text for part, text in metered.payload.items() if part not in withheld}
     return block
 
 
@@ -189,6 +193,8 @@ def call_block(metered: Metered) -> dict[str, Any]:
         block["billed"] = usage.billed
     if metered.first_token_ms is not None:
         block["first_token_ms"] = metered.first_token_ms
+    if metered.told is not None:
+        block["client"] = metered.told
     if metered.error:
         block["error"] = metered.error
     return block

@@ -19,6 +19,7 @@ from tollhouse.llm.destination import Destination, Destinations, printable
 from tollhouse.llm.dialogue import FORMS, Got
 from tollhouse.llm.encoding import Gunzip, gunzip
 from tollhouse.llm.envelope import Envelope
+from tollhouse.llm.foreign import heed
 from tollhouse.llm.form import Refusal, Unreadable
 from tollhouse.llm.formats.openai_chat.forward import Members
 from tollhouse.llm.operations import places
@@ -156,6 +157,7 @@ class UpstreamOperation:
         metered.plugin_id, metered.provider = self._plugin_id, self.conf.model.provider
         metered.model, metered.streamed = destination.model, stream
         ex.patience = self._patience
+        heed(ex, metered, streamed=stream)
         ex.slot(_Slot).call = _Call(destination, out, body, asked.operation, metered)
         if not files:
             request.replace_content(out.content)
