@@ -1,6 +1,6 @@
 """One request and its response, as plugins see them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -16,6 +16,22 @@ T = TypeVar("T")
 JSON_UTF8: Final = "application/json; charset=utf-8"
 
 
+class ArrivingBody(Protocol):
+    """A request body of which not all is here yet."""
+
+    def collect(self, limit: int) -> Awaitable[None] | None:
+        """Reads it into the request's `content`, up to so many bytes; await what is returned."""
+        ...
+
+    def cap(self, limit: int, refusal: Exception) -> None:
+        """Ends the exchange with `refusal` once more than `limit` bytes have come."""
+        ...
+
+    def invite(self) -> None:
+        """Tells a client that waits for it (`Expect: 100-continue`) to send the body."""
+        ...
+
+
 class ClientSide(Protocol):
     """The client's connection, as far as plugins may know it."""
 
@@ -25,6 +41,11 @@ class ClientSide(Protocol):
     port: int
     number: int
     requests: int
+
+    @property
+    def body(self) -> ArrivingBody | None:
+        """The part of the request body that is still to come; `None` when all is here."""
+        ...
 
 
 class Request(RequestHead):

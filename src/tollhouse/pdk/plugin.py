@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from tollhouse.model.common import HTTP_PROTOCOLS
 from tollhouse.pdk.services import Services
 
 C = TypeVar("C")
@@ -36,6 +37,9 @@ class Plugin(Generic[C]):
     Config: ClassVar[type]
     #: of route, service and consumer those that it must not be bound to
     forbidden_scopes: ClassVar[frozenset[str]] = frozenset()
+    #: protocols of the routes that it may be configured for, and those it is for unless told otherwise
+    protocols: ClassVar[tuple[str, ...]] = HTTP_PROTOCOLS
+    default_protocols: ClassVar[tuple[str, ...]] = HTTP_PROTOCOLS
     #: largest request body that `access` needs in `ex.request.content`, in bytes; `None`: it needs none
     request_body_limit: int | None = None
     #: whether `response` and `header_filter` want to find there what other plugins put on the answer

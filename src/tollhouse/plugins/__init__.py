@@ -10,6 +10,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
+from tollhouse.model.common import HTTP_PROTOCOLS
 from tollhouse.model.entities import PluginInstance
 from tollhouse.model.schema import Record, build, schema_of
 from tollhouse.pdk.plugin import Plugin, Scope
@@ -19,17 +20,19 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ai-gateway": "ai_gateway:AiGateway",
         "ai-proxy": "ai_proxy:AiProxy",
+        "bot-detection": "bot_detection:BotDetection",
         "correlation-id": "correlation_id:CorrelationId",
         "cors": "cors:Cors",
         "file-log": "file_log:FileLog",
+        "ip-restriction": "ip_restriction:IpRestriction",
         "key-auth": "key_auth:KeyAuth",
         "prometheus": "prometheus:Prometheus",
         "rate-limiting": "rate_limiting:RateLimiting",
+        "request-size-limiting": "request_size_limiting:RequestSizeLimiting",
         "request-termination": "request_termination:RequestTermination",
         "response-ratelimiting": "response_ratelimiting:ResponseRatelimiting",
     }
 )
-_HTTP: Final = ("grpc", "grpcs", "http", "https")
 
 
 @cache
@@ -65,10 +68,12 @@ class Registry:
         return cls.forbidden_scopes if cls is not None else ()
 
     def protocols(self, name: str) -> tuple[str, ...]:
-        return _HTTP
+        cls = self.plugin_class(name)
+        return cls.protocols if cls is not None else HTTP_PROTOCOLS
 
     def default_protocols(self, name: str) -> tuple[str, ...]:
-        return _HTTP
+        cls = self.plugin_class(name)
+        return cls.default_protocols if cls is not None else HTTP_PROTOCOLS
 
     # flow.compile.PluginFactory
 

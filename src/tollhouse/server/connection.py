@@ -4,7 +4,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Final, cast
 
-from tollhouse.errors import BadRequest, ClientGone, PeerError
+from tollhouse.errors import BadRequest, ClientGone, PeerError, Reject
 from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
 from tollhouse.pdk.exchange import Request
 from tollhouse.server.limits import Limits
@@ -251,7 +251,7 @@ class ClientConnection(asyncio.Protocol):
     def _read_body(self, body: RequestBody, data: bytes) -> None:
         try:
             rest = body.feed(data)
-        except PeerError as error:
+        except (PeerError, Reject) as error:
             self._abandon(error)
             return
         if rest is not None:

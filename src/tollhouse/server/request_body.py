@@ -46,6 +46,7 @@ class RequestBody(Wait):
         "_holding",
         "_limit",
         "_reader",
+        "_refusal",
         "_request",
         "_since",
         "_sink",
@@ -71,6 +72,7 @@ class RequestBody(Wait):
         self._reader = reader
         self._window = window
         self._limit = limit
+        self._refusal: Exception = BadRequest("the request body is too large", 413)
         self._expects_continue = expects_continue
         self._held: list[bytes] = []
         self._holding = 0
@@ -93,7 +95,7 @@ class RequestBody(Wait):
         self._request.received = self.received
         self.done = self._reader.done
         if self.received > self._limit:
-            raise BadRequest("the request body is too large", 413)
+            raise self._refusal
         if self._sink is not None:
             if content or self.done:
                 self._sink.body_content(content, self.done)
@@ -133,14 +135,14 @@ class RequestBody(Wait):
             return None
         self._window = limit
         self._collecting = True
-        self._invite()
+        self.invite()
         self._client.resume_reading()
         return self
 
     def stream_to(self, sink: BodySink) -> None:
         """Passes on what is held and everything that still comes."""
         self._sink = sink
-        self._invite()
+        self.invite()
         # First, for the sink pauses it again if this is already too much.
         self._client.resume_reading()
         held, self._held, self._holding = b"".join(self._held), [], 0
@@ -151,7 +153,15 @@ class RequestBody(Wait):
         """Nobody wants the rest; what still comes is dropped."""
         self._sink = _Nowhere()
 
-    def _invite(self) -> None:
+    def cap(self, limit: int, refusal: Exception) -> None:
+        """Ends the exchange with `refusal` once more than `limit` bytes have come."""
+        if limit < self._limit:
+            self._limit, self._refusal = limit, refusal
+            if self.received > limit:
+                raise refusal
+
+    def invite(self) -> None:
+        """Tells a client that waits for it to send the body."""
         if self._expects_continue:
             self._expects_continue = False
             self._client.write(CONTINUE)
