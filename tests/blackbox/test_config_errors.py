@@ -195,7 +195,8 @@ async def test_a_reload_tells_every_error_in_the_log_and_the_old_file_is_served(
             6,
             "key",
         ),
-        ('_format_version: "3.0"\nacls: [{group: a}]\n', 2, "not supported yet"),
+        ('_format_version: "3.0"\nlicenses: [{payload: a}]\n', 2, "not supported yet"),
+        ('_format_version: "3.0"\nconsumers:\n- username: a\n  acls: [{group: 5}]\n', 4, "expected a string"),
     ],
 )
 def test_a_broken_file_is_told_with_its_line(

@@ -21,16 +21,23 @@ from tollhouse.config.document import (
     parse,
     unreadable,
 )
-from tollhouse.config.refusal import CHILDREN, Problems, Refused, answer, flattened_errors, message
+from tollhouse.config.refusal import (
+    CHILDREN,
+    SPELLINGS,
+    Problems,
+    Refused,
+    answer,
+    flattened_errors,
+    message,
+)
 from tollhouse.config.tree import Entry, Tree
 from tollhouse.model import lua
-from tollhouse.model.entities import ENTITIES, Kind, PluginInstance, PluginSchemas, Target, as_json, variant
+from tollhouse.model.entities import ENTITIES, Kind, PluginInstance, PluginSchemas, as_json, variant
 from tollhouse.model.schema import Record
 from tollhouse.model.snapshot import Snapshot
-from tollhouse.model.upstream import with_port
 
 _SKIPPED: Final[Mapping[str, frozenset[str]]] = {
-    name: ANNOTATIONS.union(children) for name, children in CHILDREN.items()
+    name: ANNOTATIONS.union(children, SPELLINGS.get(name, ())) for name, children in CHILDREN.items()
 }
 
 
@@ -82,6 +89,7 @@ class _Loader:
         self._now = now
         self._plugin_schemas: dict[str, Record | dict[str, Any]] = {}
         self._schemas_hold = True
+        self._transforms = document.get("_transform") is not False
 
     def run(self, text_hash: str) -> Snapshot | None:
         """The snapshot, or None if there are problems."""
@@ -106,9 +114,8 @@ class _Loader:
             return self._refuse(entry, errors)
         values["id"] = entry.id
         kind.fill_auto(values, self._now)
-        if kind.cls is Target:
-            values["target"] = with_port(values["target"])
-        return values
+        values = kind.kept(values)
+        return kind.transformed(values) if self._transforms else values
 
     def _schema(self, kind: Kind, raw: Mapping[str, Any]) -> Record | dict[str, Any]:
         name = raw.get("name")
@@ -144,7 +151,8 @@ class _Loader:
 
 
 def _unique_violation(kind: Kind, key: tuple[Any, ...]) -> str:
-    shown = dict(zip(kind.composite, map(msgspec.to_builtins, key), strict=True))
+    values = dict(zip(kind.composite, map(msgspec.to_builtins, key), strict=True))
+    shown = {name: value for name, value in values.items() if value is not None or name not in kind.hidden}
     return f"UNIQUE violation detected on '{lua.table(shown, compact=True)}'"
 
 

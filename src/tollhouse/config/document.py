@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.config import yaml_lines
-from tollhouse.config.refusal import Problems, Refused, dotted
+from tollhouse.config.refusal import TOP_SPELLINGS, Problems, Refused, dotted
 from tollhouse.errors import ConfigError
 from tollhouse.model.entities import ENTITIES
 from tollhouse.model.validators import normalised_path
@@ -27,12 +27,9 @@ _TYPES: Final = {
 # fmt: off
 #: what Kong (or decK, or Kong Enterprise) knows and we do not yet
 NOT_YET: Final = frozenset({
-    "acls", "acme_storage", "basicauth_credentials", "ca_certificates", "certificates",
-    "clustering_data_planes", "consumer_group_consumers", "consumer_group_plugins", "consumer_groups",
-    "degraphql_routes", "filter_chains", "hmacauth_credentials", "jwt_secrets", "key_sets", "keys",
-    "licenses", "mtls_auth_credentials", "oauth2_authorization_codes", "oauth2_credentials",
-    "oauth2_tokens", "parameters", "partials", "plugins_partials", "rbac_roles", "sessions", "snis",
-    "vaults", "workspaces",
+    "acme_storage", "clustering_data_planes", "degraphql_routes", "filter_chains", "licenses",
+    "oauth2_authorization_codes", "oauth2_credentials", "oauth2_tokens", "parameters", "partials",
+    "plugins_partials", "rbac_roles", "sessions", "workspaces",
 })
 # fmt: on
 _PLAIN_PATH: Final = re.compile(r"[a-zA-Z0-9.\-_~/%]*")
@@ -92,7 +89,7 @@ def check_top_level(document: Mapping[str, Any], problems: Problems) -> None:
     elif version not in VERSIONS:
         problems.add(("_format_version",), f"expected one of: {', '.join(VERSIONS)}")
     for name, value in document.items():
-        if name in ENTITIES or name == "_format_version" or value is None:
+        if name in ENTITIES or name in TOP_SPELLINGS or name == "_format_version" or value is None:
             continue
         if name in _TYPES:
             kind, text = _TYPES[name]

@@ -5,11 +5,24 @@ from typing import Any, Final
 
 import yaml
 
+from tollhouse.config.yaml_lines import number
 from tollhouse.model.entities import ENTITIES, as_json
 from tollhouse.model.snapshot import Snapshot
 
 _HEAD: Final[Mapping[str, Any]] = {"_format_version": "3.0", "_transform": False}
-_Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Base: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_Base):  # type: ignore[misc, valid-type]
+    """PyYAML writes `0:0` and `0E0` unquoted, which libyaml's users, Kong too, read as numbers."""
+
+
+def _text(dumper: Any, text: str) -> Any:
+    quoted = "'" if number(text) is not text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quoted)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def to_config_text(snapshot: Snapshot, flavor: str = "traditional_compatible") -> str:
@@ -19,7 +32,12 @@ def to_config_text(snapshot: Snapshot, flavor: str = "traditional_compatible") -
         entities = [as_json(entity, flavor) for entity in getattr(snapshot, name)]
         if entities:
             document[name] = [_written(entity, kind.references) for entity in entities]
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return to_yaml(document)
+
+
+def to_yaml(value: Any) -> str:
+    """A JSON value as YAML that Kong and Tollhouse read back as it was."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
 
 

@@ -41,6 +41,8 @@ def _composite_key(kind: Kind, raw: Mapping[str, Any], parent: tuple[str, str] |
             value = value.get("id")
         if value is None:
             field = kind.schema.fields[name]
+            if name in kind.hidden and not (parent and parent[0] == name):
+                continue
             if parent and parent[0] == name:
                 value = parent[1]
             elif field.required:

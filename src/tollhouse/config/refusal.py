@@ -5,6 +5,7 @@ the document the pure functions below write Kong's message and its `flattened_er
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tollhouse.errors import ConfigError, ConfigErrors
@@ -23,6 +24,32 @@ CHILDREN: Final[Mapping[str, Mapping[str, str]]] = {
     }
     for parent in ENTITIES
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """Another place or name for entities of a kind.
+
+    Where a `named` field is given, an item may be a name alone, or a record that holds a name or an id;
+    it is then the entity with that field pointing there.
+    """
+
+    kind: str
+    #: the field that points to the entity it stands in
+    field: str
+    named: str | None = None
+
+
+#: what else may stand inside an entity of a kind, as decK and older files write it
+SPELLINGS: Final[Mapping[str, Mapping[str, Spelling]]] = {
+    "consumers": {"groups": Spelling("consumer_group_consumers", "consumer", "consumer_group")},
+    "consumer_groups": {
+        "consumers": Spelling("consumer_group_consumers", "consumer_group", "consumer"),
+        "consumer_group_plugins": Spelling("plugins", "consumer_group"),
+    },
+}
+#: what else may stand at the top of a document
+TOP_SPELLINGS: Final[Mapping[str, str]] = {"consumer_group_plugins": "plugins"}
 
 
 class Refused(ConfigErrors):

@@ -6,9 +6,15 @@ from typing import Any, Final
 
 from tollhouse.config.document import modern_paths
 from tollhouse.config.identity import content_id, derived_id
-from tollhouse.config.refusal import CHILDREN, Path, Problems
+from tollhouse.config.refusal import CHILDREN, SPELLINGS, TOP_SPELLINGS, Path, Problems, Spelling
 from tollhouse.model.entities import ENTITIES, Kind
 
+_MEMBERSHIP: Final = ENTITIES["consumer_group_consumers"]
+#: what may stand inside an entity of each kind
+_INSIDE: Final[Mapping[str, Mapping[str, Spelling]]] = {
+    name: {child: Spelling(child, field) for child, field in children.items()} | dict(SPELLINGS.get(name, {}))
+    for name, children in CHILDREN.items()
+}
 #: stands for an entity that was not found, so that its field is not reported as missing too
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -16,12 +22,14 @@ _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 class Entry:
     """One entity as it stands in the document."""
 
-    __slots__ = ("field", "id", "index", "kind", "parent", "raw")
+    __slots__ = ("field", "id", "index", "key", "kind", "parent", "raw")
 
     def __init__(
-        self, kind: Kind, raw: Mapping[str, Any], parent: "Entry | None", field: str, index: int
+        self, kind: Kind, raw: Mapping[str, Any], parent: "Entry | None", field: str, key: str, index: int
     ) -> None:
         self.kind = kind
+        #: the name of the list it stands in
+        self.key = key
         self.raw = raw
         self.parent = parent
         #: the field that points to the parent
@@ -31,7 +39,7 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        own: Path = (self.kind.name, self.index)
+        own: Path = (self.key, self.index)
         return own if self.parent is None else (*self.parent.path, *own)
 
     @property
@@ -52,28 +60,31 @@ class Tree:
         self._by_key: dict[str, dict[str, Entry]] = {name: {} for name in ENTITIES}
         self.entries: dict[str, list[Entry]] = {name: [] for name in ENTITIES}
         for name in ENTITIES:
-            self._add_all(name, document.get(name), None, "")
+            self._add_all(name, document.get(name), None, Spelling(name, ""))
+        for key, name in TOP_SPELLINGS.items():
+            self._add_all(key, document.get(key), None, Spelling(name, ""))
 
-    def _add_all(self, name: str, items: Any, parent: Entry | None, field: str) -> None:
+    def _add_all(self, key: str, items: Any, parent: Entry | None, spelling: Spelling) -> None:
         if items is None or items == {}:
             return
         if not isinstance(items, list):
-            self._problems.add((*(parent.path if parent else ()), name), "expected an array")
+            self._problems.add((*(parent.path if parent else ()), key), "expected an array")
             return
-        kind = ENTITIES[name]
-        children = CHILDREN[name].items()
-        for index, raw in enumerate(items):
-            entry = Entry(kind, raw, parent, field, index)
+        kind = ENTITIES[spelling.kind]
+        children = _INSIDE[spelling.kind]
+        for index, item in enumerate(items):
+            raw = _membership(item, spelling.named) if spelling.named else item
+            entry = Entry(kind, raw, parent, spelling.field, key, index)
             if not isinstance(raw, dict):
                 self._problems.add(entry.path, "expected a record")
                 continue
-            if name == "routes":
+            if spelling.kind == "routes":
                 entry.raw = modern_paths(raw, self._version)
             self._identify(entry)
-            self.entries[name].append(entry)
-            for child, child_field in children:
+            self.entries[spelling.kind].append(entry)
+            for child, how in children.items():
                 if child in raw:
-                    self._add_all(child, raw[child], entry, child_field)
+                    self._add_all(child, raw[child], entry, how)
 
     def _identify(self, entry: Entry) -> None:
         kind, raw = entry.kind, entry.raw
@@ -144,8 +155,11 @@ class Tree:
 
     def every_entry(self) -> Iterator[Entry]:
         """All entities, each after the one it stands in."""
+        depths: dict[Entry, int] = {}
         for entries in self.entries.values():
-            yield from entries
+            for entry in entries:
+                depths[entry] = len(entry.path)
+        yield from sorted(depths, key=depths.__getitem__)
 
     def with_ids(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """The document with the derived ids in it; only what changes is copied."""
@@ -154,12 +168,24 @@ class Tree:
         copied: set[tuple[Entry | None, str]] = set()
         for entry in self.every_entry():
             holder = copies[entry.parent] if entry.parent else shown
-            name = entry.kind.name
+            name = entry.key
+            if entry.kind.name not in (name, "plugins"):
+                continue  # a name that stands for a membership stays a name
             if (entry.parent, name) not in copied:
                 copied.add((entry.parent, name))
                 holder[name] = list(holder[name])
             copies[entry] = holder[name][entry.index] = {**entry.raw, "id": entry.id}
         return shown
+
+
+def _membership(item: Any, field: str) -> Any:
+    """A membership written as the name of what it points to, as `{"name": …}` or `{"id": …}`."""
+    if isinstance(item, str):
+        return {field: item}
+    lookup = ENTITIES[_MEMBERSHIP.references[field]].lookup or ""
+    if isinstance(item, dict) and isinstance(item.get(lookup), str):
+        return {field: item[lookup]}
+    return {field: {"id": item["id"]}} if isinstance(item, dict) and isinstance(item.get("id"), str) else item
 
 
 def _names_an_entity(value: Any) -> bool:

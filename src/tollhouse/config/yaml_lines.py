@@ -143,7 +143,7 @@ class _Builder:
             if value in _WORDS:
                 value = _WORDS[value]
             elif value[0] in _NUMBER_STARTS:
-                value = _number(value)
+                value = number(value)
         elif event.tag is not None and event.tag.startswith(_TAG):
             value = _tagged(event)
         if event.anchor:
@@ -242,7 +242,7 @@ def _place(event: Any) -> tuple[int, int]:
     return mark.line + 1, mark.column + 1
 
 
-def _number(text: str) -> Any:
+def number(text: str) -> Any:
     """A plain scalar that starts like a number; the text itself if it is none."""
     for pattern, base in _INTEGERS:
         if found := pattern.fullmatch(text):
@@ -267,7 +267,7 @@ def _tagged(event: Any) -> Any:
     text = event.value
     if expected is None:
         return text
-    value = _WORDS[text] if text in _WORDS else _number(text) if text[0] in _NUMBER_STARTS else text
+    value = _WORDS[text] if text in _WORDS else number(text) if text[0] in _NUMBER_STARTS else text
     if expected is float and type(value) is int:
         value = float(value)
     if type(value) is not expected:

@@ -68,7 +68,7 @@ def compiling(
 ) -> Generator[None, None, tuple[CompiledSnapshot, PluginObjects]]:
     """Yields between slices; returns the compiled snapshot and its plugin objects."""
     objects = yield from _plugin_objects(snapshot, make, before)
-    plugins = _Effective([(instance, plugin) for instance, plugin in objects.made.values()])
+    plugins = _Effective(list(objects.made.values()), _groups_of(snapshot))
     services = {service.id: service for service in snapshot.services}
     backends = _Backends(snapshot, workshop)
     yield
@@ -99,34 +99,41 @@ def _plugin_objects(
             if earlier is not None and earlier[0] == instance:
                 made[instance.id] = (instance, earlier[1])
             else:
-                scope = Scope(
-                    *(
-                        ref.id if ref else None
-                        for ref in (instance.route, instance.service, instance.consumer)
-                    )
-                )
-                made[instance.id] = (instance, make(instance, scope))
+                made[instance.id] = (instance, make(instance, _scope(instance)))
         if number % SLICE == 0:
             yield
     return PluginObjects(made)
 
 
-class _Effective:
-    """Which configuration of each plugin counts: Kong's order of precedence."""
+def _scope(instance: PluginInstance) -> Scope:
+    refs = (instance.route, instance.service, instance.consumer, instance.consumer_group)
+    return Scope(*(ref.id if ref else None for ref in refs))
 
-    def __init__(self, plugins: Sequence[tuple[PluginInstance, Plugin[Any]]]) -> None:
+
+class _Effective:
+    """Which configuration of each plugin counts: Kong's order of precedence.
+
+    `groups` tells the ids of the groups a consumer is in, sorted by their names.
+    """
+
+    def __init__(
+        self, plugins: Sequence[tuple[PluginInstance, Plugin[Any]]], groups: Mapping[str, Sequence[str]]
+    ) -> None:
         self._by_name: dict[str, dict[Scope, Plugin[Any]]] = defaultdict(dict)
+        self._groups = groups
         self.bound_to_consumers = False
         for _, plugin in plugins:
             self._by_name[plugin.name][plugin.scope] = plugin
-            self.bound_to_consumers |= plugin.scope.consumer is not None
+            scope = plugin.scope
+            self.bound_to_consumers |= scope.consumer is not None or scope.consumer_group is not None
         self._plans: dict[tuple[int, ...], Plan] = {}
 
     def of(self, route: str | None, service: str | None) -> Effective:
         """The plugins of a route, as a function of the consumer."""
 
         def effective(consumer: str | None) -> list[Plugin[Any]]:
-            scopes = _precedence(route, service, consumer)
+            groups = self._groups.get(consumer, ()) if consumer is not None else ()
+            scopes = _precedence(route, service, consumer, groups)
             found = []
             for configured in self._by_name.values():
                 for scope in scopes:
@@ -148,19 +155,40 @@ class _Effective:
         return plan
 
 
-def _precedence(route: str | None, service: str | None, consumer: str | None) -> list[Scope]:
-    scopes = []
+def _precedence(
+    route: str | None, service: str | None, consumer: str | None, groups: Sequence[str]
+) -> list[Scope]:
+    """Scopes from the one that counts most to the one that counts least; of several groups the first."""
+    scopes: list[Scope] = []
     if consumer is not None:
+        in_group = [Scope(consumer_group=group) for group in groups]
         scopes = [
             Scope(route, service, consumer),
+            *(replace(scope, route=route, service=service) for scope in in_group),
             Scope(route, None, consumer),
             Scope(None, service, consumer),
+            *(replace(scope, route=route) for scope in in_group),
+            *(replace(scope, service=service) for scope in in_group),
             Scope(route, service),
             Scope(None, None, consumer),
+            *in_group,
         ]
     else:
         scopes = [Scope(route, service)]
     return list(dict.fromkeys([*scopes, Scope(route), Scope(None, service), Scope()]))
+
+
+def _groups_of(snapshot: Snapshot) -> Mapping[str, Sequence[str]]:
+    """The groups of each consumer, sorted by name; only of groups that plugins are bound to."""
+    bound = {plugin.consumer_group.id for plugin in snapshot.plugins if plugin.consumer_group}
+    names = {group.id: group.name for group in snapshot.consumer_groups if group.id in bound}
+    found: dict[str, list[str]] = defaultdict(list)
+    for membership in snapshot.consumer_group_consumers if names else ():
+        if membership.consumer_group.id in names:
+            found[membership.consumer.id].append(membership.consumer_group.id)
+    for groups in found.values():
+        groups.sort(key=names.__getitem__)
+    return found
 
 
 def _route(

@@ -1,14 +1,10 @@
-"""Consumers and the credentials by which requests are recognised as theirs."""
+"""Consumers and their groups."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from tollhouse.model.checks import AtLeastOneOf
 from tollhouse.model.common import created_at, tags, updated_at, uuid_id
 from tollhouse.model.schema import Ref, setting
-
-#: Kong's limit for a time to live, in seconds
-_MAX_TTL = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,33 +21,24 @@ class Consumer:
     CHECKS = (AtLeastOneOf("custom_id", "username"),)
 
 
-class Credential(Protocol):
-    """What every kind of credential has."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def consumer(self) -> Ref | None: ...
-
-    @property
-    def identifier(self) -> str:
-        """What the upstream is told in X-Credential-Identifier."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyAuthCredential:
-    """An API key of a consumer."""
+class ConsumerGroup:
+    """Consumers that plugins treat alike."""
 
     id: str = uuid_id()
     created_at: int = created_at()
-    consumer: Ref | None = setting(
-        None, required=True, reference="consumers", on_delete="cascade", doc="Whose key it is."
-    )
-    key: str = setting("", auto=True, unique=True, doc="The key; made up if it is not given.")
+    updated_at: int = updated_at()
+    name: str = setting(required=True, unique=True, doc="A unique name.")
     tags: tuple[str, ...] | None = tags()
-    ttl: int | None = setting(None, between=(0, _MAX_TTL), unit="s", hidden=True, doc="Seconds to live.")
 
-    @property
-    def identifier(self) -> str:
-        return self.id
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerGroupConsumer:
+    """One consumer's membership in one group."""
+
+    id: str = uuid_id()
+    created_at: int = created_at()
+    consumer_group: Ref = setting(
+        required=True, reference="consumer_groups", on_delete="cascade", doc="The group."
+    )
+    consumer: Ref = setting(required=True, reference="consumers", on_delete="cascade", doc="The member.")

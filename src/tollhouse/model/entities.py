@@ -14,13 +14,26 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.model.consumer import Consumer, Credential, KeyAuthCredential
+from tollhouse.model.certificate import CaCertificate, Certificate, Sni, with_digest
+from tollhouse.model.consumer import Consumer, ConsumerGroup, ConsumerGroupConsumer
+from tollhouse.model.credentials import (
+    Acl,
+    BasicAuthCredential,
+    Credential,
+    HmacAuthCredential,
+    JwtSecret,
+    KeyAuthCredential,
+    MtlsAuthCredential,
+    with_hashed_password,
+)
 from tollhouse.model.fields import Field
+from tollhouse.model.key import Key, KeySet, Pem
 from tollhouse.model.plugin import PluginInstance, PluginSchemas, plugin_variant
 from tollhouse.model.route import Peer, Route, route_variant
 from tollhouse.model.schema import Record, Ref, schema_of
 from tollhouse.model.service import Service
-from tollhouse.model.upstream import Healthchecks, Target, Upstream
+from tollhouse.model.upstream import Healthchecks, Target, Upstream, with_full_target
+from tollhouse.model.vault import Vault, vault_variant
 
 _LETTERS: Final = string.ascii_letters + string.digits
 _KEY_LENGTH: Final = 32
@@ -36,6 +49,10 @@ class Kind:
     lookup: str | None = None
     #: fields that together are unique, and from which Kong derives the id
     composite: tuple[str, ...] = ()
+    #: checked values in the form they are kept in: what is computed from others, a normal form
+    kept: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    #: the same for what `_transform: false` says is there already: hashes of passwords
+    transformed: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
 
     @cached_property
     def schema(self) -> Record:
@@ -52,6 +69,11 @@ class Kind:
     def unique(self) -> tuple[str, ...]:
         """The fields whose values occur once."""
         return tuple(name for name, field in self.schema.fields.items() if field.rules.get("unique"))
+
+    @cached_property
+    def hidden(self) -> frozenset[str]:
+        """The fields that are shown only when they are set."""
+        return frozenset(name for name, field in self.schema.fields.items() if field.rules.get("hidden"))
 
     @cached_property
     def _auto(self) -> tuple[tuple[str, Callable[[], str] | None], ...]:
@@ -79,21 +101,42 @@ ENTITIES: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
+            Kind("certificates", Certificate),
+            Kind("ca_certificates", CaCertificate, kept=with_digest),
+            Kind("vaults", Vault, lookup="prefix"),
+            Kind("key_sets", KeySet, lookup="name"),
             Kind("services", Service, lookup="name"),
             Kind("routes", Route, lookup="name"),
             Kind("consumers", Consumer, lookup="username"),
+            Kind("consumer_groups", ConsumerGroup, lookup="name"),
             Kind("upstreams", Upstream, lookup="name"),
-            Kind("targets", Target, composite=("upstream", "target")),
+            Kind("snis", Sni, lookup="name"),
+            Kind("keys", Key, lookup="name", composite=("kid", "set")),
+            Kind("targets", Target, composite=("upstream", "target"), kept=with_full_target),
+            Kind("consumer_group_consumers", ConsumerGroupConsumer, composite=("consumer_group", "consumer")),
             Kind("keyauth_credentials", KeyAuthCredential, lookup="key"),
+            Kind(
+                "basicauth_credentials",
+                BasicAuthCredential,
+                lookup="username",
+                transformed=with_hashed_password,
+            ),
+            Kind("hmacauth_credentials", HmacAuthCredential, lookup="username"),
+            Kind("jwt_secrets", JwtSecret, lookup="key"),
+            Kind("mtls_auth_credentials", MtlsAuthCredential, composite=("subject_name", "ca_certificate")),
+            Kind("acls", Acl, composite=("consumer", "group")),
             Kind(
                 "plugins",
                 PluginInstance,
                 lookup="instance_name",
-                composite=("name", "route", "service", "consumer"),
+                composite=("name", "route", "service", "consumer", "consumer_group"),
             ),
         )
     }
 )
+
+
+_HIDDEN: Final = {kind.cls: kind.hidden for kind in ENTITIES.values()}
 
 
 def random_id() -> str:
@@ -113,14 +156,17 @@ def variant(
         return route_variant(raw, flavor)
     if kind.cls is PluginInstance:
         return plugin_variant(raw, plugins)
+    if kind.cls is Vault:
+        return vault_variant(raw)
     return kind.schema
 
 
 def as_json(entity: Any, flavor: str = "traditional_compatible") -> dict[str, Any]:
     """An entity as Kong's Admin API shows it; unset fields are null."""
     shown: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(entity))
-    if shown.get("ttl", ...) is None:
-        del shown["ttl"]
+    for name in _HIDDEN[type(entity)]:
+        if shown[name] is None:
+            del shown[name]
     if isinstance(entity, Route) and flavor != "expressions":
         del shown["expression"], shown["priority"]
     return shown
@@ -128,19 +174,33 @@ def as_json(entity: Any, flavor: str = "traditional_compatible") -> dict[str, An
 
 __all__ = [
     "ENTITIES",
+    "Acl",
+    "BasicAuthCredential",
+    "CaCertificate",
+    "Certificate",
     "Consumer",
+    "ConsumerGroup",
+    "ConsumerGroupConsumer",
     "Credential",
     "Healthchecks",
+    "HmacAuthCredential",
+    "JwtSecret",
+    "Key",
     "KeyAuthCredential",
+    "KeySet",
     "Kind",
+    "MtlsAuthCredential",
     "Peer",
+    "Pem",
     "PluginInstance",
     "PluginSchemas",
     "Ref",
     "Route",
     "Service",
+    "Sni",
     "Target",
     "Upstream",
+    "Vault",
     "as_json",
     "random_key",
     "variant",

@@ -14,7 +14,7 @@ from tollhouse.model.fields import MISSING
 from tollhouse.model.schema import Record, Ref, schema_of, setting
 from tollhouse.model.validators import utf8_name
 
-SCOPES: Final = ("route", "service", "consumer")
+SCOPES: Final = ("route", "service", "consumer", "consumer_group")
 
 
 class PluginSchemas(Protocol):
@@ -24,7 +24,8 @@ class PluginSchemas(Protocol):
         """The schema of a plugin's settings; None for a plugin that is not enabled."""
 
     def forbidden_scopes(self, name: str) -> Collection[str]:
-        """Those of `SCOPES` that the plugin must not be given."""
+        """Those of `SCOPES` that the plugin must not be given. Without consumers there are no groups of
+        them either."""
 
     def protocols(self, name: str) -> tuple[str, ...]:
         """The protocols the plugin may be given, in alphabetical order."""
@@ -53,6 +54,14 @@ class PluginInstance:
     consumer: Ref | None = setting(
         None, reference="consumers", on_delete="cascade", doc="Only for requests of this consumer."
     )
+    # Kong's open-source edition does not know groups: it is shown and counts in ids only where it is set.
+    consumer_group: Ref | None = setting(
+        None,
+        reference="consumer_groups",
+        on_delete="cascade",
+        hidden=True,
+        doc="Only for requests of consumers in this group.",
+    )
     config: dict[str, Any] = setting(dict, abstract=True, doc="The plugin's settings.")
     protocols: tuple[WireProtocol, ...] = setting(
         HTTP_PROTOCOLS, required=True, as_set=True, doc="Only for requests over these protocols."
@@ -73,7 +82,8 @@ def plugin_schema(name: str, plugins: PluginSchemas) -> Record | None:
             "default": list(plugins.default_protocols(name)),
         },
     }
-    for scope in plugins.forbidden_scopes(name):
+    forbidden = frozenset(plugins.forbidden_scopes(name))
+    for scope in forbidden | ({"consumer_group"} if "consumer" in forbidden else set()):
         changes[scope] = {"eq": None}
     return schema_of(PluginInstance).varied(changes, checks=config.outer_checks)
 

@@ -11,13 +11,26 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from tollhouse.model.entities import (
+    Acl,
+    BasicAuthCredential,
+    CaCertificate,
+    Certificate,
     Consumer,
+    ConsumerGroup,
+    ConsumerGroupConsumer,
+    HmacAuthCredential,
+    JwtSecret,
+    Key,
     KeyAuthCredential,
+    KeySet,
+    MtlsAuthCredential,
     PluginInstance,
     Route,
     Service,
+    Sni,
     Target,
     Upstream,
+    Vault,
 )
 
 #: Kong's hash of a configuration that was never loaded
@@ -30,12 +43,25 @@ _SLICE: Final = 100
 class Snapshot:
     """Fields are named as Kong's collections; `hash` is 32 hexadecimal digits."""
 
+    certificates: tuple[Certificate, ...] = ()
+    ca_certificates: tuple[CaCertificate, ...] = ()
+    vaults: tuple[Vault, ...] = ()
+    key_sets: tuple[KeySet, ...] = ()
     services: tuple[Service, ...] = ()
     routes: tuple[Route, ...] = ()
     consumers: tuple[Consumer, ...] = ()
+    consumer_groups: tuple[ConsumerGroup, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
+    snis: tuple[Sni, ...] = ()
+    keys: tuple[Key, ...] = ()
     targets: tuple[Target, ...] = ()
+    consumer_group_consumers: tuple[ConsumerGroupConsumer, ...] = ()
     keyauth_credentials: tuple[KeyAuthCredential, ...] = ()
+    basicauth_credentials: tuple[BasicAuthCredential, ...] = ()
+    hmacauth_credentials: tuple[HmacAuthCredential, ...] = ()
+    jwt_secrets: tuple[JwtSecret, ...] = ()
+    mtls_auth_credentials: tuple[MtlsAuthCredential, ...] = ()
+    acls: tuple[Acl, ...] = ()
     plugins: tuple[PluginInstance, ...] = ()
     hash: str = EMPTY_HASH
 

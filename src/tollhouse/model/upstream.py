@@ -222,3 +222,8 @@ class Target:
 def with_port(target_text: str) -> str:
     """A valid target in the form it is kept in: a normal host and always a port."""
     return hosts.parse(target_text).with_port(DEFAULT_TARGET_PORT)
+
+
+def with_full_target(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A target's entity as it is kept."""
+    return {**values, "target": with_port(values["target"])}

@@ -16,6 +16,7 @@ class Scope:
     route: str | None = None
     service: str | None = None
     consumer: str | None = None
+    consumer_group: str | None = None
 
 
 class Plugin(Generic[C]):
@@ -35,7 +36,7 @@ class Plugin(Generic[C]):
     priority: ClassVar[int]
     #: the dataclass of settings
     Config: ClassVar[type]
-    #: of route, service and consumer those that it must not be bound to
+    #: of route, service, consumer and consumer_group those that it must not be bound to
     forbidden_scopes: ClassVar[frozenset[str]] = frozenset()
     #: protocols of the routes that it may be configured for, and those it is for unless told otherwise
     protocols: ClassVar[tuple[str, ...]] = HTTP_PROTOCOLS

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from tollhouse.model.entities import Consumer
+from tollhouse.model.entities import Consumer, ConsumerGroup
 from tollhouse.pdk.caller import Caller
 
 
@@ -105,7 +105,17 @@ class Directory(Protocol):
         ...
 
     def caller(self, kind: str, presented: str) -> Caller | None:
-        """Who presents this credential of a kind (`keyauth_credentials`)."""
+        """Who presents this credential of a kind: the key of `keyauth_credentials` and `jwt_secrets`, the
+        username of `basicauth_credentials` and `hmacauth_credentials`, the subject name of
+        `mtls_auth_credentials`. Text from a header is asked for as it came, one character for each byte."""
+        ...
+
+    def groups(self, consumer_id: str) -> tuple[str, ...]:
+        """The groups for access lists that a consumer is in, sorted."""
+        ...
+
+    def consumer_groups(self, consumer_id: str) -> tuple[ConsumerGroup, ...]:
+        """The consumer groups a consumer is in, sorted by name."""
         ...
 
 

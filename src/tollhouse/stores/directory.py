@@ -1,13 +1,22 @@
 """Consumers and credentials of the snapshot being served, found by what a client presents."""
 
-from collections.abc import Generator
-from typing import Final
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, Final
 
-from tollhouse.model.entities import Consumer
+from tollhouse.model.entities import Consumer, ConsumerGroup
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.caller import Caller
 
 _SLICE: Final = 500
+#: what a client presents of each kind of credential
+PRESENTED: Final[Mapping[str, str]] = {
+    "keyauth_credentials": "key",
+    "basicauth_credentials": "username",
+    "hmacauth_credentials": "username",
+    "jwt_secrets": "key",
+    "mtls_auth_credentials": "subject_name",
+}
 
 
 class Directory:
@@ -17,6 +26,8 @@ class Directory:
         self._consumers: dict[str, Consumer] = {}
         self._usernames: dict[str, Consumer] = {}
         self._credentials: dict[str, dict[str, Caller]] = {}
+        self._groups: dict[str, tuple[str, ...]] = {}
+        self._consumer_groups: dict[str, tuple[ConsumerGroup, ...]] = {}
 
     def consumer(self, id_or_username: str) -> Consumer | None:
         """The consumer of that id, else of that username."""
@@ -27,11 +38,21 @@ class Directory:
         known = self._credentials.get(kind)
         return known.get(presented) if known is not None else None
 
+    def groups(self, consumer_id: str) -> tuple[str, ...]:
+        """The groups for access lists that a consumer is in, sorted."""
+        return self._groups.get(consumer_id, ())
+
+    def consumer_groups(self, consumer_id: str) -> tuple[ConsumerGroup, ...]:
+        """The consumer groups a consumer is in, sorted by name."""
+        return self._consumer_groups.get(consumer_id, ())
+
     def take_over(self, successor: "Directory") -> None:
         """Serves from now on what the other one holds."""
         self._consumers = successor._consumers
         self._usernames = successor._usernames
         self._credentials = successor._credentials
+        self._groups = successor._groups
+        self._consumer_groups = successor._consumer_groups
 
 
 def building_directory(snapshot: Snapshot) -> Generator[None, None, Directory]:
@@ -43,14 +64,51 @@ def building_directory(snapshot: Snapshot) -> Generator[None, None, Directory]:
             directory._usernames[consumer.username] = consumer
         if number % _SLICE == 0:
             yield
-    keys = directory._credentials["keyauth_credentials"] = {}
-    for number, credential in enumerate(snapshot.keyauth_credentials):
+    for kind, field in PRESENTED.items():
+        credentials = getattr(snapshot, kind)
+        if credentials:
+            directory._credentials[kind] = yield from _callers(directory, credentials, field)
+    directory._groups = yield from _groups(snapshot)
+    directory._consumer_groups = yield from _consumer_groups(snapshot)
+    return directory
+
+
+def _callers(
+    directory: Directory, credentials: Iterable[Any], field: str
+) -> Generator[None, None, dict[str, Caller]]:
+    callers: dict[str, Caller] = {}
+    for number, credential in enumerate(credentials):
         owner = directory._consumers.get(credential.consumer.id) if credential.consumer else None
-        if owner is not None and credential.key is not None:
-            keys[_on_the_wire(credential.key)] = Caller(owner, credential)
+        presented = getattr(credential, field)
+        if owner is not None and presented is not None:
+            callers[_on_the_wire(presented)] = Caller(owner, credential)
         if number % _SLICE == 0:
             yield
-    return directory
+    return callers
+
+
+def _groups(snapshot: Snapshot) -> Generator[None, None, dict[str, tuple[str, ...]]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for number, acl in enumerate(snapshot.acls):
+        if acl.consumer is not None:
+            found[acl.consumer.id].append(acl.group)
+        if number % _SLICE == 0:
+            yield
+    return {consumer: tuple(sorted(groups)) for consumer, groups in found.items()}
+
+
+def _consumer_groups(snapshot: Snapshot) -> Generator[None, None, dict[str, tuple[ConsumerGroup, ...]]]:
+    known = {group.id: group for group in snapshot.consumer_groups}
+    found: dict[str, list[ConsumerGroup]] = defaultdict(list)
+    for number, membership in enumerate(snapshot.consumer_group_consumers):
+        group = known.get(membership.consumer_group.id)
+        if group is not None:
+            found[membership.consumer.id].append(group)
+        if number % _SLICE == 0:
+            yield
+    return {
+        consumer: tuple(sorted(groups, key=lambda group: group.name)) for consumer, groups in found.items()
+    }
 
 
 def _on_the_wire(key: str) -> str:

@@ -202,11 +202,16 @@ routes:
 consumers:
 - username: u
 - username: u
-  groups: []
-- {jwt_secrets: [{key: k}], username: v}
-certificates: [{cert: x}]
+  groups: [{name: nobody}]
+- {jwt_secrets: [{key: k, algorithm: X}], username: v}
+filter_chains: [{name: x}]
 extra: 1
 """
+
+ALGORITHMS = (
+    "expected one of: HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512, "
+    "PS256, PS384, PS512, EdDSA"
+)
 
 
 def test_every_error_comes_at_once_with_its_path_and_line(refusal_of: Refuse) -> None:
@@ -228,13 +233,13 @@ def test_every_error_comes_at_once_with_its_path_and_line(refusal_of: Refuse) ->
             "uniqueness violation: 'consumers' entity with username set to 'u' already declared",
             22,
         ),
-        ("consumers[1].groups", "unknown field", 23),
         (
-            "consumers[2].jwt_secrets",
-            "'jwt_secrets' is not supported yet by this version of Tollhouse",
-            24,
+            "consumers[1].groups[0].consumer_group",
+            "invalid reference 'consumer_group: nobody' (no such entry in 'consumer_groups')",
+            23,
         ),
-        ("certificates", "'certificates' is not supported yet by this version of Tollhouse", 25),
+        ("consumers[2].jwt_secrets[0].algorithm", ALGORITHMS, 24),
+        ("filter_chains", "'filter_chains' is not supported yet by this version of Tollhouse", 25),
         ("extra", "unknown field", 26),
     ]
 

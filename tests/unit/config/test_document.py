@@ -53,8 +53,8 @@ def test_a_byte_order_mark_does_no_harm() -> None:
         ({"_format_version": "3.0", "_ignore": 5}, {"_ignore": "expected an array"}),
         ({"_format_version": "3.0", "_info": []}, {"_info": "expected a record"}),
         (
-            {"_format_version": "3.0", "vaults": [{}]},
-            {"vaults": "'vaults' is not supported yet by this version of Tollhouse"},
+            {"_format_version": "3.0", "licenses": [{}]},
+            {"licenses": "'licenses' is not supported yet by this version of Tollhouse"},
         ),
         ({"_format_version": "3.0", "vaults": [], "_comment": "x", "services": 5}, {}),
     ],

@@ -1,4 +1,5 @@
-from tollhouse.model.consumer import Consumer, Credential, KeyAuthCredential
+from tollhouse.model.consumer import Consumer
+from tollhouse.model.credentials import Credential, KeyAuthCredential
 from tollhouse.model.entities import ENTITIES
 from tollhouse.model.schema import Ref
 

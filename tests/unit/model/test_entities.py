@@ -40,6 +40,7 @@ def test_references_and_unique_fields_are_read_off_the_settings() -> None:
         "route": "routes",
         "service": "services",
         "consumer": "consumers",
+        "consumer_group": "consumer_groups",
     }
     assert ENTITIES["consumers"].unique == ("username", "custom_id")
 
