@@ -55,7 +55,9 @@ def begin(ex: DrivenExchange, plan: "Plan", gateway: "Gateway") -> Awaitable[Arr
     ex.connection = connection
     ex.peer = endpoint.pool.address
     head = request_head(ex, endpoint, gateway)
-    connection.send(head + content if content else head, ex.request.method, now, complete=True)
+    connection.send(
+        head + content if content else head, ex.upstream_method or ex.request.method, now, complete=True
+    )
     return connection
 
 
@@ -102,7 +104,8 @@ async def _send(
     content = request.content
     complete = content is not None
     head = request_head(ex, endpoint, gateway)
-    connection.send(head + (content or b""), request.method, perf_counter(), complete=complete)
+    method = ex.upstream_method or request.method
+    connection.send(head + (content or b""), method, perf_counter(), complete=complete)
     if not complete:
         ex.upload = Upload(ex.client, connection, chunked=request.chunked)
         ex.upload.start()
@@ -115,7 +118,7 @@ def _may_repeat(ex: DrivenExchange, backend: Backend, fault: UpstreamFault) -> b
     the meantime does not count."""
     if fault.cause not in _REPEATED or ex.upload is not None:
         return False
-    if fault.sent and ex.request.method in _NOT_REPEATABLE:
+    if fault.sent and (ex.upstream_method or ex.request.method) in _NOT_REPEATABLE:
         return False
     tries = ex.tries or []
     return tries[-1].stale or sum(not attempt.stale for attempt in tries) <= backend.retries
@@ -158,7 +161,8 @@ def request_head(ex: DrivenExchange, endpoint: Endpoint, gateway: "Gateway") -> 
     request_id = f"X-Kong-Request-Id: {ex.request_id}\r\n" if gateway.id_upstream else ""
     return b"".join(
         (
-            f"{request.method} {ex.upstream_target or matched.upstream_target} HTTP/1.1\r\nHost: {host}\r\n"
+            f"{ex.upstream_method or request.method} {ex.upstream_target or matched.upstream_target} "
+            f"HTTP/1.1\r\nHost: {host}\r\n"
             f"{hop}{via}{forwarded}{request_id}{request.framing}".encode("latin-1"),
             headers.without(unwanted),
             b"\r\n",

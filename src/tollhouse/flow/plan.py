@@ -49,7 +49,7 @@ def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
         step = getattr(plugin, "access", None)
         if step is not None:
             if plugin.request_body_limit is not None:
-                access.append(_ReadBody(plugin.request_body_limit))
+                access.append(_ReadBody(plugin.request_body_limit, plugin.needs_body))
             access.append(step)
     return Plan(
         plugins=tuple(plugins),
@@ -78,10 +78,11 @@ class _ReadBody:
     """An access step of its own: waits for the request body, up to a limit in bytes."""
 
     limit: int
+    needed: Callable[[Any], bool]
 
     def __call__(self, ex: DrivenExchange) -> Awaitable[None] | None:
         body = ex.client.body
-        if ex.request.content is not None or body is None:
+        if ex.request.content is not None or body is None or not self.needed(ex):
             return None
         return body.collect(self.limit)
 
@@ -116,7 +117,7 @@ class Scoped:
         if step is None:
             return
         if plugin.request_body_limit is not None:
-            reading = _ReadBody(plugin.request_body_limit)(ex)
+            reading = _ReadBody(plugin.request_body_limit, plugin.needs_body)(ex)
             if reading is not None:
                 await gateway.settled(reading)
         waiting = step(ex)

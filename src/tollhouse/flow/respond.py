@@ -92,7 +92,11 @@ def _send_whole(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: 
         content = body_filter(ex, content, True)
     unwanted = _NOT_RETURNED
     framing = ""
-    if len(content) != response.body and ex.request.method != "HEAD" and response.status not in _WITHOUT_BODY:
+    if ex.request.method == "HEAD":
+        content = b""  # the upstream may have been asked by another method
+    elif response.status not in _WITHOUT_BODY and (
+        len(content) != response.body or "content-length" not in response.headers.values
+    ):
         unwanted = _NOT_RETURNED_NOR_LENGTH
         framing = f"Content-Length: {len(content)}\r\n"
     head = _proxied_head(ex, gateway, response, unwanted, framing)

@@ -23,7 +23,7 @@ _CLASSES: Final = {
 _TOKEN: Final = re.compile(r"%(.)|\[(\^?)(\]?(?:%.|[^\]%])*)\]|([*+?-])|(.)", re.DOTALL)
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 # fmt: off
-_KEYWORDS: Final = frozenset({
+KEYWORDS: Final = frozenset({
     "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local",
     "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 })
@@ -130,7 +130,7 @@ def _entries(value: Any, line: str, equals: str) -> Iterator[str]:
 
 def _key(key: Any) -> str:
     if isinstance(key, str):
-        return key if _IDENTIFIER.match(key) and key not in _KEYWORDS else f"[{_quoted(key)}]"
+        return key if _IDENTIFIER.match(key) and key not in KEYWORDS else f"[{_quoted(key)}]"
     return f"[{text_of(key)}]"
 
 

@@ -1,14 +1,16 @@
 """Arguments in request bodies: forms, JSON objects and multipart forms."""
 
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
 
 import msgspec
 
-from tollhouse.pdk.exchange import Request
-from tollhouse.wire.uri import arguments, without_arguments
+from tollhouse.pdk.exchange import Request, grouped_arguments
+from tollhouse.wire.uri import arguments, component, without_arguments
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -91,3 +93,87 @@ def _without_parts(request: Request, names: frozenset[str]) -> bytes:
         if not unwanted.search(head):
             kept.append(piece)
     return delimiter.join(kept)
+
+
+@dataclass(slots=True)
+class BodyEditor:
+    """The arguments of a body, to be changed, and how the changed body is written."""
+
+    values: dict[str, Any]
+    encoded: Callable[[], bytes]
+
+
+def form_arguments(content: bytes) -> dict[str, Any]:
+    """The arguments of a form by name, a list where one is repeated."""
+    return grouped_arguments(content.decode("latin-1"))
+
+
+def body_editor(media_type: str) -> Callable[[Request], BodyEditor | None] | None:
+    """What makes bodies of this type editable, `None` for types without arguments. It gives `None` for a
+    body that is not of its type."""
+    if media_type == FORM:
+        return _form_editor
+    if media_type == "application/json":
+        return _json_editor
+    return _multipart_editor if media_type == MULTIPART else None
+
+
+def _form_editor(request: Request) -> BodyEditor:
+    values = form_arguments(request.content or b"")
+
+    def encoded() -> bytes:
+        return "&".join(
+            component(name) if one is True else f"{component(name)}={component(str(one))}"
+            for name, one in _each(values)
+        ).encode()
+
+    return BodyEditor(values, encoded)
+
+
+def _json_editor(request: Request) -> BodyEditor | None:
+    try:
+        values = msgspec.json.decode(request.content or b"{}")
+    except msgspec.DecodeError:
+        return None
+    return BodyEditor(values, lambda: msgspec.json.encode(values)) if isinstance(values, dict) else None
+
+
+def _multipart_editor(request: Request) -> BodyEditor | None:
+    """Parts that stay as they are keep every byte, files among them."""
+    content_type = request.headers.values.get("content-type", "")
+    found = re.search(r'boundary="?([^";]+)"?', content_type)
+    if found is None:
+        return None
+    delimiter = b"--" + found[1].encode("latin-1")
+    values: dict[str, Any] = {}
+    for piece in (request.content or b"").split(delimiter)[1:]:
+        head = piece.partition(b"\r\n\r\n")[0].decode("latin-1")
+        name = re.search(r'[;\s]name="?([^";\r\n]*)"?', head)
+        if name is not None:
+            values.setdefault(name[1], []).append(piece)
+
+    def encoded() -> bytes:
+        pieces = [
+            delimiter + (_renamed(one, name) if isinstance(one, bytes) else _part(name, one))
+            for name, one in _each(values)
+        ]
+        return b"".join([*pieces, delimiter, b"--\r\n"])
+
+    return BodyEditor(values, encoded)
+
+
+def _each(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        for one in value if isinstance(value, list) else (value,):
+            yield name, one
+
+
+def _renamed(piece: bytes, name: str) -> bytes:
+    head, gap, rest = piece.partition(b"\r\n\r\n")
+    field = b'\\1name="%s"' % name.encode("latin-1").replace(b"\\", b"\\\\")
+    return re.sub(rb'([;\s])name="?[^";\r\n]*"?', field, head, count=1) + gap + rest
+
+
+def _part(name: str, value: Any) -> bytes:
+    text = f'\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+    return text.encode("latin-1")

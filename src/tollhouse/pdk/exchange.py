@@ -85,17 +85,22 @@ class Request(RequestHead):
 
     def arguments(self) -> dict[str, str | bool | list[str | bool]]:
         """Query arguments by name; a repeated one has a list, one without `=` is `True`."""
-        found: dict[str, str | bool | list[str | bool]] = {}
-        for name, value in arguments(self.target.query):
-            if name not in found:
-                found[name] = value
-                continue
-            earlier = found[name]
-            if isinstance(earlier, list):
-                earlier.append(value)
-            else:
-                found[name] = [earlier, value]
-        return found
+        return grouped_arguments(self.target.query)
+
+
+def grouped_arguments(query: str | None) -> dict[str, str | bool | list[str | bool]]:
+    """Arguments of a query by name; a repeated one has a list, one without `=` is `True`."""
+    found: dict[str, str | bool | list[str | bool]] = {}
+    for name, value in arguments(query):
+        if name not in found:
+            found[name] = value
+            continue
+        earlier = found[name]
+        if isinstance(earlier, list):
+            earlier.append(value)
+        else:
+            found[name] = [earlier, value]
+    return found
 
 
 class Response(ResponseHead):
@@ -230,6 +235,8 @@ class Exchange:
     upstream_address: tuple[str, str, int] | None = None
     upstream_target: str | None = None
     upstream_host: str | None = None
+    #: the method towards the upstream, where a plugin wants another one than the client's
+    upstream_method: str | None = None
     #: fields that plugins put on the answer before there is one; they stand before the upstream's own
     early_headers: list[FieldSet] | None = None
     #: set by a plugin that must see the whole answer before its head goes out
@@ -280,6 +287,26 @@ class Exchange:
     def bytes_in(self) -> int:
         """Bytes of the request on the wire, as far as they have come."""
         return self.request.head_bytes + self.request.received
+
+    @property
+    def upstream_query(self) -> str | None:
+        """The query that the upstream gets, without `?`."""
+        if self.upstream_target is None:
+            return self.request.target.query
+        _, mark, query = self.upstream_target.partition("?")
+        return query if mark else None
+
+    def upstream_arguments(self) -> dict[str, Any]:
+        """Query arguments as the upstream gets them; a repeated one has a list, one without `=` `True`."""
+        return grouped_arguments(self.upstream_query)
+
+    def send_upstream(self, *, path: str | None = None, query: str | None = None) -> None:
+        """Puts another path or query (without `?`, empty for none) in place of what the upstream gets."""
+        if self.matched is None:
+            return
+        before, mark, had = (self.upstream_target or self.matched.upstream_target).partition("?")
+        tail = (f"?{query}" if query else "") if query is not None else mark + had
+        self.upstream_target = (before if path is None else path) + tail
 
     def add_early_headers(self, fields: FieldSet) -> None:
         """Puts fields on the answer, whoever will make it."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from tollhouse.model.common import HTTP_PROTOCOLS
+from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.services import Services
 
 C = TypeVar("C")
@@ -58,6 +59,10 @@ class Plugin(Generic[C]):
 
     def prepare(self) -> None:
         """Computes what depends on the configuration alone."""
+
+    def needs_body(self, ex: Exchange) -> bool:
+        """Whether `access` needs the body of this request, where `request_body_limit` allows for one."""
+        return True
 
     def close(self) -> None:
         """The configuration has gone; gives back what `prepare` took."""

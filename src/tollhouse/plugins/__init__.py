@@ -30,7 +30,9 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "rate-limiting": "rate_limiting:RateLimiting",
         "request-size-limiting": "request_size_limiting:RequestSizeLimiting",
         "request-termination": "request_termination:RequestTermination",
+        "request-transformer": "request_transformer:RequestTransformer",
         "response-ratelimiting": "response_ratelimiting:ResponseRatelimiting",
+        "response-transformer": "response_transformer:ResponseTransformer",
     }
 )
 

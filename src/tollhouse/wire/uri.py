@@ -5,9 +5,9 @@ out as the very bytes that came in.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from tollhouse.errors import BadRequest
 
@@ -110,3 +110,22 @@ def arguments(query: str | None) -> Iterator[tuple[str, str | bool]]:
 def without_arguments(query: str, names: frozenset[str]) -> str:
     """The query without the arguments of these names, every other byte unchanged."""
     return "&".join(p for p in query.split("&") if unquote(p.partition("=")[0]) not in names)
+
+
+def encoded_arguments(arguments: Mapping[str, object]) -> str:
+    """A query of these arguments, by name in alphabetical order as Kong writes one: a list is repeated,
+    `True` has no `=`, `False` and `None` are left out."""
+    pieces = []
+    for name in sorted(arguments):
+        value = arguments[name]
+        for one in value if isinstance(value, list) else (value,):
+            if one is True:
+                pieces.append(component(name))
+            elif one is not None and one is not False:
+                pieces.append(f"{component(name)}={component(str(one))}")
+    return "&".join(pieces)
+
+
+def component(text: str) -> str:
+    """A name or value for a query: everything but RFC 3986's unreserved characters percent-encoded."""
+    return quote(text.encode("latin-1", "replace"), safe="")
