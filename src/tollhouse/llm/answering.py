@@ -97,7 +97,7 @@ class Answering:
                 if call.streamed or self._dialogue.is_stream(headers.values.get("content-type", "")):
                     self._begin_stream(ex, call, call.sent, response)
                 else:
-                    self._answer(ex, call, metered, response)
+                    self._answer(ex, call, call.sent, metered, response)
                     told += shown.usage_lines(metered)
                 told += shown.who_lines(metered)
             except (Unreadable, PeerError) as error:
@@ -138,10 +138,10 @@ class Answering:
             else:
                 response.content = gunzip(response.content)
 
-    def _answer(self, ex: Exchange, call: Call, metered: Metered, response: Response) -> None:
+    def _answer(self, ex: Exchange, call: Call, sent: Sent, metered: Metered, response: Response) -> None:
         now = self.services.wall_clock()
         invented_id = self._invented_id(ex) if self._invents_id else ""
-        got = self._dialogue.answer(response.content or b"", invented_id, int(now), metered.model)
+        got = self._dialogue.answer(response.content or b"", sent, invented_id, int(now))
         response.content = got.content
         metered.response_model = got.model
         self._settle(call, metered, got, now, complete=True)

@@ -14,6 +14,9 @@ from tollhouse.pdk.usage import Usage
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Reason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+#: what a client calls a tool that is a function to every other form: OpenAI's tools with free text, and
+#: the shell of its coding agents
+ToolKind: TypeAlias = Literal["function", "custom", "local_shell"]
 #: how long a provider shall keep what stands before the mark in its prompt cache
 CacheMark: TypeAlias = Literal["5m", "1h"]
 #: what became of a call that failed; each form has its own status and words for it
@@ -106,6 +109,8 @@ class ToolCall:
     extra: Mapping[str, Any] = field(default_factory=dict)
     signature: str | None = None
     cache: CacheMark | None = None
+    #: how the client calls the tool; `arguments` are those of a function all the same
+    kind: ToolKind = "function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,8 @@ class Tool:
     strict: bool | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     cache: CacheMark | None = None
+    #: what it is to the client, which shall get calls of that kind
+    kind: ToolKind = "function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +270,7 @@ class ToolStart:
     id: str
     name: str
     signature: str | None = None
+    kind: ToolKind = "function"
 
 
 @dataclass(frozen=True, slots=True)

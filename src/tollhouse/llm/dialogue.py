@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from tollhouse.llm.chat import Failed, Trouble
+from tollhouse.llm.chat import Failed, ToolKind, Trouble
 from tollhouse.llm.form import Form, Told
 from tollhouse.llm.formats import (
     anthropic_messages,
@@ -58,6 +58,8 @@ class Sent(msgspec.Struct):
     ignored: tuple[str, ...] = ()
     #: the model that was asked for: some forms do not tell which one answered
     model: str = ""
+    #: the client's tools that are functions only to the provider, by their names
+    kinds: Mapping[str, ToolKind] = {}
 
 
 class Got(msgspec.Struct):
@@ -127,7 +129,7 @@ class Dialogue(Protocol):
         """`told` is what the path says. Raises `Refusal` for what the provider's form cannot express."""
         ...
 
-    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
+    def answer(self, content: bytes, sent: Sent, invented_id: str, now: int) -> Got:
         """What the provider did not tell of id, time and model is filled in; an empty id stays away.
         Raises `Unreadable`."""
         ...
@@ -153,7 +155,7 @@ class Forwarding:
         hide_usage = stream and self.ask_usage and forward.ask_for_usage(members)
         return Sent(forward.body_of(members), hide_usage=hide_usage)
 
-    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
+    def answer(self, content: bytes, sent: Sent, invented_id: str, now: int) -> Got:
         answer = forward.read_whole(content)
         usage = answer.counted()
         written = 0 if usage is not None else forward.text_in(answer.choices)[1]

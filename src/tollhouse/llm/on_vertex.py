@@ -21,8 +21,8 @@ class OnVertex:
         sent.content = msgspec.json.encode(anthropic_body(members_of(sent.content)))
         return sent
 
-    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
-        return self._inner.answer(content, invented_id, now, model)
+    def answer(self, content: bytes, sent: Sent, invented_id: str, now: int) -> Got:
+        return self._inner.answer(content, sent, invented_id, now)
 
     def is_stream(self, content_type: str) -> bool:
         return self._inner.is_stream(content_type)

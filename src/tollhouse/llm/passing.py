@@ -46,15 +46,15 @@ class Passing:
         self._fixed.put_in(members)
         return Sent(body_of(members), model=model)
 
-    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
+    def answer(self, content: bytes, sent: Sent, invented_id: str, now: int) -> Got:
         try:
             chat = self._form.decode_response(content)
         except Unreadable:
             # An answer that is not finished yet, or of a kind younger than this file: the client's to read.
             if not _is_object(content):
                 raise
-            return Got(content, model, None)
-        return Got(content, chat.model or model, chat.usage, written=written_in(chat))
+            return Got(content, sent.model, None)
+        return Got(content, chat.model or sent.model, chat.usage, written=written_in(chat))
 
     def is_stream(self, content_type: str) -> bool:
         return content_type.startswith(self._form.STREAM_TYPE)

@@ -1,12 +1,12 @@
 """Client and provider speak different forms: everything passes through the neutral one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Delta, Start
+from tollhouse.llm.chat import Delta, Part, Start, Tool, ToolCall, ToolKind, ToolStart
 from tollhouse.llm.dialogue import Got, Sent
 from tollhouse.llm.form import Form, Refusal, Told
 from tollhouse.llm.formats.openai_chat.forward import Members, body_of
@@ -45,13 +45,19 @@ class Translation:
         if self._dialect is not None:
             spoken(encoded, self._dialect)
         names = tuple(dict.fromkeys(ignored))
-        return Sent(msgspec.json.encode(encoded), chat.include_usage, ignored=names, model=model)
+        kinds = {tool.name: tool.kind for tool in chat.tools if isinstance(tool, Tool)}
+        if kinds:
+            kinds = {name: kind for name, kind in kinds.items() if kind != "function"}
+        content = msgspec.json.encode(encoded)
+        return Sent(content, chat.include_usage, ignored=names, model=model, kinds=kinds)
 
-    def answer(self, content: bytes, invented_id: str, now: int, model: str = "") -> Got:
+    def answer(self, content: bytes, sent: Sent, invented_id: str, now: int) -> Got:
         chat = self._form.decode_response(content)
         chat = replace(
-            chat, id=chat.id or invented_id, created=chat.created or now, model=chat.model or model
+            chat, id=chat.id or invented_id, created=chat.created or now, model=chat.model or sent.model
         )
+        if sent.kinds:
+            chat = replace(chat, parts=tuple(_as_asked(part, sent.kinds) for part in chat.parts))
         encoded = msgspec.json.encode(self._client.encode_response(chat))
         return Got(encoded, chat.model, chat.usage, written=written_in(chat))
 
@@ -65,7 +71,7 @@ class Translation:
 class StreamTranslation(PassageBase):
     """A streamed answer in another form."""
 
-    __slots__ = ("_invented_id", "_now")
+    __slots__ = ("_invented_id", "_kinds", "_now")
 
     def __init__(
         self, form: Form, client: Form, sent: Sent, invented_id: str, now: int, *, keep_text: bool
@@ -73,6 +79,7 @@ class StreamTranslation(PassageBase):
         encoder = client.stream_encoder(include_usage=sent.include_usage)
         super().__init__(form.stream_decoder(), encoder, model=sent.model, keep_text=keep_text)
         self._invented_id = invented_id
+        self._kinds = sent.kinds
         self._now = now
 
     def feed(self, data: bytes, last: bool) -> bytes:
@@ -84,6 +91,8 @@ class StreamTranslation(PassageBase):
     def _completed(self, delta: Delta) -> Delta:
         """Notes what it says, and fills in what the provider did not tell."""
         self.noted.note(delta)
+        if self._kinds and isinstance(delta, ToolStart):
+            return replace(delta, kind=self._kinds.get(delta.name, "function"))
         if not isinstance(delta, Start):
             return delta
         return replace(
@@ -92,6 +101,13 @@ class StreamTranslation(PassageBase):
             id=delta.id or self._invented_id,
             created=delta.created or self._now,
         )
+
+
+def _as_asked(part: Part, kinds: Mapping[str, ToolKind]) -> Part:
+    """A call of what is no function to the client as a call of what it is."""
+    if not isinstance(part, ToolCall) or part.name not in kinds:
+        return part
+    return replace(part, kind=kinds[part.name])
 
 
 def spoken(body: dict[str, Any], provider: Provider) -> None:

@@ -268,7 +268,7 @@ def test_the_model_that_was_asked_for_is_told_where_a_form_does_not_tell_it() ->
     members = forward.members_of(b'{"model":"command","messages":[{"role":"user","content":"hi"}]}')
 
     sent = dialogue.request(members, NOTHING_TOLD, model="command", stream=True)
-    got = dialogue.answer(stored.content, "chatcmpl-1", 5, "command")
+    got = dialogue.answer(stored.content, sent, "chatcmpl-1", 5)
     passage = dialogue.stream(sent, "chatcmpl-1", 5, keep_text=False)
     streamed = passage.feed(recording("cohere/chat-stream-thinking").content, True)
 

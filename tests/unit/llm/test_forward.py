@@ -196,7 +196,7 @@ def test_an_answer_without_choices_is_unreadable(content: bytes) -> None:
     ],
 )
 def test_odd_types_beside_the_choices_are_let_pass(content: bytes) -> None:
-    got = Forwarding("llm/v1/chat", ask_usage=True).answer(content, "", 0)
+    got = Forwarding("llm/v1/chat", ask_usage=True).answer(content, Sent(b""), "", 0)
 
     assert (got.content, got.usage) == (content, None)
 
@@ -205,7 +205,7 @@ def test_without_usage_what_was_written_is_counted() -> None:
     said = {"content": "h\u00e9llo", "reasoning_content": "abc", "tool_calls": [{"id": "1"}]}
     content = msgspec.json.encode({"choices": [{"message": said}, {"text": "12"}]})
 
-    got = Forwarding("llm/v1/chat", ask_usage=True).answer(content, "", 0)
+    got = Forwarding("llm/v1/chat", ask_usage=True).answer(content, Sent(b""), "", 0)
 
     assert got.written == len("h\u00e9llo".encode()) + 3 + len(b'[{"id":"1"}]') + 2
 

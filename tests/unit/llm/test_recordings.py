@@ -98,7 +98,7 @@ def arguments(text: str) -> Any:
 
 @named([r for r in WHOLE if not r.is_ollama])
 def test_a_forwarded_answer_keeps_every_byte(stored: Recording) -> None:
-    got = Forwarding("llm/v1/chat", ask_usage=True).answer(stored.content, "", 0)
+    got = Forwarding("llm/v1/chat", ask_usage=True).answer(stored.content, Sent(b""), "", 0)
 
     assert got.content == stored.content
     assert counts(got.usage) == told_usage(stored)

@@ -63,6 +63,8 @@ def _turn(parts: tuple[Part, ...], place: str, *, own: bool, ignored: list[str])
                     ignored.append(f"{place}.thinking")
                 else:
                     yield thought
+            case ToolCall(extra=raw, kind="custom" | "local_shell") if own:
+                yield dict(raw)
             case ToolCall(id_, name, arguments, extra):
                 call = {"type": "function_call", "call_id": id_, "name": name, "arguments": arguments}
                 yield call | _kept(extra, own=own)

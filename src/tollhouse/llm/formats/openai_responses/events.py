@@ -20,6 +20,7 @@ from tollhouse.llm.chat import (
     Text,
     Thinking,
     ToolArguments,
+    ToolKind,
     ToolStart,
 )
 from tollhouse.llm.form import Problem
@@ -45,6 +46,7 @@ class _Open(msgspec.Struct):
     # of a call
     call_id: str = ""
     name: str = ""
+    kind: ToolKind = "function"
     # of a thought
     encrypted: str | None = None
 
@@ -77,11 +79,13 @@ class _Encoder:
                 return self._text(text)
             case Thinking():
                 return self._think(delta)
-            case ToolStart(index, id_, name):
-                return self._call(index, id_, name)
+            case ToolStart():
+                return self._call(delta)
             case ToolArguments(index, fragment):
                 call = self._calls[index]
                 call.pieces.append(fragment)
+                if call.kind != "function":
+                    return b""  # their text is in arguments that have to be whole
                 return self._event("response.function_call_arguments.delta", call.at(delta=fragment))
             case Finish():
                 return self._finish(delta)
@@ -172,18 +176,27 @@ class _Encoder:
             out += self._event("response.reasoning_summary_part.done", part)
         return out + self._closed(thought, reasoning_item(thought.id, text, thought.encrypted))
 
-    def _call(self, index: int, id_: str, name: str) -> bytes:
+    def _call(self, start: ToolStart) -> bytes:
         out = self._close_message() + self._close_thought()
-        call = self._calls[index] = self._open("fc")
+        call = self._calls[start.index] = self._open("fc")
         # The SDK tells calls apart by these ids, so that no two may be empty.
-        call.call_id, call.name = id_ or call.id, name
-        return out + self._added(call, call_item(call.id, call.call_id, name, "", "in_progress"))
+        call.call_id, call.name, call.kind = start.id or call.id, start.name, start.kind
+        item = call_item(call.id, call.call_id, call.name, "", "in_progress", call.kind)
+        return out + self._added(call, item)
 
     def _close_call(self, call: _Open, status: str) -> bytes:
         arguments = call.text
-        whole = call.at(name=call.name, arguments=arguments)
-        item = call_item(call.id, call.call_id, call.name, arguments, status)
-        return self._event("response.function_call_arguments.done", whole) + self._closed(call, item)
+        item = call_item(call.id, call.call_id, call.name, arguments, status, call.kind)
+        if call.kind == "function":
+            whole = call.at(name=call.name, arguments=arguments)
+            told = self._event("response.function_call_arguments.done", whole)
+        elif call.kind == "custom":
+            text = item["input"]
+            told = self._event("response.custom_tool_call_input.delta", call.at(delta=text))
+            told += self._event("response.custom_tool_call_input.done", call.at(input=text))
+        else:
+            told = b""
+        return told + self._closed(call, item)
 
     def _finish(self, finish: Finish) -> bytes:
         cut = finish.reason in ("length", "content_filter")

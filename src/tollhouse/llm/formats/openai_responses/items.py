@@ -24,6 +24,7 @@ from tollhouse.llm.chat import (
     ToolResult,
 )
 from tollhouse.llm.form import MALFORMED, Refusal, members_beyond
+from tollhouse.llm.formats.openai_responses.agents import agent_item
 from tollhouse.llm.formats.openai_responses.response import Item
 
 DATA_URL: Final = "data:"
@@ -117,7 +118,7 @@ def _item(raw: Mapping[str, Any]) -> Message | Iterable[Part]:
             extra = members_beyond(raw, _OF_THOUGHT)
             return [Thinking(thought.text, thought.signature, thought.redacted, extra)]
         case kind:
-            return [OtherPart(str(kind), raw)]
+            return agent_item(raw) or [OtherPart(str(kind), raw)]
 
 
 def _message(raw: Mapping[str, Any]) -> Message | list[Part]:

@@ -21,6 +21,7 @@ from tollhouse.llm.chat import (
 )
 from tollhouse.llm.families.openai_reasoning import effort_for, is_reasoning
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
+from tollhouse.llm.formats.openai_responses.agents import agent_tool
 from tollhouse.llm.formats.openai_responses.encoded import encode_message
 from tollhouse.llm.formats.openai_responses.items import decode_input
 
@@ -150,6 +151,8 @@ def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
 
 
 def _tool(tool: _Tool, raw: Mapping[str, Any]) -> Tool | OtherTool:
+    if (agents := agent_tool(raw)) is not None:
+        return agents
     if tool.type != "function":
         return OtherTool(tool.type, raw)
     extra = members_beyond(raw, _KNOWN_OF_TOOL)
@@ -164,6 +167,8 @@ def _tool_choice(given: Any) -> ToolChoice | None:
     match given:
         case {"type": "function", "name": str(name)}:
             return ToolChoice("one", name)
+        case {"type": "custom", "name": str(name)}:
+            return ToolChoice("one", name, given)
         case _:
             return ToolChoice("other", raw=given)
 
@@ -256,7 +261,7 @@ def _put_tools(chat: ChatRequest, body: dict[str, Any], *, own: bool) -> None:
         return
     if choice.mode == "other" and not own:
         raise Refusal("tool_choice: this choice is not supported by this model's provider")
-    one = {"type": "function", "name": choice.name}
+    one = (choice.raw if own else None) or {"type": "function", "name": choice.name}
     body["tool_choice"] = (
         choice.raw if choice.mode == "other" else one if choice.mode == "one" else choice.mode
     )
@@ -267,6 +272,8 @@ def _encoded_tool(tool: Tool | OtherTool, *, own: bool) -> dict[str, Any]:
         if not own:
             raise Refusal(f"tools: the type '{tool.kind}' is not supported by this model's provider")
         return dict(tool.raw)
+    if own and tool.kind != "function":
+        return dict(tool.extra)
     # Functions are strict here unless told, in other forms only if told.
     strict = tool.strict if own else bool(tool.strict)
     members = {"description": tool.description, "parameters": tool.parameters, "strict": strict}

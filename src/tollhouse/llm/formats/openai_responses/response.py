@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall
+from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall, ToolKind
 from tollhouse.llm.form import MALFORMED, Unreadable
+from tollhouse.llm.formats.openai_responses.agents import agent_call
 from tollhouse.llm.formats.openai_responses.usage import Counts, shown
 from tollhouse.pdk.usage import Usage
 
@@ -153,7 +154,7 @@ def encode_response(chat: Chat) -> dict[str, Any]:
                 output.append(reasoning_item(f"rs_{stem}_{place}", text, signature or redacted))
             case ToolCall(id_, name, arguments):
                 item_id = f"fc_{stem}_{place}"
-                output.append(call_item(item_id, id_ or item_id, name, arguments))
+                output.append(call_item(item_id, id_ or item_id, name, arguments, kind=part.kind))
             case _:
                 pass  # what another form's hosted tools did has no place here
     head = response_head(chat.id, chat.model, chat.created)
@@ -177,7 +178,16 @@ def summary_piece(text: str) -> dict[str, Any]:
     return {"type": "summary_text", "text": text}
 
 
-def call_item(id_: str, call_id: str, name: str, arguments: str, status: str = "completed") -> dict[str, Any]:
+def call_item(
+    id_: str,
+    call_id: str,
+    name: str,
+    arguments: str,
+    status: str = "completed",
+    kind: ToolKind = "function",
+) -> dict[str, Any]:
+    if kind != "function":
+        return agent_call(kind, id_, call_id, name, arguments, status)
     return {
         "id": id_,
         "type": "function_call",
