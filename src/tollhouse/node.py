@@ -78,7 +78,7 @@ class Node:
     ) -> None:
         self._settings = settings
         self._tasks = Tasks()
-        self._registry = Registry(settings.plugins)
+        self._registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
         self.metrics = Metrics()
         self.traffic = Traffic()
         clock = time.perf_counter

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from tollhouse.cli.output import fail_config, say
+from tollhouse.cli.options import allow_missing_plugins
+from tollhouse.cli.output import fail_config, say, warn
 from tollhouse.config.settings import from_environment
 from tollhouse.errors import ConfigErrors
 from tollhouse.plugins import Registry
@@ -13,12 +14,14 @@ from tollhouse.supervisor.configuration import Source, checked
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@allow_missing_plugins
 def command(file: Path) -> None:
     """Check a declarative FILE; every problem is shown with its line."""
     try:
         settings = from_environment()
         text = Source(file=file).read()
-        snapshot = checked(text, settings, Registry(settings.plugins), str(file))
+        registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
+        snapshot = checked(text, settings, registry, str(file), warn)
     except ConfigErrors as errors:
         fail_config(errors)
     counts = (

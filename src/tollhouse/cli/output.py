@@ -14,6 +14,11 @@ def say(text: str = "") -> None:
     click.echo(text)
 
 
+def warn(warning: ConfigError) -> None:
+    """A configuration's flaw on standard error; it does not end the command."""
+    click.echo(f"Warning: {warning}", err=True)
+
+
 def fail(text: str, code: int = 1) -> NoReturn:
     """Ends the command with a message on standard error."""
     click.echo(f"Error: {text}", err=True)

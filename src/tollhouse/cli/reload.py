@@ -6,7 +6,8 @@ import signal
 import click
 
 from tollhouse.cli.nodes import the_node
-from tollhouse.cli.output import fail_config, say
+from tollhouse.cli.options import allow_missing_plugins
+from tollhouse.cli.output import fail, fail_config, say, warn
 from tollhouse.config.settings import from_environment
 from tollhouse.errors import ConfigErrors
 from tollhouse.plugins import Registry
@@ -15,6 +16,7 @@ from tollhouse.supervisor.configuration import Source, checked
 
 @click.command("reload")
 @click.option("--pid", type=int, help="Which node, if several are running.")
+@allow_missing_plugins
 def command(pid: int | None) -> None:
     """Let a running node read its configuration again. A file with errors is not taken over."""
     node = the_node(pid)
@@ -22,13 +24,12 @@ def command(pid: int | None) -> None:
         from pathlib import Path
 
         settings = from_environment()
+        if settings.allow_missing_plugins and not node.allow_missing_plugins:
+            fail("the node was started without --allow-missing-plugins and would refuse them")
+        registry = Registry(settings.plugins, allow_missing=node.allow_missing_plugins)
         try:
-            checked(
-                Source(file=Path(node.configuration)).read(),
-                settings,
-                Registry(settings.plugins),
-                node.configuration,
-            )
+            text = Source(file=Path(node.configuration)).read()
+            checked(text, settings, registry, node.configuration, warn)
         except ConfigErrors as errors:
             fail_config(errors)
     os.kill(node.pid, signal.SIGHUP)

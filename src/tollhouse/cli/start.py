@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from tollhouse.cli.announce import announce_node
+from tollhouse.cli.options import allow_missing_plugins
 from tollhouse.cli.output import fail_config
 from tollhouse.config.settings import Settings, from_environment
 from tollhouse.errors import ConfigErrors
@@ -31,6 +32,7 @@ from tollhouse.telemetry import error_log
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes; 1 runs everything in one process."
 )
+@allow_missing_plugins
 def command(file: Path | None, workers: int | None) -> None:
     """Serve a configuration in the foreground.
 
@@ -54,10 +56,10 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
     """Checks the configuration and runs the node; returns the exit code. Raises `ConfigErrors`."""
     from tollhouse.supervisor.supervise import Supervisor
 
-    registry = Registry(settings.plugins)
+    registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
     for unknown in registry.unknown:
         logging.getLogger("tollhouse").warning("KONG_PLUGINS names an unknown plugin: %s", unknown)
-    name = str(source.file) if source.file is not None else None
+    name = source.name
     snapshot = checked(source.read(), settings, registry, name)
     supervisor = Supervisor(settings, source, snapshot)
     settings = supervisor.settings
@@ -65,7 +67,8 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
         os.getpid(),
         tuple(map(str, settings.proxy_listen)),
         tuple(map(str, settings.admin_listen)),
-        name or "environment",
+        str(source.file) if source.file is not None else "environment",
+        settings.allow_missing_plugins,
     )
     announce = partial(announce_node, settings, source)
     with recorded(settings.prefix, instance):

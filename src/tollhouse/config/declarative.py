@@ -6,7 +6,7 @@ entities. Ids that are not given are derived as Kong derives them.
 
 import gc
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from tollhouse.config.document import (
     parse,
     unreadable,
 )
+from tollhouse.config.interpolate import Interpolation
 from tollhouse.config.refusal import (
     CHILDREN,
     SPELLINGS,
@@ -31,9 +32,10 @@ from tollhouse.config.refusal import (
     message,
 )
 from tollhouse.config.tree import Entry, Tree
+from tollhouse.errors import ConfigError
 from tollhouse.model import lua
 from tollhouse.model.entities import ENTITIES, Kind, PluginInstance, PluginSchemas, as_json, variant
-from tollhouse.model.schema import Record
+from tollhouse.model.schema import Record, Unchecked
 from tollhouse.model.snapshot import Snapshot
 
 _SKIPPED: Final[Mapping[str, frozenset[str]]] = {
@@ -41,21 +43,36 @@ _SKIPPED: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def load(text: str, *, file: str | None, plugins: PluginSchemas, flavor: str, now: int) -> Snapshot:
+def load(
+    text: str,
+    *,
+    file: str | None,
+    plugins: PluginSchemas,
+    flavor: str,
+    now: int,
+    environment: Mapping[str, str] | None = None,
+    warn: Callable[[ConfigError], None] = lambda _: None,
+) -> Snapshot:
     """The snapshot that the text describes; raises `Refused`, a `ConfigErrors`.
 
-    `now` becomes the time of creation and change, in Unix seconds.
+    `now` becomes the time of creation and change, in Unix seconds. With an `environment`, expressions
+    like `${{ env "DECK_X" }}` are filled in from it. `warn` is told of plugins that are tolerated
+    although nobody knows them.
     """
     with _without_garbage_collection():
         try:
-            document = parse(text, file)
+            interpolation = Interpolation(text, environment) if environment is not None else None
+            parsed = interpolation.text if interpolation else text
+            document = parse(parsed, file, interpolation)
             loader = _Loader(document, plugins, flavor, now)
             snapshot = loader.run(hash_of(text))
         except RecursionError:
             raise unreadable("nested too deeply", None, file) from None
         if snapshot is None:
-            errors = located(loader.problems, text, file)
+            errors = located(loader.problems, parsed, file)
             raise Refused(errors, loader.problems.fields(), loader.shown_document())
+        for warning in located(loader.warnings, parsed, file):
+            warn(warning)
         return snapshot
 
 
@@ -81,6 +98,7 @@ class _Loader:
 
     def __init__(self, document: dict[str, Any], plugins: PluginSchemas, flavor: str, now: int) -> None:
         self.problems = Problems()
+        self.warnings = Problems()
         check_top_level(document, self.problems)
         self._tree = Tree(document, self.problems)
         self._document = document
@@ -112,6 +130,9 @@ class _Loader:
         values, errors = schema.check(raw, skip=_SKIPPED[kind.name])
         if errors:
             return self._refuse(entry, errors)
+        if kind.cls is PluginInstance and isinstance(schema.fields["config"].shape.record, Unchecked):
+            text = f"plugin '{values['name']}' is unknown to this version of Tollhouse: it does nothing"
+            self.warnings.add((*entry.path, "name"), text)
         values["id"] = entry.id
         kind.fill_auto(values, self._now)
         values = kind.kept(values)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.config import yaml_lines
+from tollhouse.config.interpolate import Interpolation
 from tollhouse.config.refusal import TOP_SPELLINGS, Problems, Refused, dotted
 from tollhouse.errors import ConfigError
 from tollhouse.model.entities import ENTITIES
@@ -42,18 +43,21 @@ def not_yet(name: str) -> str:
     return f"'{name}' is not supported yet by this version of Tollhouse"
 
 
-def parse(text: str, file: str | None) -> dict[str, Any]:
+def parse(text: str, file: str | None, interpolation: Interpolation | None = None) -> dict[str, Any]:
     """The map that the text holds, as JSON or YAML; raises `Refused`."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise unreadable("the text is not valid Unicode", None, file) from None
     document: Any = None
-    if text.lstrip().startswith("{"):
+    if text.lstrip().startswith("{") and not interpolation:  # else a flow map of YAML, with its places
         document = _json(text, file)
     if document is None:
         try:
-            document = yaml_lines.load(text)
+            document = yaml_lines.load(text, interpolation)
+        except yaml_lines.Unfilled as unfilled:
+            found = [ConfigError(dotted(path), text, line, file) for path, line, text in unfilled.found]
+            raise Refused(found, {"error": str(unfilled)}) from None
         except yaml_lines.YamlError as error:
             raise unreadable(str(error), error.line, file) from None
     if not isinstance(document, dict):

@@ -80,6 +80,12 @@ class Settings:
     plugins: tuple[str, ...] = option(
         "bundled", readers.words, "Plugins that configurations may use: names, or `bundled` for all."
     )
+    allow_missing_plugins: bool = option(
+        "off",
+        readers.switch,
+        "Load plugins that this version does not know, each with a warning; they do nothing. Without it "
+        "such a configuration is refused. Tollhouse's own.",
+    )
     database: str = option("off", readers.no_database, "Only `off`: the configuration is a file.")
     proxy_listen: tuple[Listen, ...] = option(
         "0.0.0.0:8000 reuseport backlog=16384", parse_listens, "Where clients connect."

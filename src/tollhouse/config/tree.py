@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from tollhouse.config.deck import Shared
 from tollhouse.config.document import modern_paths
 from tollhouse.config.identity import content_id, derived_id
 from tollhouse.config.refusal import CHILDREN, SPELLINGS, TOP_SPELLINGS, Path, Problems, Spelling
@@ -55,6 +56,7 @@ class Tree:
     def __init__(self, document: Mapping[str, Any], problems: Problems) -> None:
         self._problems = problems
         self._version = document.get("_format_version")
+        self._shared = Shared(document, problems)
         self._seen: Counter[str] = Counter()
         self._by_id: dict[str, dict[str, Entry]] = {name: {} for name in ENTITIES}
         self._by_key: dict[str, dict[str, Entry]] = {name: {} for name in ENTITIES}
@@ -78,8 +80,8 @@ class Tree:
             if not isinstance(raw, dict):
                 self._problems.add(entry.path, "expected a record")
                 continue
-            if spelling.kind == "routes":
-                entry.raw = modern_paths(raw, self._version)
+            raw = self._shared.applied(kind, raw, entry.path)
+            entry.raw = modern_paths(raw, self._version) if spelling.kind == "routes" else raw
             self._identify(entry)
             self.entries[spelling.kind].append(entry)
             for child, how in children.items():

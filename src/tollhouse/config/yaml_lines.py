@@ -15,6 +15,8 @@ from typing import Any, Final, TypeAlias
 import yaml
 from yaml._yaml import CParser
 
+from tollhouse.config.interpolate import Interpolation
+
 Path: TypeAlias = tuple[str | int, ...]
 
 MAX_DEPTH: Final = 100
@@ -53,15 +55,30 @@ class YamlError(ValueError):
         self.column = column
 
 
-def load(text: str) -> Any:
-    """The value of the only document in the text, None if it is empty; raises `YamlError`."""
+class Unfilled(ValueError):
+    """Expressions that stand for nothing: the path of the scalar, its line, what is wrong."""
+
+    def __init__(self, found: list[tuple[Path, int, str]]) -> None:
+        super().__init__("; ".join(problem for _, _, problem in found))
+        self.found = found
+
+
+def load(text: str, interpolation: Interpolation | None = None) -> Any:
+    """The value of the only document in the text, None if it is empty; raises `YamlError`.
+
+    With an `interpolation` the text is its own, and every scalar is filled in. Raises `Unfilled` then.
+    """
     builder = _Builder()
+    if interpolation:
+        builder.fill_in(interpolation)
     try:
         _run(text, builder.handlers)
     except _DuplicateKey as error:
         first = lines(text, [error.path]).get(error.path, error.line)
         problem = f"{error.problem}, which stands on line {first} already"
         raise YamlError(problem, error.line, error.column) from None
+    if builder.unfilled:
+        raise Unfilled(builder.unfilled)
     return builder.documents[0] if builder.documents else None
 
 
@@ -119,6 +136,7 @@ class _Builder:
         self._anchors: dict[str, tuple[Any, int] | None] = {}
         self._nodes = 0
         self._aliased = 0
+        self.unfilled: list[tuple[Path, int, str]] = []
         self.handlers: _Handlers = {
             yaml.ScalarEvent: self._scalar,
             yaml.MappingStartEvent: self._start_mapping,
@@ -131,6 +149,18 @@ class _Builder:
             yaml.StreamStartEvent: _ignore,
             yaml.StreamEndEvent: _ignore,
         }
+
+    def fill_in(self, interpolation: Interpolation) -> None:
+        """Fills in expressions from now on."""
+
+        def scalar(event: Any) -> None:
+            try:
+                event.value = interpolation.filled(event.value)
+            except ValueError as error:
+                self.unfilled.append((self._place_in_document(), _place(event)[0], str(error)))
+            self._scalar(event)
+
+        self.handlers = {**self.handlers, yaml.ScalarEvent: scalar}
 
     def _scalar(self, event: Any) -> None:
         value: Any = event.value
@@ -229,6 +259,12 @@ class _Builder:
     def _path(self) -> Path:
         outer = [(target, key) for target, key, *_ in self._stack]
         return tuple(len(target) if isinstance(target, list) else key for target, key in outer[1:])
+
+    def _place_in_document(self) -> Path:
+        if self._target is self.documents:
+            return ()
+        own = len(self._target) if isinstance(self._target, list) else self._key
+        return self._path() if own is None else (*self._path(), own)
 
 
 class _DuplicateKey(YamlError):

@@ -37,7 +37,9 @@ Effective = Callable[[str | None], Sequence[Plugin[Any]]]
 class PluginFactory(Protocol):
     """Makes plugin objects; knows the registry, which this package does not."""
 
-    def __call__(self, instance: PluginInstance, scope: Scope) -> Plugin[Any]: ...
+    def __call__(self, instance: PluginInstance, scope: Scope) -> Plugin[Any] | None:
+        """None for an instance that has nothing to do here."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,8 @@ def _plugin_objects(
             earlier = before.made.get(instance.id)
             if earlier is not None and earlier[0] == instance:
                 made[instance.id] = (instance, earlier[1])
-            else:
-                made[instance.id] = (instance, make(instance, _scope(instance)))
+            elif (plugin := make(instance, _scope(instance))) is not None:
+                made[instance.id] = (instance, plugin)
         if number % SLICE == 0:
             yield
     return PluginObjects(made)

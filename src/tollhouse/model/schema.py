@@ -202,6 +202,19 @@ class Record:
         return shown
 
 
+class Unchecked(Record):
+    """Stands for settings that nobody knows: whatever they are, they are kept."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def check(self, raw: Mapping[str, Any], *, skip: Collection[str] = ()) -> tuple[dict[str, Any], Any]:
+        return {name: copied(value) for name, value in raw.items() if name not in skip}, {}
+
+    def judge(self, value: Mapping[str, Any]) -> Any:
+        return self.check(value)[0]
+
+
 def _is_wrong(value: Any) -> bool:
     return value.__class__ is Wrong
 

@@ -10,9 +10,9 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
-from tollhouse.model.common import HTTP_PROTOCOLS
+from tollhouse.model.common import HTTP_PROTOCOLS, PROTOCOLS
 from tollhouse.model.entities import PluginInstance
-from tollhouse.model.schema import Record, build, schema_of
+from tollhouse.model.schema import Record, Unchecked, build, schema_of
 from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.pdk.services import Services
 
@@ -47,7 +47,9 @@ def _plugin_class(place: str) -> type[Plugin[Any]]:
 class Registry:
     """The plugins that are enabled on this node (Kong's `plugins` setting)."""
 
-    def __init__(self, enabled: Iterable[str] = ("bundled",)) -> None:
+    def __init__(self, enabled: Iterable[str] = ("bundled",), *, allow_missing: bool = False) -> None:
+        #: whether configurations may name plugins that this version does not have; those do nothing
+        self._allow_missing = allow_missing
         names: set[str] = set()
         for word in enabled:
             names |= set(BUNDLED) if word == "bundled" else {word}
@@ -63,7 +65,12 @@ class Registry:
 
     def config(self, name: str) -> Record | None:
         cls = self.plugin_class(name)
-        return schema_of(cls.Config) if cls is not None else None
+        if cls is None:
+            return Unchecked() if self._is_tolerated(name) else None
+        return schema_of(cls.Config)
+
+    def _is_tolerated(self, name: str) -> bool:
+        return self._allow_missing and name not in BUNDLED
 
     def forbidden_scopes(self, name: str) -> Collection[str]:
         cls = self.plugin_class(name)
@@ -71,7 +78,9 @@ class Registry:
 
     def protocols(self, name: str) -> tuple[str, ...]:
         cls = self.plugin_class(name)
-        return cls.protocols if cls is not None else HTTP_PROTOCOLS
+        if cls is None:
+            return PROTOCOLS if self._is_tolerated(name) else HTTP_PROTOCOLS
+        return cls.protocols
 
     def default_protocols(self, name: str) -> tuple[str, ...]:
         cls = self.plugin_class(name)
@@ -79,9 +88,12 @@ class Registry:
 
     # flow.compile.PluginFactory
 
-    def make(self, instance: PluginInstance, scope: Scope, services: Services) -> Plugin[Any]:
-        """The object for one configuration, which has been checked before."""
+    def make(self, instance: PluginInstance, scope: Scope, services: Services) -> Plugin[Any] | None:
+        """The object for one configuration, which has been checked before; none for a plugin that is
+        tolerated although nobody knows it."""
         cls = self.plugin_class(instance.name)
+        if cls is None and self._is_tolerated(instance.name):
+            return None
         if cls is None:
             raise LookupError(f"plugin {instance.name!r} is not enabled on this node")
         config = build(cls.Config, services.secrets.resolved(instance.config))

@@ -1,5 +1,7 @@
 """Where the configuration comes from, and how a new one becomes the one that is served."""
 
+import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from tollhouse.model.entities import PluginInstance
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
 from tollhouse.routing.build import build_router
+
+log = logging.getLogger("tollhouse.configuration")
 
 EMPTY = '_format_version: "3.0"\n'
 MODEL_MISSING: Final = (
@@ -28,6 +32,13 @@ class Source:
     text: str | None = None
     generate: Callable[[], str] | None = None
 
+    @property
+    def name(self) -> str | None:
+        """What errors call it; None for a text that is not the operator's."""
+        if self.file is not None:
+            return str(self.file)
+        return "KONG_DECLARATIVE_CONFIG_STRING" if self.text is not None else None
+
     def read(self) -> str:
         """The text as it is now. Raises `ConfigErrors`."""
         if self.file is not None:
@@ -41,13 +52,30 @@ class Source:
         return self.text if self.text is not None else EMPTY
 
 
-def checked(text: str, settings: Settings, registry: Registry, file: str | None = None) -> Snapshot:
+def _logged(warning: ConfigError) -> None:
+    log.warning("%s", warning)
+
+
+def checked(
+    text: str,
+    settings: Settings,
+    registry: Registry,
+    file: str | None = None,
+    warn: Callable[[ConfigError], None] = _logged,
+) -> Snapshot:
     """The snapshot that a declarative text describes. Raises `ConfigErrors` with everything wrong.
 
+    The text of a file may refer to the environment; one that came over the network may not look at it.
     The router is built once to be sure that workers can build it as well.
     """
     snapshot = declarative.load(
-        text, file=file, plugins=registry, flavor=settings.router_flavor, now=int(time.time())
+        text,
+        file=file,
+        plugins=registry,
+        flavor=settings.router_flavor,
+        now=int(time.time()),
+        environment=os.environ if file is not None else None,
+        warn=warn,
     )
     build_router(snapshot.routes, settings.router_flavor)
     return snapshot

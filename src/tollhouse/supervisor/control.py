@@ -59,7 +59,7 @@ class Control:
     ) -> None:
         self.settings = settings
         self.identity = identity
-        self.registry = Registry(settings.plugins)
+        self.registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
         self._shared = shared
         self._source = source
         self._path = path
@@ -141,7 +141,7 @@ class Control:
 
     async def reload(self) -> None:
         """Reads the configuration's source again; on errors the old one stays."""
-        file = str(self._source.file) if self._source.file is not None else None
+        file = self._source.name
         try:
             text = await asyncio.to_thread(self._source.read)
             await self.replace(text, file)

@@ -15,6 +15,7 @@ class Instance(msgspec.Struct, frozen=True):
     proxy: tuple[str, ...]
     admin: tuple[str, ...]
     configuration: str
+    allow_missing_plugins: bool = False
 
 
 @contextmanager
