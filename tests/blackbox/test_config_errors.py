@@ -238,7 +238,9 @@ async def test_wrong_settings_are_told_all_at_once_by_their_variables() -> None:
         "KONG_CLIENT_MAX_BODY_SIZE": "10x",
         "KONG_TRUSTED_IPS": "10.0.0.0/8, here",
         "KONG_SSL_CERT": "/nowhere.pem",
-        "KONG_DATABASE": "postgres",
+        "KONG_DATABASE": "cassandra",
+        "KONG_PG_TIMEOUT": "5s",
+        "KONG_PG_PASSWORD": "{vault://env/nothing}",
         "KONG_HEADERS": "server_token",
         "KONG_COUNTER_SLOTS": "0",
     }
@@ -246,7 +248,7 @@ async def test_wrong_settings_are_told_all_at_once_by_their_variables() -> None:
     ended = await tollhouse("start", **wrong)
 
     assert ended.code == 1
-    assert ended.errors.startswith("Error: 11 problems in the configuration\n")
+    assert ended.errors.startswith("Error: 13 problems in the configuration\n")
     for variable, value in wrong.items():
         line = next(line for line in ended.errors.splitlines() if line.strip().startswith(variable))
         assert value.split()[-1] in line or "at least 1" in line, line

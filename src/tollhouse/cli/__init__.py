@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "start": "Serve a configuration in the foreground.",
     "reload": "Let a running node read its configuration again.",
     "stop": "Let a running node finish its work and end.",
+    "migrations": "Make and bring up the tables of a PostgreSQL database.",
     "check": "Check a declarative file without serving it.",
     "health": "Tell whether a node is running and ready.",
     "quickstart": "Start the example with the embedded model and send real requests through it.",

@@ -92,6 +92,11 @@ def seconds(text: str) -> float:
     return float(number) * _SECONDS.get(unit, 1.0)
 
 
+def milliseconds(text: str) -> float:
+    """A whole number of milliseconds, as seconds."""
+    return whole(text) / 1000
+
+
 def optional_seconds(text: str) -> float | None:
     """A time; `None` for 0."""
     return seconds(text) or None
@@ -131,9 +136,3 @@ def headers(text: str) -> tuple[str, ...]:
         if word.lower() not in _HEADERS | {"off"}:
             raise ValueError(f"'{word}' is not one of: off, {', '.join(sorted(_HEADERS))}")
     return words(text)
-
-
-def no_database(text: str) -> str:
-    if text != "off":
-        raise ValueError(f"'{text}' is not supported by this version of Tollhouse: use 'off'")
-    return text

@@ -9,13 +9,14 @@ what a request costs, and nobody should pay that unasked.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
 from tollhouse.config import readers
 from tollhouse.config.listen import Listen, parse_listens
 from tollhouse.errors import ConfigError, ConfigErrors
+from tollhouse.stores.env_vault import EnvVault
 
 T = TypeVar("T")
 
@@ -35,12 +36,19 @@ class Option:
     default: str
     read: Callable[[str], Any]
     doc: str
+    #: whether it is never shown, and may refer to a vault
+    is_secret: bool = False
 
 
 def option(default: str, read: Callable[[str], T], doc: str, *names: str) -> T:
     """Declares a setting. Its variable is called like the field unless `names` says otherwise."""
     # The field is no default: every setting is given when `Settings` is made.
     return cast(T, field(metadata={"option": Option(names, default, read, doc)}))
+
+
+def secret(default: str, read: Callable[[str], T], doc: str, *names: str) -> T:
+    """Declares a setting that is never shown. It may refer to a vault."""
+    return cast(T, field(repr=False, metadata={"option": Option(names, default, read, doc, is_secret=True)}))
 
 
 def _flavor(text: str) -> Flavor:
@@ -86,7 +94,34 @@ class Settings:
         "Load plugins that this version does not know, each with a warning; they do nothing. Without it "
         "such a configuration is refused. Tollhouse's own.",
     )
-    database: str = option("off", readers.no_database, "Only `off`: the configuration is a file.")
+    database: str = option(
+        "off",
+        readers.one_of("off", "postgres"),
+        "Where the configuration is kept: `off` is a file, `postgres` a database that nodes share.",
+    )
+    pg_host: str = option(
+        "127.0.0.1", readers.plain, "Host of the PostgreSQL server, or folder of its socket."
+    )
+    pg_port: int = option("5432", readers.positive, "Its port.")
+    pg_user: str = option("kong", readers.plain, "Whom to log in as.")
+    pg_password: str | None = secret("", readers.optional, "The password; may be `{vault://env/NAME}`.")
+    pg_database: str = option("kong", readers.plain, "Name of the database.")
+    pg_schema: str = option("public", readers.plain, "Schema in the database that holds the tables.")
+    pg_ssl: bool = option(
+        "off", readers.switch, "Connect by TLS. There is no falling back to a plain connection."
+    )
+    pg_ssl_verify: bool = option(
+        "off", readers.switch, "Refuse a server whose certificate this system does not trust for its host."
+    )
+    pg_timeout: float = option(
+        "5000", readers.milliseconds, "Longest wait for a connection or a statement, in milliseconds."
+    )
+    pg_max_concurrent_queries: int = option(
+        "0", readers.whole, "Connections that this node may use at once; 0 is 10."
+    )
+    pg_keepalive_timeout: float = option(
+        "0", readers.milliseconds, "How long an idle connection is kept, in milliseconds; 0 is for ever."
+    )
     proxy_listen: tuple[Listen, ...] = option(
         "0.0.0.0:8000 reuseport backlog=16384", parse_listens, "Where clients connect."
     )
@@ -192,7 +227,7 @@ def options() -> Mapping[str, Option]:
     for each in fields(Settings):
         declared: Option = each.metadata["option"]
         names = declared.names or (each.name.upper(),)
-        found[each.name] = Option(names, declared.default, declared.read, declared.doc)
+        found[each.name] = replace(declared, names=names)
     return found
 
 
@@ -205,6 +240,10 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         variable, text = _given(environment, each.names)
         if text is None:
             text = _default_prefix(environment) if name == "prefix" else each.default
+        elif each.is_secret:
+            text, reference = EnvVault(environment).resolved(text), text
+            if reference and not text:
+                errors.append(ConfigError(variable, f"{reference} stands for nothing"))
         try:
             values[name] = each.read(text)
         except ValueError as error:

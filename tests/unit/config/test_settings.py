@@ -64,9 +64,9 @@ def test_log_files_are_under_the_prefix_unless_absolute() -> None:
 
 
 def test_everything_wrong_is_told_with_the_variable_that_is_set() -> None:
-    assert problems(KONG_LOG_LEVEL="loud", TOLLHOUSE_DNS_STALE_TTL="x", KONG_DATABASE="postgres") == [
+    assert problems(KONG_LOG_LEVEL="loud", TOLLHOUSE_DNS_STALE_TTL="x", KONG_DATABASE="cassandra") == [
         "KONG_LOG_LEVEL: 'loud' is not one of: debug, info, notice, warn, error, crit, alert, emerg",
-        "KONG_DATABASE: 'postgres' is not supported by this version of Tollhouse: use 'off'",
+        "KONG_DATABASE: 'cassandra' is not one of: off, postgres",
         "TOLLHOUSE_DNS_STALE_TTL: 'x' is not a time like 60s, 500ms or 2m",
     ]
 
@@ -141,3 +141,13 @@ def test_nonsense_is_refused_in_words(read: Callable[[str], Any], text: str) -> 
 def test_every_field_is_declared_as_an_option() -> None:
     assert set(options()) == set(Settings.__dataclass_fields__)
     assert all(option.names for option in options().values())
+
+
+def test_the_databases_password_may_come_from_the_environment_and_is_never_shown() -> None:
+    settings = from_environment({"KONG_PG_PASSWORD": "{vault://env/pg-secret}", "PG_SECRET": "tops3cret"})
+
+    assert settings.pg_password == "tops3cret"
+    assert "tops3cret" not in repr(settings)
+    assert problems(KONG_PG_PASSWORD="{vault://env/pg-secret}") == [
+        "KONG_PG_PASSWORD: {vault://env/pg-secret} stands for nothing"
+    ]
