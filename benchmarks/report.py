@@ -12,7 +12,7 @@ from statistics import median
 from typing import Final
 
 from benchmarks.measure import Plan, Row, reference
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import EVENTS, WORKLOADS, Workload
 
 Results = dict[str, list[Row]]  # by the workload's name
 
@@ -40,6 +40,11 @@ def targets(results: Results) -> Iterator[Target]:
             ratio = ours.cpu_ratio_to(nginx) if ours and nginx else None
             text = f"{workload.name}: CPU per request at most {limit:g} x nginx"
             yield Target(text, limit, ratio, None if ratio is None else ratio <= limit)
+        if (limit := workload.event_us) is not None:
+            measured = _measured(results, workload.name, "tollhouse")
+            event = measured.cpu_us / EVENTS if measured else None
+            text = f"{workload.name}: CPU per event at most {limit:g} µs"
+            yield Target(text, limit, event, None if event is None else event <= limit)
     for peer, least in AT_LEAST.items():
         ours, theirs = (_measured(results, "chat", who) for who in ("tollhouse", peer))
         factor = ours.requests_per_second / theirs.requests_per_second if ours and theirs else None
@@ -51,7 +56,7 @@ def table(workload: Workload, rows: Sequence[Row]) -> str:
     """Markdown, columns padded so that it also reads well in a terminal."""
     what = "stream" if workload.streamed else "request"
     head = ["", f"{what}s/s", f"CPU µs/{what}", "lowest to highest", "x nginx", "p50 ms", "p99 ms"]
-    head += ["first event p50 ms", "p99 ms"] if workload.streamed else []
+    head += ["first event p50 ms", "p99 ms", "CPU µs/event"] if workload.streamed else []
     head += ["core busy", "others", "memory MB", "errors"]
     nginx = reference(rows)
     lines = grid(head, [_cells(row, nginx, streamed=workload.streamed) for row in rows if row.slices])
@@ -132,6 +137,7 @@ def _cells(row: Row, nginx: Row | None, *, streamed: bool) -> list[str]:
     ]
     times = ("p50_ms", "p99_ms", "first_p50_ms", "first_p99_ms")[: 4 if streamed else 2]
     cells += [f"{median(getattr(each.load, name) for each in row.slices):.2f}" for name in times]
+    cells += [number(row.cpu_us / EVENTS)] if streamed else []
     return [
         *cells,
         f"{median(each.busy for each in row.slices):.0%}",

@@ -1,17 +1,18 @@
 """The fake model server for streams: 200 prepared events per request, in several paced writes.
 
-Every event is an HTTP chunk of its own, as providers send them. It understands just the requests that
-these benchmarks send. Prints nothing; runs until it is ended.
+Every event is an HTTP chunk of its own, as providers send them, in the form that the path is of. It
+understands just the requests that these benchmarks send. Prints nothing; runs until it is ended.
 """
 
 import argparse
 import asyncio
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import uvloop
 
-from benchmarks.workloads import stream_events
+from benchmarks.workloads import MESSAGES, message_events, stream_events
 
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
@@ -19,9 +20,16 @@ HEAD: Final = (
 )
 
 
-def prepare(writes: int) -> list[bytes]:
+class Forms(NamedTuple):
+    """The answer in two forms, each cut into writes."""
+
+    openai: list[bytes]
+    anthropic: list[bytes]
+
+
+def prepare(events: Iterable[bytes], writes: int) -> list[bytes]:
     """The answer cut into this many writes, the head in front of the first."""
-    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in (*stream_events(), b"data: [DONE]\n\n")]
+    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
     per_write = (len(chunks) - 1) // writes
     cuts = [number * per_write for number in range(writes)] + [len(chunks)]
     parts = [b"".join(chunks[start:end]) for start, end in pairwise(cuts)]
@@ -31,8 +39,9 @@ def prepare(writes: int) -> list[bytes]:
 
 
 class Model(asyncio.Protocol):
-    def __init__(self, parts: list[bytes], pause: float) -> None:
-        self._parts, self._pause = parts, pause
+    def __init__(self, forms: Forms, pause: float) -> None:
+        self._forms, self._pause = forms, pause
+        self._parts = forms.openai
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,6 +52,8 @@ class Model(asyncio.Protocol):
         head, end_of_head, body = self._received.partition(b"\r\n\r\n")
         if end_of_head and _is_whole(head.lower(), body):
             self._received = b""
+            path = head.split(b" ", 2)[1].decode()
+            self._parts = self._forms.anthropic if path == MESSAGES else self._forms.openai
             self._write(0)
 
     def _write(self, number: int) -> None:
@@ -59,9 +70,10 @@ def _is_whole(head: bytes, body: bytes) -> bool:
 
 
 async def serve(port: int, writes: int, pause_ms: float) -> None:
-    parts = prepare(writes)
+    openai = prepare((*stream_events(), b"data: [DONE]\n\n"), writes)
+    forms = Forms(openai, prepare(message_events(), writes))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Model(parts, pause_ms / 1000), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(lambda: Model(forms, pause_ms / 1000), "127.0.0.1", port, backlog=1024)
     await server.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""The four workloads: what is sent, what must come back, how Tollhouse is configured for it."""
+"""The workloads: what is sent, what must come back, how Tollhouse is configured for it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,7 @@ Config = dict[str, Any]
 MODEL: Final = "gpt-4o-mini"
 KEY: Final = "bench-key"
 PATH: Final = "/v1/chat/completions"
+MESSAGES: Final = "/v1/messages"
 BODY_BYTES: Final = 230
 ANSWER_BYTES: Final = 500
 EVENTS: Final = 200
@@ -42,6 +43,10 @@ class Workload:
     at_most_nginx: float | None = None
     for_llm: bool = False  # LLM gateways take part
     streamed: bool = False
+    # The most CPU for each event of a stream, in microseconds.
+    event_us: float | None = None
+    # The model speaks Anthropic's form, and Tollhouse translates.
+    translated: bool = False
 
     def body(self, model: str = MODEL) -> bytes:
         return _chat_body(model, streamed=self.streamed)
@@ -60,7 +65,14 @@ WORKLOADS: Final = (
     Workload("bare", "Bare route", at_most_nginx=2.0),
     Workload("plugins", "key-auth, rate-limiting, prometheus, correlation-id", at_most_nginx=3.0),
     Workload("chat", "Chat completion: key-auth, ai-proxy, prometheus", at_most_nginx=4.5, for_llm=True),
-    Workload("stream", f"The same, streamed: {EVENTS} events", for_llm=True, streamed=True),
+    Workload("stream", f"The same, streamed: {EVENTS} events", for_llm=True, streamed=True, event_us=15),
+    Workload(
+        "translated",
+        f"The same, from Anthropic's form to OpenAI's: {EVENTS} events",
+        streamed=True,
+        event_us=40,
+        translated=True,
+    ),
 )
 
 
@@ -89,18 +101,21 @@ def _plugins(workload: Workload, upstream: int) -> list[Config]:
         ]
     return [
         {"name": "key-auth"},
-        {"name": "ai-proxy", "config": _ai_proxy(f"http://127.0.0.1:{upstream}{PATH}")},
+        {"name": "ai-proxy", "config": _ai_proxy(f"http://127.0.0.1:{upstream}", workload)},
         {"name": "prometheus", "config": metrics | {"ai_metrics": True}},
     ]
 
 
-def _ai_proxy(upstream_url: str) -> Config:
-    options = {"upstream_url": upstream_url, "input_cost": 0.15, "output_cost": 0.6}
+def _ai_proxy(base: str, workload: Workload) -> Config:
+    provider, path = ("anthropic", MESSAGES) if workload.translated else ("openai", PATH)
+    options = {"upstream_url": base + path, "input_cost": 0.15, "output_cost": 0.6}
+    if workload.translated:
+        options["anthropic_version"] = "2023-06-01"
     return {
         "route_type": "llm/v1/chat",
         "auth": {"header_name": "Authorization", "header_value": "Bearer upstream-key"},
         "logging": {"log_statistics": True},
-        "model": {"provider": "openai", "name": MODEL, "options": options},
+        "model": {"provider": provider, "name": MODEL, "options": options},
     }
 
 
@@ -109,6 +124,25 @@ def stream_events() -> Iterator[bytes]:
     for word in STREAM_TEXT.split():
         yield _event([{"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}])
     yield _event([{"index": 0, "delta": {}, "finish_reason": "stop"}], usage=USAGE)
+
+
+def message_events() -> Iterator[bytes]:
+    """The same as Anthropic sends it, with as many events that say something."""
+    usage = {"input_tokens": USAGE["prompt_tokens"], "output_tokens": 1}
+    head = {"id": "msg_bench", "type": "message", "role": "assistant", "model": MODEL, "content": []}
+    yield _message_event("message_start", message=head | {"usage": usage})
+    yield _message_event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    for word in STREAM_TEXT.split():
+        delta = {"type": "text_delta", "text": f"{word} "}
+        yield _message_event("content_block_delta", index=0, delta=delta)
+    yield _message_event("content_block_stop", index=0)
+    counts = {"output_tokens": USAGE["completion_tokens"]}
+    yield _message_event("message_delta", delta={"stop_reason": "end_turn"}, usage=counts)
+    yield _message_event("message_stop")
+
+
+def _message_event(kind: str, **members: object) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode({"type": kind, **members}))
 
 
 def _event(choices: list[Config], **more: object) -> bytes:
