@@ -28,8 +28,8 @@ from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import server_context
 from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
-from tollhouse.stores.env_vault import EnvVault
 from tollhouse.stores.sinks import Sinks
+from tollhouse.stores.vaults import Vaults
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.telemetry.log_record import LogRecords
 from tollhouse.telemetry.metrics import Metrics
@@ -103,6 +103,9 @@ class Node:
             self._pools, Resolver(clock, self._tasks, lifetimes), settings.router_flavor
         )
         self._directory = Directory()
+        self._vaults = Vaults(
+            os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
+        )
         self._sinks = Sinks(
             self.metrics.counter("tollhouse_log_dropped_total", "Log lines that could not be kept", ("sink",))
         )
@@ -113,7 +116,6 @@ class Node:
             directory=self._directory,
             sinks=self._sinks,
             records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
-            secrets=EnvVault(os.environ),
             cloud=CloudAccess(os.environ, time.time),
             wall_clock=time.time,
             clock=clock,
@@ -131,6 +133,7 @@ class Node:
             compiling(
                 snapshot,
                 self._workshop,
+                self._vaults.knowing(snapshot.vaults).resolved,
                 lambda instance, scope: self._registry.make(instance, scope, self._services),
                 self._plugins,
             )

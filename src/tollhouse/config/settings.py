@@ -16,7 +16,8 @@ from typing import Any, Final, Literal, TypeVar, cast
 from tollhouse.config import readers
 from tollhouse.config.listen import Listen, parse_listens
 from tollhouse.errors import ConfigError, ConfigErrors
-from tollhouse.stores.env_vault import EnvVault
+from tollhouse.model.constraints import is_reference
+from tollhouse.stores.vaults import Unresolvable, Vaults
 
 T = TypeVar("T")
 
@@ -208,6 +209,12 @@ class Settings:
     ssl_cert_key: str | None = option("", readers.existing_file, "Its private key.")
     declarative_config: str | None = option("", readers.optional, "The declarative file to serve.")
     declarative_config_string: str | None = option("", readers.optional, "Its text, instead of a file.")
+    vault_env_prefix: str = option(
+        "", readers.plain, "What the names of variables begin with that `{vault://env/…}` refers to."
+    )
+    vault_file_prefix: str = option(
+        "/run/secrets", readers.plain, "The folder of `{vault://file/…}`. Tollhouse's own."
+    )
     drain_seconds: float = option(
         "30s",
         readers.seconds,
@@ -236,18 +243,19 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
     errors: list[ConfigError] = []
+    vaults = _vaults(environment)
     for name, each in options().items():
         variable, text = _given(environment, each.names)
         if text is None:
             text = _default_prefix(environment) if name == "prefix" else each.default
-        elif each.is_secret:
-            text, reference = EnvVault(environment).resolved(text), text
-            if reference and not text:
-                errors.append(ConfigError(variable, f"{reference} stands for nothing"))
         try:
-            values[name] = each.read(text)
+            values[name] = each.read(vaults.secret(text) if is_reference(text) else text)
+        except Unresolvable as error:
+            errors.append(ConfigError(variable, f"failed to dereference '{text}': {error}"))
         except ValueError as error:
-            errors.append(ConfigError(variable, str(error)))
+            # What a secret is may not be told.
+            problem = f"what '{text}' stands for is no value for it" if is_reference(text) else str(error)
+            errors.append(ConfigError(variable, problem))
     errors += _half_a_pair(values)
     if errors:
         raise ConfigErrors(errors)
@@ -265,6 +273,14 @@ def _given(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str,
             if value is not None:
                 return prefix + name, value.strip()
     return f"KONG_{names[0]}", None
+
+
+def _vaults(environment: Mapping[str, str]) -> Vaults:
+    known, found = options(), {}
+    for name in ("vault_env_prefix", "vault_file_prefix"):
+        _, text = _given(environment, known[name].names)
+        found[name] = known[name].default if text is None else text
+    return Vaults(environment, env_prefix=found["vault_env_prefix"], file_prefix=found["vault_file_prefix"])
 
 
 def _half_a_pair(values: Mapping[str, Any]) -> list[ConfigError]:

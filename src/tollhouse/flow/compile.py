@@ -66,10 +66,15 @@ class PluginObjects:
 
 
 def compiling(
-    snapshot: Snapshot, workshop: Workshop, make: PluginFactory, before: PluginObjects
+    snapshot: Snapshot,
+    workshop: Workshop,
+    resolved: Callable[[Any], Any],
+    make: PluginFactory,
+    before: PluginObjects,
 ) -> Generator[None, None, tuple[CompiledSnapshot, PluginObjects]]:
-    """Yields between slices; returns the compiled snapshot and its plugin objects."""
-    objects = yield from _plugin_objects(snapshot, make, before)
+    """Yields between slices; returns the compiled snapshot and its plugin objects. `resolved` puts
+    secrets in the place of references to them."""
+    objects = yield from _plugin_objects(snapshot, resolved, make, before)
     plugins = _Effective(list(objects.made.values()), _groups_of(snapshot))
     services = {service.id: service for service in snapshot.services}
     backends = _Backends(snapshot, workshop)
@@ -92,11 +97,13 @@ def compiling(
 
 
 def _plugin_objects(
-    snapshot: Snapshot, make: PluginFactory, before: PluginObjects
+    snapshot: Snapshot, resolved: Callable[[Any], Any], make: PluginFactory, before: PluginObjects
 ) -> Generator[None, None, PluginObjects]:
     made: dict[str, tuple[PluginInstance, Plugin[Any]]] = {}
     for number, instance in enumerate(snapshot.plugins):
         if instance.enabled:
+            # A secret may have changed where nothing else has.
+            instance = replace(instance, config=resolved(instance.config))
             earlier = before.made.get(instance.id)
             if earlier is not None and earlier[0] == instance:
                 made[instance.id] = (instance, earlier[1])

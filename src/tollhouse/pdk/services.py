@@ -147,14 +147,6 @@ class Records(Protocol):
         ...
 
 
-class Secrets(Protocol):
-    """Where secrets are kept that configurations only refer to."""
-
-    def resolved(self, value: Any) -> Any:
-        """A value, however deep, with every `{vault://…}` in it replaced."""
-        ...
-
-
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -197,7 +189,6 @@ class Services:
     directory: Directory
     sinks: Sinks
     records: Records
-    secrets: Secrets
     cloud: Cloud
     wall_clock: Callable[[], float]
     clock: Callable[[], float]

@@ -89,12 +89,12 @@ class Registry:
     # flow.compile.PluginFactory
 
     def make(self, instance: PluginInstance, scope: Scope, services: Services) -> Plugin[Any] | None:
-        """The object for one configuration, which has been checked before; none for a plugin that is
-        tolerated although nobody knows it."""
+        """The object for one configuration, which has been checked before and holds secrets in place of
+        references; none for a plugin that is tolerated although nobody knows it."""
         cls = self.plugin_class(instance.name)
         if cls is None and self._is_tolerated(instance.name):
             return None
         if cls is None:
             raise LookupError(f"plugin {instance.name!r} is not enabled on this node")
-        config = build(cls.Config, services.secrets.resolved(instance.config))
+        config = build(cls.Config, instance.config)
         return cls(config, scope, services, instance.id)

@@ -149,5 +149,20 @@ def test_the_databases_password_may_come_from_the_environment_and_is_never_shown
     assert settings.pg_password == "tops3cret"
     assert "tops3cret" not in repr(settings)
     assert problems(KONG_PG_PASSWORD="{vault://env/pg-secret}") == [
-        "KONG_PG_PASSWORD: {vault://env/pg-secret} stands for nothing"
+        "KONG_PG_PASSWORD: failed to dereference '{vault://env/pg-secret}': "
+        "the environment has no such variable"
+    ]
+
+
+def test_a_setting_may_stand_in_a_vault() -> None:
+    environment = {"KONG_PROXY_LISTEN": "{vault://env/where}", "WHERE": "127.0.0.1:9"}
+    assert [str(listen) for listen in from_environment(environment).proxy_listen] == ["127.0.0.1:9"]
+    with pytest.raises(ConfigErrors) as caught:
+        from_environment(
+            {"KONG_DNS_CACHE_SIZE": "{vault://env/size}", "KONG_HEADERS": "{vault://x/y}", "SIZE": "s3"}
+        )
+    assert [str(error) for error in caught.value.errors] == [
+        "KONG_HEADERS: failed to dereference '{vault://x/y}': there is no vault 'x', neither env, file nor "
+        "the prefix of an entity",
+        "KONG_DNS_CACHE_SIZE: what '{vault://env/size}' stands for is no value for it",
     ]
