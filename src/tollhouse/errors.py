@@ -4,6 +4,7 @@ Few types, raised where the fact is known and turned into an answer in one place
 
 - `Reject`: a decision of the gateway or of a plugin; the client sees its status and message.
 - `UpstreamFault`: the target could not answer; its `Cause` decides the status.
+- `TryAnother`: not an end yet, for a plugin knows another target.
 - `PeerError`: the other end broke the protocol (`BadRequest` towards a client).
 - `ConfigErrors`: everything that is wrong with a configuration, all at once.
 """
@@ -87,6 +88,10 @@ class UpstreamFault(Exception):
     @property
     def status(self) -> int:
         return STATUS[self.cause]
+
+
+class TryAnother(Exception):
+    """An answer that is not for the client: a plugin knows another target to ask (`pdk.Failover`)."""
 
 
 class ClientGone(Exception):

@@ -77,6 +77,33 @@ def stream(
     return answer
 
 
+def hanging(*pieces: bytes) -> Answer:
+    """Sends the pieces and then nothing more, for ever."""
+
+    async def answer(_: Received, writer: asyncio.StreamWriter) -> bool:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        for piece in pieces:
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+        await closed(writer)
+        return False
+
+    return answer
+
+
+async def silent(_: Received, writer: asyncio.StreamWriter) -> bool:
+    await closed(writer)
+    return False
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    """Waits until the gateway has given up."""
+    while not writer.transport.is_closing():
+        await asyncio.sleep(0.02)
+
+
 def gzipped(stored: Recording) -> Answer:
     """The recorded answer as providers send it to whoever accepts gzip."""
     packed = gzip.compress(stored.content)

@@ -112,8 +112,7 @@ class Gateway:
             if len(self._elsewhere) >= _ADDRESSES_KNOWN:
                 self._elsewhere.clear()
             if ex.patience is not None:
-                first, gap, total = ex.patience.with_read(own.timeouts.read)
-                own = replace(own, timeouts=replace(own.timeouts, read=gap, first=first, total=total))
+                own = _patient(own, ex.patience)
             found = self._elsewhere[key] = self._backend_at(address, own)
         return found
 
@@ -175,6 +174,22 @@ class Gateway:
         if self._date[0] != second:
             self._date = (second, formatdate(usegmt=True))
         return self._date[1]
+
+
+def _patient(own: Backend, patience: Patience) -> Backend:
+    """The backend with a plugin's patience in place of the service's."""
+    timeouts = own.timeouts
+    first, gap, total = patience.with_read(timeouts.read)
+    timeouts = replace(
+        timeouts,
+        read=gap,
+        first=first,
+        total=total,
+        connect=patience.connect or timeouts.connect,
+        write=patience.write or timeouts.write,
+    )
+    retries = own.retries if patience.retries is None else patience.retries
+    return replace(own, timeouts=timeouts, retries=retries)
 
 
 async def _as_coroutine(waiting: Awaitable[Any]) -> Any:

@@ -6,7 +6,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
-from tollhouse.errors import Cause, Reject, UpstreamFault
+from tollhouse.errors import Cause, Reject, TryAnother, UpstreamFault
 from tollhouse.flow import answers
 from tollhouse.flow.download import Download, collect
 from tollhouse.flow.drive import DrivenExchange
@@ -45,6 +45,10 @@ def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival
     ex.upstream_status = response.status
     if response.status == 101:
         return _switch(ex, plan, gateway, response, content)
+    if done:
+        ex.connection = None
+    if ex.failover is not None and ex.failover.refuses(ex, response):
+        raise TryAnother
     if not done:
         whole = bool(plan.response) or ex.wants_whole_response
         return (
@@ -52,7 +56,6 @@ def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival
             if whole
             else _stream(ex, plan, gateway, response, content)
         )
-    ex.connection = None
     response.content = content
     _filter_head(ex, plan, response)
     _send_whole(ex, plan, gateway, response)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tollhouse.errors import BadRequest, ClientGone, PeerError, Reject, UpstreamFault
-from tollhouse.flow import answers, forward, respond
+from tollhouse.flow import answers, failover, forward, respond
 from tollhouse.flow.drive import DrivenExchange
 
 if TYPE_CHECKING:
@@ -31,13 +31,16 @@ async def run(ex: DrivenExchange, gateway: "Gateway") -> None:
                 waiting = step(ex)
                 if waiting is not None:
                     await gateway.settled(waiting)
-        try:
-            arrival = await forward.begin(ex, plan, gateway)
-        except UpstreamFault as fault:
-            arrival = await forward.again(ex, plan, gateway, fault)
-        relaying = respond.relay(ex, plan, gateway, arrival)
-        if relaying is not None:
-            await relaying
+        if ex.failover is not None:
+            await failover.until_answered(ex, plan, gateway, ex.failover)
+        else:  # what `failover.once` does; another coroutine for each exchange would cost too much
+            try:
+                arrival = await forward.begin(ex, plan, gateway)
+            except UpstreamFault as fault:
+                arrival = await forward.again(ex, plan, gateway, fault)
+            relaying = respond.relay(ex, plan, gateway, arrival)
+            if relaying is not None:
+                await relaying
     except Reject as reject:
         respond.refused(ex, gateway, reject)
     except UpstreamFault as fault:

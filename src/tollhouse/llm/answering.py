@@ -101,7 +101,7 @@ class Answering:
                     told += shown.usage_lines(metered)
                 told += shown.who_lines(metered)
             except (Unreadable, PeerError) as error:
-                self._fail(response, str(error))
+                self._fail(call, response, str(error))
         if told:
             ex.add_early_headers(FieldSet(None, told, shown.NAMES))
 
@@ -112,7 +112,7 @@ class Answering:
             if "content-encoding" in response.headers.values:
                 self._unpack(call, response)
         except PeerError as error:
-            self._fail(response, str(error))
+            self._fail(call, response, str(error))
             return
         if not self._translates:
             return
@@ -148,8 +148,9 @@ class Answering:
         if self.conf.logging.log_payloads:
             metered.payload = _payload(call, got.content.decode("utf-8", "replace"))
 
-    def _fail(self, response: Response, reason: str) -> None:
+    def _fail(self, call: Call, response: Response, reason: str) -> None:
         """An answer that cannot be used, in Kong's words."""
+        call.unusable = True
         kind = f"{self.conf.model.provider}://{self._kind}"
         self._envelope.unusable(response, f"transformation failed from type {kind}: {reason}")
 
@@ -244,6 +245,10 @@ class Answering:
             return
         if call.first is not None and not call.first.over.is_set() and self._firsts is not None:
             self._firsts.drop(call.first)
+        self.settle(ex, call)
+
+    def settle(self, ex: Exchange, call: Call) -> None:
+        """Puts down what the call used so far, if that has not been told."""
         if call.metered is None:
             return
         passage, metered = call.passage, call.metered

@@ -29,5 +29,7 @@ class Call(msgspec.Struct):
     ended: bool = False
     #: what has come of an error that the client gets in another form
     error: bytes | None = None
+    #: the answer came whole and was none
+    unusable: bool = False
     #: a retry with the same key will want this answer
     first: First | None = None

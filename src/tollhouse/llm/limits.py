@@ -11,8 +11,13 @@ _USD: Final = "USD per million tokens"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The time to connect is the service's `connect_timeout`."""
-
+    connect_timeout: int | None = setting(
+        None,
+        required=False,
+        gt=0,
+        unit="ms",
+        doc="To connect. Without it: the service's `connect_timeout`.",
+    )
     first_byte_timeout: int | None = setting(
         None,
         required=False,
@@ -44,11 +49,12 @@ class Limits:
 
     @property
     def patience(self) -> Patience:
-        first, gap = self.first_byte_timeout, self.chunk_timeout
+        first, gap, connect = self.first_byte_timeout, self.chunk_timeout, self.connect_timeout
         return Patience(
             None if first is None else first / 1000,
             None if gap is None else gap / 1000,
             self.total_timeout / 1000,
+            None if connect is None else connect / 1000,
         )
 
 

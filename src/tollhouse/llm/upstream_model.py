@@ -268,6 +268,11 @@ class UpstreamModel:
         destination.address(ex, path, self._credentials)
         self._credentials.put_in_headers(request.headers, answer_is_read=False)
 
+    def give_up(self, ex: Exchange, call: Call) -> None:
+        """Settles a call that another target is asked in place of; its answer has not been used."""
+        call.over = True
+        self._answering.settle(ex, call)
+
     def log(self, ex: Exchange) -> None:
         if self._credentials.in_query and ex.upstream_target is not None:
             # Log records show where a request went; the key that was put there is not for them.

@@ -3,7 +3,7 @@
 A plugin imports from here and from `llm`, never from `flow`, `server` or `upstream`.
 """
 
-from tollhouse.errors import Reject
+from tollhouse.errors import Reject, TryAnother
 from tollhouse.model.schema import item, setting
 from tollhouse.pdk.exchange import Exchange, Patience, Request, Response
 from tollhouse.pdk.plugin import Plugin, Scope
@@ -25,6 +25,7 @@ __all__ = [
     "Services",
     "Sink",
     "Tally",
+    "TryAnother",
     "Window",
     "item",
     "setting",

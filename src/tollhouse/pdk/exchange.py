@@ -198,11 +198,15 @@ class Try:
 class Patience:
     """How long to wait for an upstream, in seconds: for the first byte of its answer, from one piece of
     it to the next, and for all of it. Where `first` or `gap` is `None`, the service's own read timeout
-    holds if somebody has set one, else what `USUAL_PATIENCE` says."""
+    holds if somebody has set one, else what `USUAL_PATIENCE` says. What else is `None` is as the service
+    has it: the time to connect, that between two writes, and how often a failed connection is retried."""
 
     first: float | None = None
     gap: float | None = None
     total: float = float("inf")
+    connect: float | None = None
+    write: float | None = None
+    retries: int | None = None
 
     def with_read(self, read: float) -> "tuple[float, float, float]":
         """First, gap and total beside a service that has this read timeout."""
@@ -215,6 +219,20 @@ class Patience:
 KONG_READ_SECONDS: Final = 60.0
 #: first and gap where nobody has set anything: models think long before they answer
 USUAL_PATIENCE: Final = (300.0, 60.0)
+
+
+class Failover(Protocol):
+    """A plugin that knows other targets for a request. It is asked only while nothing of an answer has
+    reached the client."""
+
+    def refuses(self, ex: "Exchange", response: Response) -> bool:
+        """Whether this answer, of which the head is known, is not for the client; then `again` follows."""
+        ...
+
+    async def again(self, ex: "Exchange", failure: Exception) -> bool:
+        """Directs the exchange to another target, after `failure` of the last one; `False` if that is to
+        be the client's answer. May raise `Reject`."""
+        ...
 
 
 class Exchange:
@@ -251,6 +269,8 @@ class Exchange:
     watch: Callable[[float], str | None] | None = None
     #: how long to wait for the upstream, where a plugin knows better than the service
     patience: Patience | None = None
+    #: set by a plugin that has other targets for the request, should this one fail
+    failover: Failover | None = None
     #: the upstream's answer is taken to its end though the client has gone
     outlives_client: bool = False
     sent_at: float = 0.0
@@ -328,6 +348,12 @@ class Exchange:
         if found is None:
             found = slots[kind] = kind()
         return found
+
+    def put(self, value: object) -> None:
+        """Puts an object in the place of this exchange's own of its type."""
+        if self._slots is None:
+            self._slots = {}
+        self._slots[type(value)] = value
 
     def peek(self, kind: type[T]) -> T | None:
         """This exchange's object of that type if somebody made it."""

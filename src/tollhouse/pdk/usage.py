@@ -70,6 +70,10 @@ class Metered(msgspec.Struct):
     error: str = ""
     #: events of a stream that could not be read, and were left out
     malformed_events: int = 0
+    #: attempts before this one that had to be paid for, though another target answered
+    earlier: list["Metered"] = msgspec.field(default_factory=list)
+    #: where all attempts went, in Kong's words, if there may be more than one
+    tried: list[dict[str, Any]] | None = None
     #: request and response bodies for the log record, only if the configuration asks for them
     payload: dict[str, Any] | None = None
     #: those of them that the client does not want there

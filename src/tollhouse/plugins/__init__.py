@@ -20,6 +20,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ai-gateway": "ai_gateway:AiGateway",
         "ai-proxy": "ai_proxy:AiProxy",
+        "ai-proxy-advanced": "ai_proxy_advanced:AiProxyAdvanced",
         "bot-detection": "bot_detection:BotDetection",
         "correlation-id": "correlation_id:CorrelationId",
         "cors": "cors:Cors",

@@ -125,7 +125,8 @@ class Prometheus(Plugin[Config]):
         if self.conf.ai_metrics:
             metered = ex.peek(Metered)
             if metered is not None and metered.provider and ex.sent_at:
-                self._ai(ex, metered)
+                for call in (*metered.earlier, metered):
+                    self._ai(ex, call)
 
     def _series_of(
         self, service: str, route: str, consumer: str, status: int, from_upstream: bool

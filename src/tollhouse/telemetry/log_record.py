@@ -61,6 +61,8 @@ class LogRecords:
         metered = ex.peek(Metered)
         if metered is not None and metered.statistics:
             record["ai"] = {"proxy": ai_block(metered), "call": call_block(metered)}
+            if metered.earlier:
+                record["ai"]["earlier_calls"] = [earlier_block(earlier) for earlier in metered.earlier]
         return record
 
     def entity(self, value: Any) -> dict[str, Any]:
@@ -169,10 +171,17 @@ def ai_block(metered: Metered) -> dict[str, Any]:
             "cost": int(cost) if cost == int(cost) else cost,
         },
     }
+    if metered.tried is not None:
+        block["tried_targets"] = metered.tried
     if metered.payload is not None:
         withheld = metered.withheld
         block["payload"] = {part: text for part, text in metered.payload.items() if part not in withheld}
     return block
+
+
+def earlier_block(metered: Metered) -> dict[str, Any]:
+    """A call that had to be paid for though another target answered."""
+    return {"provider": metered.provider, "model": metered.model, **call_block(metered)}
 
 
 def call_block(metered: Metered) -> dict[str, Any]:

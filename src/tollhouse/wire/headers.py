@@ -155,6 +155,16 @@ class Headers:
         headers.values = block.values
         return headers
 
+    def copy(self) -> "Headers":
+        """The same fields, to be changed apart."""
+        made = Headers.of(self._block)
+        made._repeats = self._repeats
+        made._added = None if self._added is None else list(self._added)
+        made._owned = None if self._owned is None else list(self._owned)
+        if self.values is not self._block.values:
+            made.values = dict(self.values)
+        return made
+
     # Looking up
 
     def get(self, name: str, default: str | None = None) -> str | None:

@@ -6,41 +6,23 @@ from typing import Any
 import pytest
 from tests.support.ai_proxy import STREAM, ask, config, events, message_of, open_stream, route
 from tests.support.gateway import Gateway
-from tests.support.models import END, ModelServer, ai_metrics, record_of, replay, stream
+from tests.support.models import (
+    END,
+    ModelServer,
+    ai_metrics,
+    hanging,
+    record_of,
+    replay,
+    silent,
+    stream,
+)
 from tests.support.recordings import recording
-from tests.support.upstream import Answer, Received
+from tests.support.upstream import Received
 
 ROLE = STREAM.chunks[0]
 #: Anthropic's stream as it comes before the first content: lifecycle events and a ping
 CLAUDE = recording("anthropic/messages-stream-text-claude-3-5-haiku-20241022")
 BEFORE = b"".join(CLAUDE.chunks).partition(b"event: content_block_delta")[0]
-
-
-def hanging(*pieces: bytes) -> Answer:
-    """Sends the pieces and then nothing more, for ever."""
-
-    async def answer(_: Received, writer: asyncio.StreamWriter) -> bool:
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
-        for piece in pieces:
-            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            await writer.drain()
-        await closed(writer)
-        return False
-
-    return answer
-
-
-async def silent(_: Received, writer: asyncio.StreamWriter) -> bool:
-    await closed(writer)
-    return False
-
-
-async def closed(writer: asyncio.StreamWriter) -> None:
-    """Waits until the gateway has given up."""
-    while not writer.transport.is_closing():
-        await asyncio.sleep(0.02)
 
 
 def more_routes(url: str) -> str:
