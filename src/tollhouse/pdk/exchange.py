@@ -245,6 +245,8 @@ class Exchange:
     matched: Matched | None = None
     consumer: Consumer | None = None
     credential: Credential | None = None
+    #: groups for access lists that whoever recognised the caller tells, where no consumer has them
+    authenticated_groups: tuple[str, ...] | None = None
     response: Response | None = None
     #: the id that a plugin gave the request, or found on it, to be found again in logs
     correlation_id: str | None = None

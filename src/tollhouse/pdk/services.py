@@ -111,7 +111,7 @@ class Directory(Protocol):
         ...
 
     def groups(self, consumer_id: str) -> tuple[str, ...]:
-        """The groups for access lists that a consumer is in, sorted."""
+        """The groups for access lists that a consumer is in, in the order of its memberships."""
         ...
 
     def consumer_groups(self, consumer_id: str) -> tuple[ConsumerGroup, ...]:

@@ -18,14 +18,18 @@ from tollhouse.pdk.services import Services
 
 BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "acl": "acl:Acl",
         "ai-gateway": "ai_gateway:AiGateway",
         "ai-proxy": "ai_proxy:AiProxy",
         "ai-proxy-advanced": "ai_proxy_advanced:AiProxyAdvanced",
+        "basic-auth": "basic_auth:BasicAuth",
         "bot-detection": "bot_detection:BotDetection",
         "correlation-id": "correlation_id:CorrelationId",
         "cors": "cors:Cors",
         "file-log": "file_log:FileLog",
+        "hmac-auth": "hmac_auth:HmacAuth",
         "ip-restriction": "ip_restriction:IpRestriction",
+        "jwt": "jwt:Jwt",
         "key-auth": "key_auth:KeyAuth",
         "prometheus": "prometheus:Prometheus",
         "rate-limiting": "rate_limiting:RateLimiting",

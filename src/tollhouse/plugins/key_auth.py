@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from tollhouse.model.entities import Credential, KeyAuthCredential
 from tollhouse.model.validators import header_name
-from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
+from tollhouse.pdk import Exchange, Reject, item, setting
+from tollhouse.pdk.authentication import Authentication
 from tollhouse.pdk.body import body_arguments, without_body_arguments
 from tollhouse.pdk.caller import Caller
 from tollhouse.wire.uri import without_arguments
@@ -33,11 +34,10 @@ class Config:
     realm: str | None = setting(None, doc="Realm in WWW-Authenticate.")
 
 
-class KeyAuth(Plugin[Config]):
+class KeyAuth(Authentication[Config]):
     name = "key-auth"
     priority = 1250
     Config = Config
-    forbidden_scopes = frozenset({"consumer"})
 
     def prepare(self) -> None:
         conf = self.conf
@@ -46,22 +46,10 @@ class KeyAuth(Plugin[Config]):
         self._challenge = {"WWW-Authenticate": challenge}
         self.request_body_limit = BODY_LIMIT if conf.key_in_body else None
 
-    def access(self, ex: Exchange) -> None:
-        conf = self.conf
-        if ex.request.method == "OPTIONS" and not conf.run_on_preflight:
-            return
-        if conf.anonymous is not None and ex.credential is not None:
-            return  # another way of authentication has succeeded already
-        try:
-            caller = self._caller(ex)
-        except Reject:
-            if conf.anonymous is None:
-                raise
-            self._attach_anonymous(ex, conf.anonymous)
-            return
-        ex.authenticate(caller)
+    def skips(self, ex: Exchange) -> bool:
+        return ex.request.method == "OPTIONS" and not self.conf.run_on_preflight
 
-    def _caller(self, ex: Exchange) -> Caller:
+    def recognise(self, ex: Exchange) -> Caller:
         caller = self.services.directory.caller(KIND, self._key(ex))
         if caller is None or self._is_expired(caller.credential):
             raise self._refusal("Unauthorized")
@@ -115,12 +103,6 @@ class KeyAuth(Plugin[Config]):
             ex.upstream_target = f"{path}?{query}" if query else path
         if self.conf.key_in_body and name in body_arguments(request):
             request.replace_content(without_body_arguments(request, names))
-
-    def _attach_anonymous(self, ex: Exchange, name: str) -> None:
-        consumer = self.services.directory.consumer(name)
-        if consumer is None:
-            raise Reject(500, f"anonymous consumer {name} is configured but doesn't exist")
-        ex.authenticate(Caller(consumer, None))
 
     def _refusal(self, message: str) -> Reject:
         return Reject(401, message, headers=self._challenge)

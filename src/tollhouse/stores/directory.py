@@ -39,7 +39,7 @@ class Directory:
         return known.get(presented) if known is not None else None
 
     def groups(self, consumer_id: str) -> tuple[str, ...]:
-        """The groups for access lists that a consumer is in, sorted."""
+        """The groups for access lists that a consumer is in, in the order of its memberships."""
         return self._groups.get(consumer_id, ())
 
     def consumer_groups(self, consumer_id: str) -> tuple[ConsumerGroup, ...]:
@@ -94,7 +94,7 @@ def _groups(snapshot: Snapshot) -> Generator[None, None, dict[str, tuple[str, ..
             found[acl.consumer.id].append(acl.group)
         if number % _SLICE == 0:
             yield
-    return {consumer: tuple(sorted(groups)) for consumer, groups in found.items()}
+    return {consumer: tuple(groups) for consumer, groups in found.items()}
 
 
 def _consumer_groups(snapshot: Snapshot) -> Generator[None, None, dict[str, tuple[ConsumerGroup, ...]]]:
