@@ -5,12 +5,12 @@ Commands are imported when they are called, so that `tollhouse start` does not p
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Final
 
 import click
 
 from tollhouse import __version__
+from tollhouse.cli.lazy import LazyGroup
 
 _COMMANDS: Final = {
     "start": "Serve a configuration in the foreground.",
@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "stop": "Let a running node finish its work and end.",
     "migrations": "Make and bring up the tables of a PostgreSQL database.",
     "check": "Check a declarative file without serving it.",
+    "config": "Render, check, compare, apply and write declarative configurations.",
     "health": "Tell whether a node is running and ready.",
     "quickstart": "Start the example with the embedded model and send real requests through it.",
     "models": "Install models that the gateway can run itself.",
@@ -29,25 +30,10 @@ _COMMANDS: Final = {
 }
 
 
-class _Lazy(click.Group):
-    """Finds a command in the module of its name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = import_module(f"tollhouse.cli.{cmd_name.replace('-', '_')}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
 @click.group(
-    cls=_Lazy,
+    cls=LazyGroup,
+    package="tollhouse.cli",
+    commands_help=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Settings come from the environment: KONG_PROXY_LISTEN, KONG_ADMIN_LISTEN, KONG_LOG_LEVEL, …",
 )

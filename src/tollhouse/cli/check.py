@@ -8,6 +8,7 @@ from tollhouse.cli.options import allow_missing_plugins
 from tollhouse.cli.output import fail_config, say, warn
 from tollhouse.config.settings import from_environment
 from tollhouse.errors import ConfigErrors
+from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
 from tollhouse.supervisor.configuration import Source, checked
 
@@ -24,13 +25,18 @@ def command(file: Path) -> None:
         snapshot = checked(text, settings, registry, str(file), warn)
     except ConfigErrors as errors:
         fail_config(errors)
+    say(f"configuration at {file} is valid: {summary(snapshot)}")
+
+
+def summary(snapshot: Snapshot) -> str:
+    """How much there is of everything that counts."""
     counts = (
         _count(len(snapshot.services), "service"),
         _count(len(snapshot.routes), "route"),
         _count(len(snapshot.consumers), "consumer"),
         _count(len(snapshot.plugins), "plugin"),
     )
-    say(f"configuration at {file} is valid: {', '.join(counts)}")
+    return ", ".join(counts)
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,12 +1,13 @@
 """How commands speak: results on standard output, problems on standard error, both readable."""
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from tollhouse.errors import ConfigError, ConfigErrors
+from tollhouse.errors import ConfigErrors
 
 
 def say(text: str = "") -> None:
@@ -27,19 +28,17 @@ def fail(text: str, code: int = 1) -> NoReturn:
 
 def fail_config(errors: ConfigErrors, text: str | None = None) -> NoReturn:
     """Ends the command with every configuration error, each with the line that it is about."""
-    lines = text.splitlines() if text is not None else _lines_of(errors)
+    lines = cache(_lines_of)
     count = len(errors.errors)
     click.echo(f"Error: {count} problem{'s' if count != 1 else ''} in the configuration\n", err=True)
     for error in errors.errors:
         click.echo(f"  {error}", err=True)
-        if error.line is not None and 0 < error.line <= len(lines):
-            click.echo(f"    {error.line:>5} | {lines[error.line - 1]}", err=True)
+        shown = text.splitlines() if text is not None else lines(error.file)
+        if error.line is not None and 0 < error.line <= len(shown):
+            click.echo(f"    {error.line:>5} | {shown[error.line - 1]}", err=True)
     sys.exit(1)
 
 
-def _lines_of(errors: ConfigErrors) -> list[str]:
-    first: ConfigError | None = next(iter(errors.errors), None)
-    if first is None or first.file is None:
-        return []
-    path = Path(first.file)
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+def _lines_of(file: str | None) -> list[str]:
+    path = Path(file) if file is not None else None
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path and path.is_file() else []

@@ -1,6 +1,6 @@
 """A snapshot as declarative text, as Kong gives it out: flat, with every id and default written down."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -27,11 +27,17 @@ _Dumper.add_representer(str, _text)
 
 def to_config_text(snapshot: Snapshot, flavor: str = "traditional_compatible") -> str:
     """YAML that describes the same entities when it is loaded."""
+    return rows_to_text(
+        {name: [as_json(entity, flavor) for entity in getattr(snapshot, name)] for name in ENTITIES}
+    )
+
+
+def rows_to_text(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The same of entities as JSON values, by kind."""
     document = dict(_HEAD)
     for name, kind in ENTITIES.items():
-        entities = [as_json(entity, flavor) for entity in getattr(snapshot, name)]
-        if entities:
-            document[name] = [_written(entity, kind.references) for entity in entities]
+        if rows[name]:
+            document[name] = [_written(entity, kind.references) for entity in rows[name]]
     return to_yaml(document)
 
 
