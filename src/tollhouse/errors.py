@@ -56,7 +56,7 @@ class Reject(Exception):
 
     With `message` the body is Kong's error template, negotiated by `Accept`. With `body` it is
     exactly that: a mapping or sequence is sent as JSON, a string or bytes as they are, `None` is an
-    empty body. `headers` are set on the answer.
+    empty body. `headers` are set on the answer; `fields` are added to it, names that are repeated as well.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Reject(Exception):
         *,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        fields: Sequence[tuple[str, str]] | None = None,
         exact: bool = False,
     ) -> None:
         super().__init__(status, message)
@@ -73,6 +74,7 @@ class Reject(Exception):
         self.message = message
         self.body = body
         self.headers = headers
+        self.fields = fields
         self.exact = exact or body is not None
 
 

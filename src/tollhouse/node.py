@@ -28,6 +28,8 @@ from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import server_context
 from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
+from tollhouse.stores.memory import NodeMemory
+from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.sinks import Sinks
 from tollhouse.stores.vaults import Vaults
 from tollhouse.telemetry.access_log import AccessLog
@@ -74,7 +76,7 @@ class Node:
     """One worker: its listeners, its gateway and the snapshot it serves."""
 
     def __init__(
-        self, settings: Settings, identity: Identity, worker: int, counters: int, *, alone: bool
+        self, settings: Settings, identity: Identity, worker: int, memory: NodeMemory, *, alone: bool
     ) -> None:
         self._settings = settings
         self._tasks = Tasks()
@@ -111,7 +113,8 @@ class Node:
         )
         self._services = Services(
             node=NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model),
-            counters=SharedCounters(counters, time.time, alone=alone),
+            counters=SharedCounters(memory.counters, time.time, alone=alone),
+            responses=SharedResponses(memory.responses, time.time),
             meter=self.metrics,
             directory=self._directory,
             sinks=self._sinks,

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from tollhouse.errors import ConfigErrors
+from tollhouse.errors import ConfigError, ConfigErrors
 
 
 def say(text: str = "") -> None:

@@ -221,6 +221,11 @@ class Settings:
         "How long requests may finish when the node ends. Tollhouse's own.",
         "DRAIN_TIMEOUT",
     )
+    mem_cache_size: int = option(
+        "128m",
+        readers.size,
+        "Memory for answers that proxy-cache keeps, shared by all processes of the node.",
+    )
     counter_slots: int = option(
         "131072",
         readers.positive,

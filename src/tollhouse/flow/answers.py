@@ -142,6 +142,8 @@ def of_reject(reject: Reject, request: Request, request_id: str, *, default_kind
         response = Response.own(reject.status, body, content_type)
     for name, value in (reject.headers or {}).items():
         response.headers.set(name, value)
+    for name, value in reject.fields or ():
+        response.headers.add(name, value)
     return response
 
 

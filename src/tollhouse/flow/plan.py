@@ -25,6 +25,8 @@ class Plan:
     response: tuple[Step, ...] = ()
     header_filter: tuple[Step, ...] = ()
     body_filter: tuple[BodyFilter, ...] = ()
+    #: some body filter may send something else than it was given
+    changes_body: bool = False
     own_answer: tuple[Step, ...] = ()
     #: some filter wants to find on the answer what other plugins have put there
     merges_early: bool = False
@@ -57,6 +59,10 @@ def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
         response=_phase(plugins, "response"),
         header_filter=_phase(plugins, "header_filter"),
         body_filter=_phase(plugins, "body_filter"),
+        changes_body=any(
+            plugin.changes_body and hasattr(plugin, "body_filter") and "body_filter" not in plugin.idle
+            for plugin in plugins
+        ),
         own_answer=_phase(plugins, "own_answer"),
         merges_early=any(
             plugin.looks_at_answer and hasattr(plugin, phase)

@@ -126,7 +126,7 @@ async def _stream(
     if connection is None:
         raise UpstreamFault(Cause.TRUNCATED, "the connection has gone", sent=True)
     keep_alive = ex.request.keep_alive
-    if response.body >= 0 and not plan.body_filter:
+    if response.body >= 0 and not plan.changes_body:
         chunked, unwanted, framing = False, _NOT_RETURNED, ""
     elif ex.request.minor:
         chunked, unwanted, framing = True, _NOT_RETURNED_NOR_LENGTH, "Transfer-Encoding: chunked\r\n"
@@ -246,13 +246,19 @@ def own(
     keep_alive = request.keep_alive and not close
     request.keep_alive = keep_alive
     headers = response.headers
+    if ex.counts_as_proxied and headers.values.get("content-type", "").startswith("text/"):
+        _add_charset(headers, headers["content-type"])
     if response.status not in _WITHOUT_BODY:
         headers.set("Content-Length", str(len(content)))
-    fields = gateway.proxied_headers(ex) if proxied else gateway.own_headers(ex)
+    fields = f"Date: {gateway.date()}\r\n"
+    if ex.counts_as_proxied:
+        fields = gateway.proxied_headers(ex, response)
+    else:
+        fields += gateway.proxied_headers(ex) if proxied else gateway.own_headers(ex)
     if not keep_alive or not request.minor or gateway.draining:
         fields += _connection_field(request, gateway)
     ex.gateway_fields = fields
-    head = f"{fields}Date: {gateway.date()}\r\n\r\n".encode("latin-1")
+    head = f"{fields}\r\n".encode("latin-1")
     body = b"" if request.method == "HEAD" or response.status in _WITHOUT_BODY else content
     data = b"".join((_status_line(response.status), headers.without(frozenset()), head, body))
     ex.bytes_out += len(data)
@@ -274,7 +280,8 @@ def run_quietly(ex: DrivenExchange, phases: "tuple[Step, ...]") -> None:
 
 def refused(ex: DrivenExchange, gateway: "Gateway", reject: Reject) -> None:
     """Answers for a decision of the gateway or a plugin."""
-    own(ex, gateway, answers.of_reject(reject, ex.request, ex.request_id, default_kind=gateway.default_kind))
+    response = answers.of_reject(reject, ex.request, ex.request_id, default_kind=gateway.default_kind)
+    own(ex, gateway, response)
 
 
 def failed(ex: DrivenExchange, gateway: "Gateway", fault: UpstreamFault) -> None:

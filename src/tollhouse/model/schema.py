@@ -45,14 +45,21 @@ class Ref:
 
 
 def setting(
-    default: Any = MISSING, *, doc: str, unit: str | None = None, **rules: Unpack[Constraints]
+    default: Any = MISSING,
+    *,
+    doc: str,
+    unit: str | None = None,
+    name: str | None = None,
+    **rules: Unpack[Constraints],
 ) -> Any:
     """A field of a settings class; without a default it has to be given, unless it is a record.
+
+    `name` is for names that Python cannot give to an attribute, such as `in` or `X-Cache-Key`.
 
     The default of a record is its class, or an instance if the published schema shall show one; that
     of a map is `dict`.
     """
-    metadata = {"setting": (default, doc, unit, rules)}
+    metadata = {"setting": (default, doc, unit, rules), "name": name}
     if isinstance(default, Missing):
         return dataclasses.field(metadata=metadata)
     if isinstance(default, type):
@@ -76,8 +83,14 @@ class Record:
         outer_checks: tuple[Check, ...] = (),
         shorthands: tuple[Shorthand | Renamed, ...] = (),
         validators: tuple[Test, ...] = (),
+        attributes: Mapping[str, str] | None = None,
     ) -> None:
         self.fields = fields
+        #: the Python attributes of fields that have another name there
+        self.attributes = attributes or {}
+        inner = [shape.record for field in fields.values() if (shape := _innermost(field.shape)).record]
+        #: whether such fields are here or further inside
+        self.renames: bool = bool(self.attributes) or any(record.renames for record in inner if record)
         self.checks = checks
         #: checks that speak of `config.x`: they run on the plugin that holds this record
         self.outer_checks = outer_checks
@@ -188,6 +201,7 @@ class Record:
             outer_checks=self.outer_checks,
             shorthands=self.shorthands,
             validators=self.validators,
+            attributes=self.attributes,
         )
 
     def echoed(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,7 +243,8 @@ def schema_of(cls: type) -> Record:
             raise TypeError(f"{cls.__name__}.{declared.name} is not a setting()")
         default, doc, unit, rules = declared.metadata["setting"]
         shape = shape_of(hints[declared.name])
-        field = Field(declared.name, shape, rules, default=_json(default), doc=doc, unit=unit)
+        name = declared.metadata["name"] or declared.name
+        field = Field(name, shape, rules, default=_json(default), doc=doc, unit=unit)
         if field.absent() is None and not shape.nullable and not rules.get("auto"):
             raise TypeError(f"{cls.__name__}.{field.name} is null by default: its type has to say so")
         fields[field.name] = field
@@ -241,7 +256,17 @@ def schema_of(cls: type) -> Record:
         outer_checks=tuple(check for check in checks if is_outer(check)),
         shorthands=getattr(cls, "SHORTHANDS", ()),
         validators=tuple(check.validator for check in declared_checks if isinstance(check, Custom)),
+        attributes={
+            declared.metadata["name"]: declared.name
+            for declared in dataclasses.fields(cls)
+            if declared.metadata["name"]
+        },
     )
+
+
+def _innermost(shape: Shape) -> Shape:
+    """The shape itself, or that of the elements of a collection."""
+    return _innermost(shape.element) if shape.element is not None else shape
 
 
 def shape_of(annotation: Any) -> Shape:
@@ -284,4 +309,24 @@ def _json(default: Any) -> Any:
 
 def build(cls: Callable[..., T], normalised: Mapping[str, Any]) -> T:
     """An instance of the settings class from what `Record.check` returned."""
-    return msgspec.convert(normalised, type=cls)  # type: ignore[arg-type, no-any-return, unused-ignore]
+    record = schema_of(cls)
+    values = _by_attribute(record, normalised) if record.renames else normalised
+    return msgspec.convert(values, type=cls)  # type: ignore[arg-type, no-any-return, unused-ignore]
+
+
+def _by_attribute(record: Record, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values under the names that their attributes have."""
+
+    def translated(shape: Shape, value: Any) -> Any:
+        if shape.record is not None and isinstance(value, Mapping):
+            return _by_attribute(shape.record, value)
+        if shape.element is not None and isinstance(value, list | tuple):
+            return [translated(shape.element, one) for one in value]
+        if shape.element is not None and isinstance(value, Mapping):
+            return {key: translated(shape.element, one) for key, one in value.items()}
+        return value
+
+    return {
+        record.attributes.get(name, name): translated(record.fields[name].shape, value)
+        for name, value in values.items()
+    }

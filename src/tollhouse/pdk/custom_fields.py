@@ -1,57 +1,68 @@
 """Fields that logging plugins add to their record, or take out of it (`custom_fields_by_lua`).
 
-Understood are expressions that return a literal: `return nil` takes the field out, a string, number or
-boolean sets it. A name with dots reaches into nested objects; `\\.` is a dot in a name.
+A value is Lua that returns it: `return nil` takes the field out. A name with dots reaches into nested
+objects; `\\.` is a dot in a name.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-_LITERAL: Final = re.compile(
-    r"""\s*return\s+(?:(?P<nil>nil)|(?P<true>true)|(?P<false>false)|(?P<number>-?\d+(?:\.\d+)?)
-        |'(?P<single>[^'\\]*)'|"(?P<double>[^"\\]*)")\s*;?\s*""",
-    re.VERBOSE,
-)
+from tollhouse.pdk.lua.errors import LuaError, LuaRefused, Unsupported
+from tollhouse.pdk.lua.expressions import Expression, Names, compile_expression
+from tollhouse.pdk.lua.sandbox import Sandbox
+
+log = logging.getLogger("tollhouse.plugins")
+
+_RETURN: Final = re.compile(r"\s*return\b(?P<value>[^;]*);?\s*")
 _DOT: Final = re.compile(r"(?<!\\)\.")
 
-CustomField = tuple[tuple[str, ...], Any]
-REMOVED: Final = object()
+#: where the value belongs, and what gives it
+CustomField = tuple[tuple[str, ...], Expression]
 
 
 def custom_fields_problem(fields: Mapping[str, str] | None) -> str | None:
-    """What is wrong with these expressions, `None` if all are understood."""
+    """What is wrong with this Lua, `None` if all of it compiles."""
+    sandbox = Sandbox()
     for name, code in (fields or {}).items():
-        if _LITERAL.fullmatch(code) is None:
-            kinds = "nil, a string, a number or a boolean"
-            return f"custom_fields_by_lua.{name}: only `return` of {kinds} is supported"
+        try:
+            _compiled(code, sandbox)
+        except LuaRefused as refused:
+            return f"custom_fields_by_lua.{name}: {refused}"
     return None
 
 
 def compile_custom_fields(fields: Mapping[str, str]) -> tuple[CustomField, ...]:
-    """The fields as path and value."""
-    return tuple((_path(name), _value(code)) for name, code in fields.items())
+    """The fields as path and value. Raises `LuaRefused`."""
+    sandbox = Sandbox()
+    return tuple((_path(name), _compiled(code, sandbox)) for name, code in fields.items())
+
+
+def _compiled(code: str, sandbox: Sandbox) -> Expression:
+    """A built-in form if it is one, else run by a whole Lua."""
+    found = _RETURN.fullmatch(code)
+    if found is not None:
+        try:
+            return compile_expression(found["value"])
+        except Unsupported:
+            return sandbox.chunk(code)
+    return sandbox.chunk(code)
 
 
 def _path(name: str) -> tuple[str, ...]:
     return tuple(part.replace("\\.", ".") for part in _DOT.split(name))
 
 
-def _value(code: str) -> Any:
-    found = _LITERAL.fullmatch(code)
-    if found is None or found["nil"]:
-        return REMOVED
-    if found["true"] or found["false"]:
-        return bool(found["true"])
-    if found["number"]:
-        return float(found["number"]) if "." in found["number"] else int(found["number"])
-    return found["single"] if found["single"] is not None else found["double"]
-
-
-def apply_custom_fields(record: dict[str, Any], fields: Sequence[CustomField]) -> None:
-    """Sets and removes the fields in a log record."""
-    for path, value in fields:
-        if value is REMOVED:
+def apply_custom_fields(record: dict[str, Any], fields: Sequence[CustomField], names: Names) -> None:
+    """Sets and removes the fields in a log record. One whose Lua fails is left as it is, with a warning."""
+    for path, expression in fields:
+        try:
+            value = expression(names)
+        except LuaError as error:
+            log.warning("custom_fields_by_lua.%s: %s", ".".join(path), error)
+            continue
+        if value is None:
             _remove(record, path)
         else:
             _set(record, path, value)

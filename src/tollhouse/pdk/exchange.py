@@ -257,6 +257,8 @@ class Exchange:
     upstream_host: str | None = None
     #: the method towards the upstream, where a plugin wants another one than the client's
     upstream_method: str | None = None
+    #: set by a plugin that gives an upstream's answer itself: the client is told as if it were asked now
+    counts_as_proxied: bool = False
     #: fields that plugins put on the answer before there is one; they stand before the upstream's own
     early_headers: list[FieldSet] | None = None
     #: set by a plugin that must see the whole answer before its head goes out

@@ -46,6 +46,8 @@ class Plugin(Generic[C]):
     request_body_limit: int | None = None
     #: whether `response` and `header_filter` want to find there what other plugins put on the answer
     looks_at_answer: ClassVar[bool] = True
+    #: whether `body_filter` may send something else than it was given, so that the length is not known
+    changes_body: ClassVar[bool] = True
     #: phases that this configuration has no use for; `prepare` may set it
     idle: frozenset[str] = frozenset()
 

@@ -1,6 +1,6 @@
 """What the node offers to plugins. Stores and telemetry implement these; plugins see only this."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -46,6 +46,21 @@ class Window:
     start: int
     seconds: int
     limit: float
+
+
+class Responses(Protocol):
+    """Answers of upstreams, kept for all who ask again: for this node, or for many."""
+
+    #: the longest value that is kept, in bytes
+    largest_bytes: int
+
+    def find(self, key: str) -> bytes | Awaitable[bytes | None] | None:
+        """The value of a key, `None` if there is none or its time is over."""
+        ...
+
+    def put(self, key: str, value: bytes, seconds: float) -> None:
+        """Keeps a value for so long, without making the caller wait."""
+        ...
 
 
 class Counter(Protocol):
@@ -185,6 +200,7 @@ class Services:
 
     node: NodeInfo
     counters: Counters
+    responses: Responses
     meter: Meter
     directory: Directory
     sinks: Sinks

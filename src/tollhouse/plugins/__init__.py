@@ -32,6 +32,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "jwt": "jwt:Jwt",
         "key-auth": "key_auth:KeyAuth",
         "prometheus": "prometheus:Prometheus",
+        "proxy-cache": "proxy_cache:ProxyCache",
         "rate-limiting": "rate_limiting:RateLimiting",
         "request-size-limiting": "request_size_limiting:RequestSizeLimiting",
         "request-termination": "request_termination:RequestTermination",

@@ -9,6 +9,7 @@ import msgspec
 from tollhouse.model.checks import Custom
 from tollhouse.pdk import Exchange, Plugin, item, setting
 from tollhouse.pdk.custom_fields import apply_custom_fields, compile_custom_fields, custom_fields_problem
+from tollhouse.pdk.lua import ExchangeNames
 
 
 def _custom_fields(config: Mapping[str, Any]) -> str | None:
@@ -30,7 +31,7 @@ class Config:
         None,
         keys=item(len_min=1),
         values=item(len_min=1),
-        doc="Fields to set in the record, each by an expression.",
+        doc="Fields to set in the record, each by Lua that returns the value.",
     )
 
     CHECKS = (Custom(_custom_fields),)
@@ -51,5 +52,5 @@ class FileLog(Plugin[Config]):
     def log(self, ex: Exchange) -> None:
         record = self.services.records.record(ex)
         if self._custom_fields:
-            apply_custom_fields(record, self._custom_fields)
+            apply_custom_fields(record, self._custom_fields, ExchangeNames(ex, self.services.wall_clock))
         self._sink.write(msgspec.json.encode(record) + b"\n")

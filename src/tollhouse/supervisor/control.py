@@ -14,6 +14,8 @@ from tollhouse.model.snapshot import Snapshot, decode, encode
 from tollhouse.models.process import answers
 from tollhouse.node import Identity
 from tollhouse.plugins import Registry
+from tollhouse.stores.memory import NodeMemory
+from tollhouse.stores.responses import SharedResponses
 from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, Report
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
 from tollhouse.supervisor.shared import SnapshotFile
@@ -56,6 +58,7 @@ class Control:
         source: Source,
         path: Path,
         start_model: Callable[[], None],
+        memory: NodeMemory,
     ) -> None:
         self.settings = settings
         self.identity = identity
@@ -64,6 +67,8 @@ class Control:
         self._source = source
         self._path = path
         self._start_model = start_model
+        #: what proxy-cache keeps
+        self.responses = SharedResponses(memory.responses, time.time)
         self._links: dict[int, _Link] = {}
         #: the last word of workers that have gone, by their pid
         self._gone: dict[int, Report] = {}

@@ -24,7 +24,7 @@ from tollhouse.model.snapshot import Snapshot, encode
 from tollhouse.models.process import ModelProcess
 from tollhouse.node import Identity
 from tollhouse.server.sockets import Bound, bind
-from tollhouse.stores.counters import shared_file
+from tollhouse.stores.memory import NodeMemory
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, needs_local_model
 from tollhouse.supervisor.control import Control
 from tollhouse.supervisor.processes import Child
@@ -72,13 +72,13 @@ class Supervisor:
     ) -> list[Child]:
         settings, path = self.settings, self._folder / "control.sock"
         workers = settings.worker_processes
-        counters = shared_file(settings.counter_slots)
+        memory = NodeMemory.new(settings.counter_slots, settings.mem_cache_size)
         supervisor = os.getpid()
 
         async def control(ending: asyncio.Event, on_ready: Callable[[], None]) -> None:
             operators = (_firsts(admin), _firsts(status))
             model = self._start_model if os.getpid() == supervisor else _ask_for_model
-            node = Control(settings, self._identity, self._shared, source, path, model)
+            node = Control(settings, self._identity, self._shared, source, path, model, memory)
             await run_control(node, settings, *operators, ending, on_ready)
 
         children = [Child("control", control)]
@@ -87,7 +87,7 @@ class Supervisor:
             children.append(
                 Child(
                     f"worker {number}",
-                    partial(_worker, settings, self._identity, number, self._shared, counters, path, sockets),
+                    partial(_worker, settings, self._identity, number, self._shared, memory, path, sockets),
                 )
             )
         return children
@@ -253,13 +253,13 @@ async def _worker(
     identity: Identity,
     number: int,
     shared: SnapshotFile,
-    counters: int,
+    memory: NodeMemory,
     path: Path,
     sockets: Sequence[tuple[Listen, socket.socket]],
     ending: asyncio.Event,
     on_ready: Callable[[], None],
 ) -> None:
-    await serve(settings, identity, number, shared, counters, path, sockets, ending, on_ready)
+    await serve(settings, identity, number, shared, memory, path, sockets, ending, on_ready)
 
 
 def _firsts(bound: Sequence[Bound]) -> list[tuple[Listen, socket.socket]]:

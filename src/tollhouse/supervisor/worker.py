@@ -15,6 +15,7 @@ from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.model.snapshot import decoding
 from tollhouse.node import Identity, Node, in_slices
+from tollhouse.stores.memory import NodeMemory
 from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, Report
 from tollhouse.supervisor.shared import SnapshotFile
 
@@ -140,13 +141,13 @@ async def serve(
     identity: Identity,
     number: int,
     shared: SnapshotFile,
-    counters: int,
+    memory: NodeMemory,
     control: Path,
     sockets: Sequence[tuple[Listen, socket.socket]],
     ending: asyncio.Event,
     on_ready: Callable[[], None],
 ) -> None:
     """Runs one worker until `ending` is set."""
-    node = Node(settings, identity, number, counters, alone=settings.worker_processes == 1)
+    node = Node(settings, identity, number, memory, alone=settings.worker_processes == 1)
     worker = Worker(node, number, shared, control, sockets, settings.drain_seconds)
     await worker.run(ending, on_ready)

@@ -1,0 +1,18 @@
+"""The memory that all processes of a node share, as files that they inherit."""
+
+from dataclasses import dataclass
+
+from tollhouse.stores.counters import shared_file
+from tollhouse.stores.responses import shared_responses
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMemory:
+    """Descriptors of files in memory, made before the first process is started."""
+
+    counters: int
+    responses: int
+
+    @classmethod
+    def new(cls, counter_slots: int, response_bytes: int) -> "NodeMemory":
+        return cls(shared_file(counter_slots), shared_responses(response_bytes))
