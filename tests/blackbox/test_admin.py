@@ -48,7 +48,7 @@ async def test_the_root_tells_who_the_node_is(node: Gateway) -> None:
 
     told = body(reply)
     assert reply.status == 200
-    assert told["tagline"] == "Welcome to tollhouse"
+    assert told["tagline"] == "Welcome to kong"
     assert len(told["pids"]["workers"]) == 2
     assert told["pids"]["master"] == node.process.pid
     assert told["plugins"]["available_on_server"]["key-auth"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from tollhouse.admin.access import ANYONE, Actor
+from tollhouse.admin.router import Router
 from tollhouse.errors import BadRequest, ClientGone
 from tollhouse.flow.advertise import PRODUCT
 from tollhouse.flow.client import Client
@@ -40,23 +42,45 @@ class Call:
 
     request: Request
     content: bytes
+    #: parameters in the path
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    actor: Actor = ANYONE
 
     @property
     def arguments(self) -> Mapping[str, Any]:
         """Query arguments."""
         return self.request.arguments()
 
+    def argument(self, name: str) -> str | None:
+        """One query argument as text: the last if it is repeated, empty if it has no value."""
+        value = self.arguments.get(name)
+        if isinstance(value, list):
+            value = value[-1]
+        if value is None:
+            return None
+        return "" if value is True or value is False else as_text(value)
+
     def form(self) -> Mapping[str, Any]:
         """Arguments in the body."""
         return body_arguments(self.request)
+
+
+def as_text(value: str) -> str:
+    """What came off the wire, one character for a byte, as the text that it is."""
+    return value if value.isascii() else value.encode("latin-1").decode("utf-8", "replace")
 
 
 Endpoint = Callable[[Call], Awaitable[Answer]]
 #: endpoints by path, then by method
 Endpoints = Mapping[str, Mapping[str, Endpoint]]
 
-NOT_FOUND: Final = Answer(404, {"message": "Not found"})
-NOT_ALLOWED: Final = Answer(405, {"message": "Method not allowed"})
+
+class Failure(Exception):
+    """A call failed; `answer` is what the operator gets."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.body)
+        self.answer = answer
 
 
 class _Waiting:
@@ -80,10 +104,17 @@ class _Waiting:
 class AdminHandler:
     """Serves endpoints on a listener."""
 
-    def __init__(self, endpoints: Endpoints, tasks: Tasks, access_log: AccessLog | None = None) -> None:
-        self._endpoints = endpoints
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        tasks: Tasks,
+        access_log: AccessLog | None = None,
+        origins: Sequence[str] = (),
+    ) -> None:
+        self._router = Router(endpoints)
         self._tasks = tasks
         self._access_log = access_log
+        self._origins = origins
 
     def begin(self, client: Client, request: Request) -> None:
         """Starts answering a request that has just arrived."""
@@ -105,17 +136,25 @@ class AdminHandler:
             return
         except BadRequest as error:
             answer = Answer(error.status, {"message": error.reason})
+        except Failure as failure:
+            answer = failure.answer
         except Exception:  # the last resort of a request: operators get Kong's words, the log the reason
             log.exception("%s %s failed", request.method, request.target.path)
             answer = Answer(500, {"message": "An unexpected error occurred"})
         latency = int((perf_counter() - started) * 1000)
         keep_alive = request.keep_alive
+        answer.headers.setdefault("Access-Control-Allow-Origin", self._origin(request))
         data = _encoded(answer, latency, keep_alive=keep_alive, head=request.method == "HEAD")
         client.write(data)
         client.finish(keep_alive)
         if self._access_log is not None:
             size = len(data.partition(b"\r\n\r\n")[2])
             self._access_log.call(client.peer_ip, request, answer.status, size)
+
+    def _origin(self, request: Request) -> str:
+        """Who may read the answer in a browser: the manager if there is one, else, as in Kong, who asks."""
+        origin = request.headers.values.get("origin", "*")
+        return origin if not self._origins or origin in self._origins else self._origins[0]
 
     async def _dispatch(self, client: Client, request: Request, waiting: _Waiting) -> Answer:
         content = request.content
@@ -127,15 +166,16 @@ class AdminHandler:
             content = request.content
         if content is None:
             raise BadRequest("the request body is too large", 413)
-        methods = self._endpoints.get(request.target.normal.rstrip("/") or "/")
-        if methods is None:
-            return NOT_FOUND
+        found = self._router.find(request.target.path)
+        if found is None:
+            return Answer(404, {"message": "Not found"})
+        methods, parameters = found
         if request.method == "OPTIONS":
             return _options(methods)
         endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
-            return NOT_ALLOWED
-        return await endpoint(Call(request, content))
+            return Answer(405, {"message": "Method not allowed"})
+        return await endpoint(Call(request, content, parameters))
 
 
 def _options(methods: Mapping[str, Endpoint]) -> Answer:
@@ -162,7 +202,6 @@ def _encoded(answer: Answer, latency: int, *, keep_alive: bool, head: bool) -> b
         **({"Content-Type": answer.content_type} if body is not None else {}),
         **({"Content-Length": str(len(content))} if answer.status != 204 else {}),
         **({} if keep_alive else {"Connection": "close"}),
-        "Access-Control-Allow-Origin": "*",
         "Access-Control-Allow-Credentials": "true",
         "X-Kong-Admin-Latency": str(latency),
         "Server": PRODUCT,

@@ -112,13 +112,16 @@ class Record:
             values[name] = copied(template)
         return values
 
-    def check(self, raw: Mapping[str, Any], *, skip: Collection[str] = ()) -> tuple[dict[str, Any], Any]:
+    def check(
+        self, raw: Mapping[str, Any], *, skip: Collection[str] = (), expand: bool = True
+    ) -> tuple[dict[str, Any], Any]:
         """The input normalised, all defaults filled in, and what is wrong with it.
 
         Errors are Kong's map by field, or one text if a validator refused the whole; empty when all
-        is well. Keys in `skip` are left out without a word.
+        is well. Keys in `skip` are left out without a word. Without `expand` no key of its own is taken
+        for a short form: for input that `expanded` has gone over before.
         """
-        values, errors = self._checked(raw, skip)
+        values, errors = self._checked(raw, skip, expand)
         if not errors:
             for validator in self.validators:
                 if (whole := validator(values)) is not None:
@@ -127,13 +130,13 @@ class Record:
 
     def judge(self, value: Mapping[str, Any]) -> Any:
         """The judge of a nested record; its validators run after it."""
-        values, errors = self._checked(value, ())
+        values, errors = self._checked(value, (), True)
         return Wrong(errors, values) if errors else values
 
     def _checked(
-        self, raw: Mapping[str, Any], skip: Collection[str]
+        self, raw: Mapping[str, Any], skip: Collection[str], expand: bool
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        values, errors = self._check_fields(raw, skip)
+        values, errors = self._check_fields(raw, skip, expand)
         for check in self._bound:
             problem = check(values, errors)
             if problem is not None:
@@ -141,10 +144,10 @@ class Record:
         return values, errors
 
     def _check_fields(
-        self, raw: Mapping[str, Any], skip: Collection[str]
+        self, raw: Mapping[str, Any], skip: Collection[str], expand: bool
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         errors: dict[str, Any] = {}
-        if self.shorthands:
+        if self.shorthands and expand:
             raw = self._expanded(raw, errors)
         values = self.blank()
         checks = self._judges
@@ -163,6 +166,17 @@ class Record:
         for name, error in self._needed:
             if name not in raw:
                 errors[name] = copied(error)
+        return values, errors
+
+    def expanded(self, raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Partial input with its short forms written out, those of nested records too, and what is wrong
+        with them."""
+        errors: dict[str, Any] = {}
+        values = self._expanded(raw, errors)
+        for name, field in self.fields.items():
+            if field.shape.record and isinstance(values.get(name), Mapping):
+                values[name], inner = field.shape.record.expanded(values[name])
+                errors |= {name: inner} if inner else {}
         return values, errors
 
     def _expanded(self, raw: Mapping[str, Any], errors: dict[str, Any]) -> dict[str, Any]:

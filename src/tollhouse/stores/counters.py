@@ -26,14 +26,14 @@ _IDENTITY_BYTES: Final = _IDENTITY.size
 _COUNT, _END = 4, 5
 _SLOT_CELLS: Final = 8
 _CELL_BYTES: Final = 8
-_SLOT_BYTES: Final = _SLOT_CELLS * _CELL_BYTES
+SLOT_BYTES: Final = _SLOT_CELLS * _CELL_BYTES
 _REGION_SLOTS: Final = 256
 _KNOWN_SLOTS: Final = 100_000
 
 
 def shared_file(slots: int = 131_072) -> int:
     """A file in memory for that many counters (64 bytes each); its descriptor is inherited by workers."""
-    size = -(-slots // _REGION_SLOTS) * _REGION_SLOTS * _SLOT_BYTES
+    size = -(-slots // _REGION_SLOTS) * _REGION_SLOTS * SLOT_BYTES
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("tollhouse-counters")
     else:
@@ -60,7 +60,7 @@ class _Slot:
 
     def move(self, number: int) -> None:
         """Notes that it is the slot of that number."""
-        self.at = number * _SLOT_BYTES
+        self.at = number * SLOT_BYTES
         self.cell = number * _SLOT_CELLS + _COUNT
 
 
@@ -181,7 +181,7 @@ class SharedCounters:
         free, earliest, earliest_end = -1, -1, 0
         for step in range(_REGION_SLOTS):
             number = slot.region * _REGION_SLOTS + (slot.first + step) % _REGION_SLOTS
-            at = number * _SLOT_BYTES
+            at = number * SLOT_BYTES
             if memory[at : at + _IDENTITY_BYTES] == slot.identity:
                 return number, True
             end = cells[number * _SLOT_CELLS + _END]

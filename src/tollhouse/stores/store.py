@@ -69,6 +69,10 @@ class Stale(StoreError):
     """Somebody else changed the entity since it was read."""
 
 
+class ReadOnly(StoreError):
+    """The store changes by whole configurations alone."""
+
+
 class Unavailable(StoreError):
     """The store cannot be reached."""
 
@@ -125,7 +129,8 @@ class Store(Protocol):
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Commits at the end of the block, rolls back on an exception. Raises `Unavailable`."""
+        """Commits at the end of the block, rolls back on an exception. Raises `Unavailable`. That of a
+        read-only store reads; its changes raise `ReadOnly`."""
         ...
 
     async def snapshot(self) -> Snapshot:

@@ -38,6 +38,12 @@ class Collect(msgspec.Struct, tag=True, frozen=True):
     ticket: int
 
 
+class LogLevel(msgspec.Struct, tag=True, frozen=True):
+    """The error log holds this level and those above from now on."""
+
+    level: str
+
+
 class Report(msgspec.Struct, tag=True, frozen=True):
     """What was counted since the last report, and how the worker is."""
 
@@ -50,7 +56,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     resident_bytes: int
 
 
-ToWorker = Apply | Collect
+ToWorker = Apply | Collect | LogLevel
 ToControl = Hello | Applied | Report
 
 

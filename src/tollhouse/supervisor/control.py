@@ -4,21 +4,26 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tollhouse.admin.health import HealthBoard
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.snapshot import Snapshot, decode, encode
 from tollhouse.models.process import answers
 from tollhouse.node import Identity
 from tollhouse.plugins import Registry
+from tollhouse.stores.counters import SLOT_BYTES
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.stores.responses import SharedResponses
-from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, Report
+from tollhouse.stores.served import SnapshotStore
+from tollhouse.stores.store import Store
+from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, LogLevel, Report
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
 from tollhouse.supervisor.shared import SnapshotFile
+from tollhouse.telemetry.error_log import set_level
 from tollhouse.telemetry.exposition import NodeState, WorkerState, render
 from tollhouse.telemetry.metrics import Gathered
 
@@ -78,8 +83,13 @@ class Control:
         self._ticket = 0
         version, encoded = shared.read()
         self._version = version
+        self._encoded_bytes = len(encoded)
         self.snapshot = decode(encoded)
         self.text = ""
+        self.store: Store = SnapshotStore(lambda: self.snapshot, settings.router_flavor)
+        self.health: HealthBoard | None = None
+        self._log_level = settings.log_level
+        self._restoring: asyncio.TimerHandle | None = None
 
     # Configuration
 
@@ -119,6 +129,7 @@ class Control:
         """Lets every worker take over a snapshot. Raises `WorkersFailed`."""
         await self.until_connected()
         version = self._version = self._shared.write(encoded)
+        self._encoded_bytes = len(encoded)
         for link in self._links.values():
             link.error = None
             link.channel.send(Apply(version))
@@ -256,21 +267,32 @@ class Control:
 
     def about(self) -> dict[str, Any]:
         """Who this node is, for the Admin API."""
-        settings = self.settings
         return {
             "hostname": self.identity.hostname,
             "node_id": self.identity.node_id,
             "pids": {"master": os.getppid(), "workers": [link.pid for link in self._links.values()]},
-            "plugins": {
-                "available_on_server": dict.fromkeys(self.registry.names, True),
-                "enabled_in_cluster": sorted({plugin.name for plugin in self.snapshot.plugins}),
-            },
-            "configuration": {
-                "database": "off",
-                "router_flavor": settings.router_flavor,
-                "proxy_listen": [str(listen) for listen in settings.proxy_listen],
-                "admin_listen": [str(listen) for listen in settings.admin_listen],
-                "status_listen": [str(listen) for listen in settings.status_listen],
-                "nginx_worker_processes": str(settings.worker_processes),
-            },
         }
+
+    def shared_memory(self) -> Mapping[str, tuple[int, int]]:
+        """Bytes in use and bytes there are, by name of what processes share."""
+        slots = self.settings.counter_slots * SLOT_BYTES
+        snapshot = self._encoded_bytes
+        return {"kong": (snapshot, snapshot), "kong_rate_limiting_counters": (slots, slots)}
+
+    # Logging
+
+    def log_level(self) -> str:
+        return self._log_level
+
+    def set_log_level(self, level: str, seconds: float) -> None:
+        """Of all processes of the node; after so many seconds, unless 0, it is as before."""
+        if self._restoring is not None:
+            self._restoring.cancel()
+            self._restoring = None
+        if seconds > 0:
+            loop = asyncio.get_running_loop()
+            self._restoring = loop.call_later(seconds, self.set_log_level, self.settings.log_level, 0)
+        self._log_level = level
+        set_level(level)
+        for link in self._links.values():
+            link.channel.send(LogLevel(level))

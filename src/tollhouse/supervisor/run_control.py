@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tollhouse.admin.api import admin_endpoints, status_endpoints
+from tollhouse.admin.audit import AuditTrail
 from tollhouse.admin.http import AdminHandler
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
@@ -42,8 +43,10 @@ async def run_control(
     sinks = Sinks(Metrics().counter("tollhouse_log_dropped_total", "", ("sink",)))
     admin_log = AccessLog.to(settings.admin_access_log, sinks, time.time)
     status_log = AccessLog.to(settings.status_access_log, sinks, time.time)
+    audit = AuditTrail(None, control.registry, settings.router_flavor)
+    endpoints = admin_endpoints(control, audit, time.time)
     listeners = [
-        *await _listen(admin, AdminHandler(admin_endpoints(control), tasks, admin_log), settings),
+        *await _listen(admin, AdminHandler(endpoints, tasks, admin_log), settings),
         *await _listen(status, AdminHandler(status_endpoints(control), tasks, status_log), settings),
     ]
     tasks.spawn(_look(listeners), "clock")

@@ -16,8 +16,9 @@ from tollhouse.config.settings import Settings
 from tollhouse.model.snapshot import decoding
 from tollhouse.node import Identity, Node, in_slices
 from tollhouse.stores.memory import NodeMemory
-from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, Report
+from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, LogLevel, Report
 from tollhouse.supervisor.shared import SnapshotFile
+from tollhouse.telemetry.error_log import set_level
 
 log = logging.getLogger("tollhouse.worker")
 
@@ -89,6 +90,8 @@ class Worker:
                         await self._answer_apply(channel)
                     elif isinstance(message, Collect):
                         self._report(message.ticket)
+                    elif isinstance(message, LogLevel):
+                        set_level(message.level)
             except (asyncio.IncompleteReadError, OSError):
                 self._channel = None
                 channel.close()

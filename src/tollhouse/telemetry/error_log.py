@@ -43,6 +43,11 @@ def set_up(level: str, proxy: str = "/dev/stderr", admin: str = "/dev/stderr") -
         logger.handlers, logger.propagate = [other], False
 
 
+def set_level(level: str) -> None:
+    """Lets the logs of this process hold another level and those above."""
+    logging.getLogger().setLevel(_LEVELS[level])
+
+
 def _handler(path: str, variable: str) -> logging.Handler:
     handler: logging.Handler
     if path == "/dev/stderr":

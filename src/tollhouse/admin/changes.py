@@ -1,0 +1,84 @@
+"""Changes of entities, merged and checked: input over what is there, into what is kept."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from tollhouse.admin.bodies import Given
+from tollhouse.admin.failures import violation
+from tollhouse.model.entities import Kind, PluginSchemas, variant
+from tollhouse.model.schema import Record
+
+#: Kong's text for a group of fields of which none is set, and what it says before that on a change
+_NONE_SET: Final = ("at least one of these fields must be non-empty", "when updating, ")
+
+
+class Checker:
+    """Turns input into rows that a store may take. All methods raise `Failure`."""
+
+    def __init__(self, plugins: PluginSchemas, flavor: str) -> None:
+        self.plugins = plugins
+        self.flavor = flavor
+
+    def schema(self, kind: Kind, raw: Mapping[str, Any]) -> Record:
+        """The schema that this input has to satisfy."""
+        found = variant(kind, raw, self.flavor, self.plugins)
+        if not isinstance(found, Record):
+            raise violation(found)
+        return found
+
+    def whole(
+        self, kind: Kind, given: Given, now: float, *, kept: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A complete entity: what is not given is at its default, but for `kept`."""
+        schema = self.schema(kind, given.values)
+        values, errors = schema.check(given.read(schema))
+        if errors:
+            raise violation(_as_map(errors))
+        values |= kept or {}
+        kind.fill_auto(values, instant(kind, now))
+        return kind.transformed(kind.kept(values))
+
+    def changed(self, kind: Kind, stored: Mapping[str, Any], given: Given, now: float) -> dict[str, Any]:
+        """An entity in which only what is named has changed."""
+        schema = self.schema(kind, {**stored, **given.values})
+        patch, problems = schema.expanded(given.read(schema))
+        if patch.get("id", stored["id"]) != stored["id"]:
+            problems["id"] = "immutable field cannot be updated"
+        known = {name: value for name, value in stored.items() if name in schema.fields}
+        values, errors = schema.check(merged(known, patch, schema), expand=False)
+        if errors or problems:
+            raise violation(_as_updating({**_as_map(errors), **problems}))
+        kind.fill_auto(values, instant(kind, now))
+        values = kind.kept(values)
+        fresh = kind.transformed(values)
+        return {name: fresh[name] if name in patch else value for name, value in values.items()}
+
+
+def instant(kind: Kind, now: float) -> float:
+    """A Unix time as entities of this kind keep it: in whole seconds, or in milliseconds."""
+    field = kind.schema.fields.get("created_at")
+    return round(now, 3) if field is not None and field.kind == "number" else int(now)
+
+
+def merged(stored: Mapping[str, Any], patch: Mapping[str, Any], schema: Record) -> dict[str, Any]:
+    """Records merge; lists and maps are replaced; null takes a value away."""
+    values = dict(stored)
+    for name, value in patch.items():
+        field = schema.fields.get(name)
+        inner = field.shape.record if field is not None else None
+        before = stored.get(name)
+        if inner is not None and isinstance(value, Mapping) and isinstance(before, Mapping):
+            values[name] = merged(before, value, inner)
+        else:
+            values[name] = value
+    return values
+
+
+def _as_map(errors: Any) -> dict[str, Any]:
+    return {"@entity": [errors]} if isinstance(errors, str) else dict(errors)
+
+
+def _as_updating(errors: dict[str, Any]) -> dict[str, Any]:
+    texts: Iterable[str] = errors.get("@entity", ())
+    shown = [_NONE_SET[1] + text if text.startswith(_NONE_SET[0]) else text for text in texts]
+    return {**errors, "@entity": shown} if shown else errors

@@ -1,0 +1,47 @@
+"""What the Admin API asks of the control process."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from tollhouse.admin.health import HealthBoard
+from tollhouse.config.settings import Settings
+from tollhouse.model.snapshot import Snapshot
+from tollhouse.plugins import Registry
+from tollhouse.stores.store import Store
+from tollhouse.telemetry.exposition import NodeState
+
+
+class ControlPlane(Protocol):
+    """The control process, as endpoints know it."""
+
+    snapshot: Snapshot
+    settings: Settings
+    registry: Registry
+    #: where entities are read and changed
+    store: Store
+    #: None on a node whose workers eject no targets
+    health: HealthBoard | None
+
+    @property
+    def is_loading(self) -> bool: ...
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    async def replace(self, text: str, file: str | None = None) -> Snapshot: ...
+
+    async def metrics(self) -> str: ...
+
+    def state(self) -> NodeState: ...
+
+    def about(self) -> dict[str, Any]: ...
+
+    def shared_memory(self) -> Mapping[str, tuple[int, int]]:
+        """Bytes in use and bytes there are, by name of what processes share."""
+        ...
+
+    def log_level(self) -> str: ...
+
+    def set_log_level(self, level: str, seconds: float) -> None:
+        """Of all processes of the node; after so many seconds, unless 0, it is as before."""
+        ...
