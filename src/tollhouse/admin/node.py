@@ -89,7 +89,8 @@ class _Node:
         return Answer(body={"enabled_plugins": list(self._control.registry.names)})
 
     async def status(self, call: Call) -> Answer:
-        unit, scale = call.argument("unit") or "m", call.argument("scale") or "2"
+        unit, scale = call.argument("unit"), call.argument("scale")
+        unit, scale = "m" if unit is None else unit, "2" if scale is None else scale
         if unit.lower() not in _UNITS:
             raise told(400, f"invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')")
         if scale not in ("0", "1", "2", "3"):
