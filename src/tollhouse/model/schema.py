@@ -236,7 +236,9 @@ class Unchecked(Record):
     def __init__(self) -> None:
         super().__init__({})
 
-    def check(self, raw: Mapping[str, Any], *, skip: Collection[str] = ()) -> tuple[dict[str, Any], Any]:
+    def check(
+        self, raw: Mapping[str, Any], *, skip: Collection[str] = (), expand: bool = True
+    ) -> tuple[dict[str, Any], Any]:
         return {name: copied(value) for name, value in raw.items() if name not in skip}, {}
 
     def judge(self, value: Mapping[str, Any]) -> Any:
