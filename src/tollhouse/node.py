@@ -35,6 +35,7 @@ from tollhouse.stores.vaults import Vaults
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.telemetry.log_record import LogRecords
 from tollhouse.telemetry.metrics import Metrics
+from tollhouse.upstream.client import PooledClient
 from tollhouse.upstream.dns import Lifetimes, Resolver
 from tollhouse.upstream.pool import KeepAlive, Pools
 from tollhouse.upstream.tls import context_for
@@ -101,9 +102,8 @@ class Node:
             settings.dns_error_ttl,
             settings.dns_cache_size,
         )
-        self._workshop = Workshop(
-            self._pools, Resolver(clock, self._tasks, lifetimes), settings.router_flavor
-        )
+        resolver = Resolver(clock, self._tasks, lifetimes)
+        self._workshop = Workshop(self._pools, resolver, settings.router_flavor)
         self._directory = Directory()
         self._vaults = Vaults(
             os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
@@ -120,6 +120,7 @@ class Node:
             sinks=self._sinks,
             records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
             cloud=CloudAccess(os.environ, time.time),
+            http=PooledClient(self._pools, resolver),
             wall_clock=time.time,
             clock=clock,
         )

@@ -47,6 +47,17 @@ class Limits:
         doc="How long a retry with the same `Idempotency-Key` gets the first answer; 0 ignores the header.",
     )
 
+    picture_size: int = setting(
+        10 * 1024 * 1024,
+        between=(0, 64 * 1024 * 1024),
+        unit="B",
+        doc="Largest picture that is fetched for a provider that takes no URLs; 0 fetches none.",
+    )
+    picture_timeout: int = setting(10_000, gt=0, unit="ms", doc="How long fetching a picture may take.")
+    picture_private_addresses: bool = setting(
+        False, doc="Fetch pictures from addresses that are not on the public internet, too."
+    )
+
     @property
     def patience(self) -> Patience:
         first, gap, connect = self.first_byte_timeout, self.chunk_timeout, self.connect_timeout

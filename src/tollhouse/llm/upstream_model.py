@@ -28,6 +28,7 @@ from tollhouse.llm.on_vertex import OnVertex
 from tollhouse.llm.once import First, Firsts
 from tollhouse.llm.overrides import Overrides
 from tollhouse.llm.passing import Passing
+from tollhouse.llm.pictures import WITHOUT_URLS, Pictures
 from tollhouse.llm.provider import FormName, Provider
 from tollhouse.llm.recognise import recognised
 from tollhouse.llm.signing.signer import AwsSignature, Signer, put_token
@@ -69,6 +70,10 @@ class UpstreamModel:
         self._dialogue = self._make_dialogue()
         self._envelope = Envelope(FORMS[conf.client_form], FORMS[self._form], kongs=self._is_openai)
         self._prepare_way_there()
+        fetches = (
+            self._form in WITHOUT_URLS and self._form != conf.client_form and conf.limits.picture_size > 0
+        )
+        self._pictures = Pictures(services.http, conf.limits) if fetches else None
         self._patience = conf.limits.patience
         self._body_limit = _body_limit(conf.max_request_body_size)
         needs_body = conf.route_type != "preserve" or self._credentials.in_body
@@ -181,6 +186,16 @@ class UpstreamModel:
             await waiting
 
     def _begin(self, ex: Exchange) -> Awaitable[None] | None:
+        fetching = None if self._pictures is None else self._pictures.put_in(ex)
+        return self._direct(ex) if fetching is None else self._direct_after(fetching, ex)
+
+    async def _direct_after(self, fetching: Awaitable[None], ex: Exchange) -> None:
+        await self._refusing(fetching)
+        waiting = self._direct(ex)
+        if waiting is not None:
+            await waiting
+
+    def _direct(self, ex: Exchange) -> Awaitable[None] | None:
         try:
             self._send(ex)
             waiting = None if self._signer is None else self._signer.sign(ex)

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from tollhouse.model.entities import Consumer, ConsumerGroup
 from tollhouse.pdk.caller import Caller
+from tollhouse.pdk.http import HttpClient
 
 
 class Tally(Protocol):
@@ -206,5 +207,6 @@ class Services:
     sinks: Sinks
     records: Records
     cloud: Cloud
+    http: HttpClient
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
