@@ -1,8 +1,9 @@
 """Which work is between a client's form and a provider's, and whether there is any."""
 
 from tollhouse.llm.endpoint import Unserved
+from tollhouse.llm.operations.completing import CompletionTranslation
 from tollhouse.llm.operations.embedding import EmbeddingTranslation, can_translate
-from tollhouse.llm.operations.places import ERROR_FORMS, Place, place_at, place_of
+from tollhouse.llm.operations.places import CHAT, ERROR_FORMS, Place, place_at, place_of
 from tollhouse.llm.operations.reranking import RerankTranslation
 from tollhouse.llm.operations.work import Passing, Work
 from tollhouse.llm.provider import Provider
@@ -36,13 +37,15 @@ def _is_spoken(asked: Asked, place: Place) -> bool:
         return True
     if asked.operation == "embeddings":
         return can_translate(asked.form, place.wire)
-    return asked.operation == "rerank"
+    return asked.operation in ("rerank", "completions")
 
 
 def _passes(asked: Asked, place: Place) -> bool:
     """Whether both ends speak the same form."""
     if ERROR_FORMS[place.wire] != asked.form or place.wire == "mistral":
         return False
+    if asked.operation == "completions":
+        return not place.path.endswith(CHAT)
     if place.wire == "bedrock":
         return asked.operation in ("invoke", "count_tokens")
     if place.wire in ("gemini", "vertex"):
@@ -56,4 +59,6 @@ def work_between(asked: Asked, place: Place, model_in_path: bool, provider: Prov
         return Passing(place.wire, model_in_path=model_in_path, asks_usage=provider.asks_usage)
     if asked.operation == "rerank":
         return RerankTranslation(asked.form, place.wire)
+    if asked.operation == "completions":
+        return CompletionTranslation(ERROR_FORMS[place.wire], provider)
     return EmbeddingTranslation(asked.form, place.wire)

@@ -17,7 +17,8 @@ from tollhouse.llm.settings import Model, Options, RouteType
 #: forms of providers; two of them differ from what chats speak there
 Wire: TypeAlias = Literal["openai", "mistral", "gemini", "vertex", "bedrock", "cohere", "ollama", "anthropic"]
 
-_CHAT: Final = "/chat/completions"
+#: where chats of OpenAI's form end
+CHAT: Final = "/chat/completions"
 #: of a provider that has no place for what is asked for
 PATH_FOR_ALL: Final = "/"
 
@@ -56,6 +57,10 @@ ERROR_FORMS: Final[Mapping[Wire, FormName]] = {
     "ollama": "ollama_chat",
     "anthropic": "anthropic_messages",
 }
+#: what is spoken where a provider chats
+_CHAT_WIRES: Final[Mapping[FormName, Wire]] = {
+    form: wire for wire, form in ERROR_FORMS.items() if wire not in ("mistral", "vertex")
+}
 #: where OpenAI has what nobody asks for by its path; else it is where the client says
 _USUAL_TAILS: Final[Mapping[Operation, str]] = {
     "completions": "/completions",
@@ -93,12 +98,15 @@ def place_of(provider: Provider, asked: Asked, speaks_ollama: bool = False) -> P
             # Asked in Google's form, in one of its two ways: in the same way there.
             return native._replace(path=f"/v1beta/models/{MODEL}{asked.tail}")
         return native
+    if asked.operation == "completions" and provider.completions_path is None and not speaks_ollama:
+        # Who has none is asked to chat.
+        return Place(_CHAT_WIRES[provider.form], provider.chat_path, provider.stream_path)
     usual = _USUAL_TAILS.get(asked.operation)
     if provider.form != "openai_chat" or speaks_ollama or usual is None:
         return None
     tail = asked.tail if asked.tail.startswith("/") else usual
     wire: Wire = "mistral" if name == "mistral" and asked.operation == "embeddings" else "openai"
-    return Place(wire, provider.chat_path.removesuffix(_CHAT) + tail)
+    return Place(wire, provider.chat_path.removesuffix(CHAT) + tail)
 
 
 def place_at(url: str, provider: Provider, asked: Asked) -> Place | None:

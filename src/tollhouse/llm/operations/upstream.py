@@ -153,6 +153,7 @@ class UpstreamOperation:
         if body.members is not None:
             self._credentials.put_in_body(body.members)
         out = self._work.request(body, asked, destination.model, stream=stream)
+        out.id, out.at = ex.request_id, int(self.services.wall_clock())
         metered = ex.slot(Metered)
         metered.plugin_id, metered.provider = self._plugin_id, self.conf.model.provider
         metered.model, metered.streamed = destination.model, stream
@@ -211,6 +212,8 @@ class UpstreamOperation:
         call.reader = self._work.stream(headers.values.get("content-type", ""), call.out)
         if call.reader is not None:
             ex.last_words = partial(_broken_off, call, call.reader)
+            if call.out.stream_type:
+                headers.set("Content-Type", call.out.stream_type)
         elif response.content is None:
             self._settle(call, Got(b"", "", None))
         else:

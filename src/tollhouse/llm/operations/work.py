@@ -33,6 +33,11 @@ class Outgoing(msgspec.Struct):
     base64: bool = False
     #: the gateway asked for usage in the client's place
     hide_usage: bool = False
+    #: the client's type of stream, if it may be another than the provider's
+    stream_type: str = ""
+    #: what stands for an id and a time (in seconds since the epoch) that the provider does not tell
+    id: str = ""
+    at: int = 0
 
 
 class Work(Protocol):
