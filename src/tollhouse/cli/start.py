@@ -14,7 +14,7 @@ from tollhouse.cli.output import fail_config
 from tollhouse.config.settings import Settings, from_environment
 from tollhouse.errors import ConfigErrors
 from tollhouse.plugins import Registry
-from tollhouse.supervisor.configuration import Source, checked
+from tollhouse.supervisor.configuration import Source, at_start
 from tollhouse.supervisor.environment import kept_private, llm_gateway
 from tollhouse.supervisor.instances import Instance, recorded
 from tollhouse.telemetry import error_log
@@ -59,8 +59,7 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
     registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
     for unknown in registry.unknown:
         logging.getLogger("tollhouse").warning("KONG_PLUGINS names an unknown plugin: %s", unknown)
-    name = source.name
-    snapshot = checked(source.read(), settings, registry, name)
+    snapshot = at_start(source, settings, registry)
     supervisor = Supervisor(settings, source, snapshot)
     settings = supervisor.settings
     instance = Instance(

@@ -15,6 +15,7 @@ from tollhouse.model.entities import PluginInstance
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
 from tollhouse.routing.build import build_router
+from tollhouse.supervisor.last_good import LastGood
 
 log = logging.getLogger("tollhouse.configuration")
 
@@ -78,6 +79,32 @@ def checked(
         warn=warn,
     )
     build_router(snapshot.routes, settings.router_flavor)
+    return snapshot
+
+
+def at_start(source: Source, settings: Settings, registry: Registry) -> Snapshot:
+    """The snapshot to start with. A file that is broken or missing does not stop a node that has served
+    it before: the last configuration that was right is served. Raises `ConfigErrors` without one."""
+    kept = LastGood(settings.prefix, source.file) if source.file is not None else None
+    try:
+        text = source.read()
+        snapshot = checked(text, settings, registry, source.name)
+    except ConfigErrors as errors:
+        former = kept.text() if kept is not None else None
+        if former is None:
+            raise
+        try:
+            snapshot = checked(former, settings, registry, source.name)
+        except ConfigErrors:
+            raise errors from None
+        log.critical(
+            "%s CANNOT BE SERVED. SERVING THE LAST GOOD CONFIGURATION INSTEAD. Correct it and reload:\n%s",
+            source.name,
+            errors,
+        )
+        return snapshot
+    if kept is not None:
+        kept.keep(text)
     return snapshot
 
 

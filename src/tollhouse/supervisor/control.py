@@ -22,6 +22,7 @@ from tollhouse.stores.served import SnapshotStore
 from tollhouse.stores.store import Store
 from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, LogLevel, Report
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
+from tollhouse.supervisor.last_good import LastGood
 from tollhouse.supervisor.shared import SnapshotFile
 from tollhouse.telemetry.error_log import set_level
 from tollhouse.telemetry.exposition import NodeState, WorkerState, render
@@ -161,6 +162,9 @@ class Control:
         try:
             text = await asyncio.to_thread(self._source.read)
             await self.replace(text, file)
+            if self._source.file is not None:
+                kept = LastGood(self.settings.prefix, self._source.file)
+                await asyncio.to_thread(kept.keep, text)
         except ConfigErrors as errors:
             log.error("the configuration was not reloaded:\n%s", errors)
         else:
