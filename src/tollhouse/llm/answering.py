@@ -91,6 +91,8 @@ class Answering:
             metered.latency_ms = int((ex.answered_at - ex.sent_at) * 1000)
             if call.sent.ignored:
                 headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(call.sent.ignored)))
+            if call.sent.dropped:
+                headers.set("X-Tollhouse-Dropped", printable(", ".join(call.sent.dropped)))
             try:
                 if "content-encoding" in headers.values:
                     self._unpack(call, response)

@@ -56,6 +56,8 @@ class Sent(msgspec.Struct):
     hide_usage: bool = False
     #: fields that the provider's form cannot express
     ignored: tuple[str, ...] = ()
+    #: fields that were left out though the answer will be another one, as the operator allows
+    dropped: tuple[str, ...] = ()
     #: the model that was asked for: some forms do not tell which one answered
     model: str = ""
     #: the client's tools that are functions only to the provider, by their names

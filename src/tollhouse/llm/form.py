@@ -24,6 +24,15 @@ class Refusal(Exception):
         self.status = status
 
 
+class Unsupported(Refusal):
+    """A field of a request that a provider's form cannot express. `field` is its name at the top of the
+    neutral request, or among its `extra`; an operator may let it be dropped."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class Unreadable(Exception):
     """A provider's answer is not what its form promises."""
 

@@ -8,7 +8,8 @@ import msgspec
 
 from tollhouse.llm.chat import Delta, Part, Start, Tool, ToolCall, ToolKind, ToolStart
 from tollhouse.llm.dialogue import Got, Sent
-from tollhouse.llm.form import Form, Refusal, Told
+from tollhouse.llm.dropping import encoded
+from tollhouse.llm.form import Form, Told
 from tollhouse.llm.formats.openai_chat.forward import Members, body_of
 from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import Provider
@@ -21,10 +22,19 @@ class Translation:
     """One form towards the client, another towards the provider."""
 
     def __init__(
-        self, client: Form, form: Form, provider: Provider, options: Options | None, *, compatible: bool
+        self,
+        client: Form,
+        form: Form,
+        provider: Provider,
+        options: Options | None,
+        *,
+        compatible: bool,
+        drops: bool = False,
     ) -> None:
         """`options` are the operator's, where they have not been put into the request before.
-        `compatible`: `form` is OpenAI's, of which the provider may have its own dialect."""
+        `compatible`: `form` is OpenAI's, of which the provider may have its own dialect. `drops`: what
+        `form` cannot express is left out."""
+        self._drops = drops
         self._client = client
         self._form = form
         self._dialect = provider if compatible else None
@@ -37,19 +47,19 @@ class Translation:
         """The request for the provider. Raises `Refusal` for what its form cannot express."""
         ignored: list[str] = []
         chat = self._client.decode_request(body_of(members), told)
-        if chat.own_only:
-            raise Refusal(f"{chat.own_only[0]} is not supported by this model's provider")
         options = replace(chat.options, **self._overrides) if self._overrides else chat.options
         chat = replace(chat, model=model, stream=stream, options=options)
-        encoded = self._form.encode_request(chat, ignored)
+        body, dropped = encoded(self._form, chat, ignored, drops=self._drops)
         if self._dialect is not None:
-            spoken(encoded, self._dialect)
+            spoken(body, self._dialect)
         names = tuple(dict.fromkeys(ignored))
         kinds = {tool.name: tool.kind for tool in chat.tools if isinstance(tool, Tool)}
         if kinds:
             kinds = {name: kind for name, kind in kinds.items() if kind != "function"}
-        content = msgspec.json.encode(encoded)
-        return Sent(content, chat.include_usage, ignored=names, model=model, kinds=kinds)
+        content = msgspec.json.encode(body)
+        return Sent(
+            content, chat.include_usage, ignored=names, dropped=tuple(dropped), model=model, kinds=kinds
+        )
 
     def answer(self, content: bytes, sent: Sent, invented_id: str, now: int) -> Got:
         chat = self._form.decode_response(content)
@@ -58,8 +68,8 @@ class Translation:
         )
         if sent.kinds:
             chat = replace(chat, parts=tuple(_as_asked(part, sent.kinds) for part in chat.parts))
-        encoded = msgspec.json.encode(self._client.encode_response(chat))
-        return Got(encoded, chat.model, chat.usage, written=written_in(chat))
+        shown = msgspec.json.encode(self._client.encode_response(chat))
+        return Got(shown, chat.model, chat.usage, written=written_in(chat))
 
     def is_stream(self, content_type: str) -> bool:
         return False

@@ -109,7 +109,14 @@ class UpstreamModel:
             # What a client of OpenAI's form sends has had the operator's options put in before.
             own = None if self._is_openai else options
             compatible = form == "openai_chat"
-            dialogue = Translation(FORMS[client], FORMS[form], self._provider, own, compatible=compatible)
+            dialogue = Translation(
+                FORMS[client],
+                FORMS[form],
+                self._provider,
+                own,
+                compatible=compatible,
+                drops=self.conf.drop_unsupported,
+            )
         on_vertex = form == "anthropic_messages" and self._provider.name == "gemini"
         return OnVertex(dialogue) if on_vertex else dialogue
 

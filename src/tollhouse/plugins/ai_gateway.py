@@ -78,6 +78,12 @@ class Config:
     max_request_body_size: int = setting(
         _BODY_BYTES, gt=0, unit="B", doc="Largest request that is read; pictures are large."
     )
+    drop_unsupported: bool = setting(
+        False,
+        required=False,
+        doc="Leave out what a model's provider cannot express, and tell so in X-Tollhouse-Dropped, in place "
+        "of refusing it.",
+    )
     limits: Limits = setting(Limits, required=True, doc="How long calls may take.")
     prices: tuple[Price, ...] | None = setting(
         None, required=False, doc="What models cost, before the catalogue."
@@ -107,6 +113,7 @@ class _Terms:
     max_request_body_size: int
     limits: Limits
     prices: tuple[Price, ...] | None
+    drop_unsupported: bool
     route_type: settings.RouteType = "llm/v1/chat"
     response_streaming: Literal["allow", "deny", "always"] = "allow"
     model_name_header: bool = True
@@ -154,7 +161,12 @@ class AiGateway(Plugin[Config]):
         options = settings.Options(upstream_url=access.url_of(path))
         model = settings.Model(provider=access.name, options=options)
         conf = self.conf
-        return _Terms(form, model, auth, conf.logging, conf.max_request_body_size, conf.limits, conf.prices)
+        return _Terms(
+            *(form, model, auth, conf.logging, conf.max_request_body_size),
+            limits=conf.limits,
+            prices=conf.prices,
+            drop_unsupported=conf.drop_unsupported,
+        )
 
     def _listed(self, name: str) -> list[listing.Entry]:
         """A provider's models, each under a name that leads back to it."""

@@ -132,6 +132,12 @@ class Config:
     )
     model_name_header: bool = setting(True, required=False, doc="Tell clients the model in X-Kong-LLM-Model.")
     llm_format: settings.ClientFormat = setting("openai", required=False, doc="The form that clients speak.")
+    drop_unsupported: bool = setting(
+        False,
+        required=False,
+        doc="Leave out what a model's provider cannot express, and tell so in X-Tollhouse-Dropped, in place "
+        "of refusing it.",
+    )
     limits: Limits = setting(Limits, required=True, doc="How long calls may take.")
     prices: tuple[Price, ...] | None = setting(
         None, required=False, doc="What models cost, before `model.options` and the catalogue."
@@ -178,6 +184,10 @@ class _Terms:
     @property
     def model_name_header(self) -> bool:
         return self.conf.model_name_header
+
+    @property
+    def drop_unsupported(self) -> bool:
+        return self.conf.drop_unsupported
 
     @property
     def limits(self) -> Limits:

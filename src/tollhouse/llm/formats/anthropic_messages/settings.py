@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from tollhouse.llm.chat import ChatRequest, OtherTool, Tool, ToolChoice
 from tollhouse.llm.families.claude import Claude, Thoughts, thoughts
-from tollhouse.llm.form import Refusal
+from tollhouse.llm.form import Unsupported
 from tollhouse.llm.formats.anthropic_messages.blocks import cache_mark, marked
 from tollhouse.llm.formats.anthropic_messages.schema import held_to, of_arguments
 from tollhouse.llm.formats.anthropic_messages.turns import goes_on_unthinking
@@ -50,9 +50,9 @@ class Settings:
     def _check(self) -> None:
         options = self._chat.options
         if (options.n or 1) > 1:
-            raise Refusal(f"n is {_NOT_SUPPORTED}")
+            raise Unsupported("n", f"n is {_NOT_SUPPORTED}")
         if options.logprobs or options.top_logprobs:
-            raise Refusal(f"logprobs are {_NOT_SUPPORTED}")
+            raise Unsupported("logprobs", f"logprobs are {_NOT_SUPPORTED}")
         for name in ("seed", "presence_penalty", "frequency_penalty"):
             value = getattr(options, name)
             if value is not None and (name == "seed" or value):
@@ -109,7 +109,7 @@ class Settings:
         self.members |= {name: value for name, value in given.items() if name not in refused}
         if options.stop:
             if not all(text.strip() for text in options.stop):
-                raise Refusal(f"stop: a sequence of nothing but space is {_NOT_SUPPORTED}")
+                raise Unsupported("stop", f"stop: a sequence of nothing but space is {_NOT_SUPPORTED}")
             self.members["stop_sequences"] = list(options.stop)
 
     def _tools(self) -> None:
@@ -119,10 +119,10 @@ class Settings:
         self.members["tools"] = [self._tool(tool) for tool in chat.tools]
         choice, claude = chat.tool_choice, self._claude
         if choice is not None and choice.mode == "other":
-            raise Refusal(f"tool_choice: this choice is {_NOT_SUPPORTED}")
+            raise Unsupported("tool_choice", f"tool_choice: this choice is {_NOT_SUPPORTED}")
         forced = choice is not None and choice.mode in ("required", "one")
         if forced and claude is not None and not claude.can_be_forced:
-            raise Refusal("tool_choice: this model decides itself whether to call a tool")
+            raise Unsupported("tool_choice", "tool_choice: this model decides itself whether to call a tool")
         if chat.parallel_tool_calls is False and choice is not None and choice.mode == "none":
             self._ignored.append("parallel_tool_calls")
         # Calls side by side are what it does unless told otherwise.
@@ -132,7 +132,7 @@ class Settings:
 
     def _tool(self, tool: Tool | OtherTool) -> dict[str, Any]:
         if isinstance(tool, OtherTool):
-            raise Refusal(f"tools: the type '{tool.kind}' is {_NOT_SUPPORTED}")
+            raise Unsupported("tools", f"tools: the type '{tool.kind}' is {_NOT_SUPPORTED}")
         body: dict[str, Any] = {"name": tool.name, "input_schema": of_arguments(tool.parameters)}
         if tool.description:
             body["description"] = tool.description
@@ -151,7 +151,7 @@ class Settings:
             self.instruction = _ONLY_JSON
             return
         if self._claude is not None and not self._claude.keeps_schemas:
-            raise Refusal("response_format: this model cannot be held to a schema")
+            raise Unsupported("response_format", "response_format: this model cannot be held to a schema")
         self._configure("format", {"type": "json_schema", "schema": held_to(wanted.schema)})
 
     def _others(self) -> None:
@@ -163,7 +163,7 @@ class Settings:
                 self.members[name] = _TIERS[value]
             elif name in _REFUSED:
                 if value != _REFUSED[name]:
-                    raise Refusal(f"{name} is {_NOT_SUPPORTED}")
+                    raise Unsupported(name, f"{name} is {_NOT_SUPPORTED}")
             elif name not in _SAYS_NOTHING or value != _SAYS_NOTHING[name]:
                 self._ignored.append(name)
 

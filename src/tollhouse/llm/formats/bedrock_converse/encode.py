@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import ChatRequest, OtherTool, Tool, ToolCall, ToolChoice, ToolResult
-from tollhouse.llm.form import Refusal
+from tollhouse.llm.form import Unsupported
 from tollhouse.llm.formats.bedrock_converse.models import can_cache, maker_of
 from tollhouse.llm.formats.bedrock_converse.options import INFERENCE_NAMES, Sampling
 from tollhouse.llm.formats.bedrock_converse.parts import cache_point, tool_name
@@ -111,7 +111,7 @@ def _others(chat: ChatRequest, ignored: list[str]) -> Iterator[tuple[str, Any]]:
     for name, value in chat.extra.items():
         if name in _REFUSED:
             if value != _REFUSED[name]:
-                raise Refusal(f"{name} is {_NOT_SUPPORTED}")
+                raise Unsupported(name, f"{name} is {_NOT_SUPPORTED}")
         elif name == "service_tier" and value in _TIERS:
             if (tier := _TIERS[value]) is not None:
                 yield "serviceTier", {"type": tier}
@@ -166,7 +166,7 @@ def _tool_config(chat: ChatRequest, ignored: list[str], additional: dict[str, An
         ignored.append("parallel_tool_calls")
     if choice is not None and choice.mode != "auto":
         if choice.mode == "other":
-            raise Refusal(f"tool_choice: this choice is {_NOT_SUPPORTED}")
+            raise Unsupported("tool_choice", f"tool_choice: this choice is {_NOT_SUPPORTED}")
         config["toolChoice"] = _encoded_choice(choice)
     return config
 
@@ -184,7 +184,7 @@ def _encoded_tool(tool: Tool | OtherTool, chat: ChatRequest, ignored: list[str])
     own = chat.form == FORM
     if isinstance(tool, OtherTool):
         if not own:
-            raise Refusal(f"tools: the type '{tool.kind}' is {_NOT_SUPPORTED}")
+            raise Unsupported("tools", f"tools: the type '{tool.kind}' is {_NOT_SUPPORTED}")
         return [dict(tool.raw)]
     if not own:
         tool_name(tool.name, "tools")

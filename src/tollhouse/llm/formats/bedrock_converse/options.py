@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tollhouse.llm.chat import ChatRequest, Effort, Thinking, ToolCall
 from tollhouse.llm.families import claude
-from tollhouse.llm.form import Refusal
+from tollhouse.llm.form import Unsupported
 from tollhouse.llm.formats.bedrock_converse.models import is_nova_2, maker_of
 
 #: neutral option → Converse's
@@ -54,9 +54,9 @@ class Sampling:
     def _refuse(self) -> None:
         options = self._chat.options
         if (options.n or 1) > 1:
-            raise Refusal(f"n is {_NOT_SUPPORTED}")
+            raise Unsupported("n", f"n is {_NOT_SUPPORTED}")
         if options.logprobs or options.top_logprobs:
-            raise Refusal(f"logprobs is {_NOT_SUPPORTED}")
+            raise Unsupported("logprobs", f"logprobs is {_NOT_SUPPORTED}")
         for name in ("seed", "presence_penalty", "frequency_penalty"):
             if getattr(options, name):
                 self._ignored.append(name)
@@ -112,7 +112,7 @@ class Sampling:
             self._ignored.append(self._thinking_name)
             return
         if self._is_forced and not model.can_be_forced:
-            raise Refusal("tool_choice: this model decides itself whether to call a tool")
+            raise Unsupported("tool_choice", "tool_choice: this model decides itself whether to call a tool")
         if thoughts.in_vain:
             self._ignored.append(self._thinking_name)
         if thinking:

@@ -16,7 +16,7 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolResult,
 )
-from tollhouse.llm.form import Refusal
+from tollhouse.llm.form import Refusal, Unsupported
 from tollhouse.llm.formats.cohere_chat.response import encoded_call, text_piece
 
 _TEXT_ONLY: Final = frozenset({"type", "text"})
@@ -96,15 +96,15 @@ def put_tools(chat: ChatRequest, body: dict[str, Any], *, own: bool, ignored: li
     """Cohere can be told to call some function, but not which: so it is given no other one."""
     choice = chat.tool_choice
     if choice is not None and choice.mode == "other":
-        raise Refusal(f"tool_choice: this choice is {_NOT_SUPPORTED}")
+        raise Unsupported("tool_choice", f"tool_choice: this choice is {_NOT_SUPPORTED}")
     tools = []
     for tool in chat.tools:
         if isinstance(tool, OtherTool):
-            raise Refusal(f"tools: the type '{tool.kind}' is {_NOT_SUPPORTED}")
+            raise Unsupported("tools", f"tools: the type '{tool.kind}' is {_NOT_SUPPORTED}")
         if choice is None or choice.mode != "one" or tool.name == choice.name:
             tools.append(tool)
     if choice is not None and choice.mode == "one" and not tools:
-        raise Refusal(f"tool_choice: there is no tool '{choice.name}'")
+        raise Unsupported("tool_choice", f"tool_choice: there is no tool '{choice.name}'")
     if tools:
         body["tools"] = [_encoded_tool(tool, own=own) for tool in tools]
         if choice is not None and choice.mode in ("required", "one"):

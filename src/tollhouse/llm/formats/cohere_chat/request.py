@@ -22,7 +22,7 @@ from tollhouse.llm.chat import (
     ToolChoice,
     ToolResult,
 )
-from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
+from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, Unsupported, members_beyond
 from tollhouse.llm.formats.cohere_chat.encoded import encode_message, put_tools
 
 FORM: Final = "cohere_chat"
@@ -89,7 +89,7 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
         if name not in _REFUSED:
             ignored.append(name)
         elif value != _REFUSED[name]:
-            raise Refusal(f"{name} is {_NOT_SUPPORTED}")
+            raise Unsupported(name, f"{name} is {_NOT_SUPPORTED}")
     return body
 
 
@@ -103,7 +103,7 @@ def _put_options(options: Options, body: dict[str, Any], ignored: list[str]) -> 
     if options.top_logprobs is not None:
         ignored.append("top_logprobs")
     if (options.n or 1) > 1:
-        raise Refusal(f"n is {_NOT_SUPPORTED}")
+        raise Unsupported("n", f"n is {_NOT_SUPPORTED}")
 
 
 def _encoded_format(wanted: ResponseFormat) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tollhouse.llm.chat import ChatRequest, Options, OtherTool, ResponseFormat, Tool, ToolChoice
 from tollhouse.llm.families import gemini as family
-from tollhouse.llm.form import Refusal
+from tollhouse.llm.form import Unsupported
 from tollhouse.llm.formats.gemini.asked import CONFIG, FORM, THINKING, TOOLS
 from tollhouse.llm.formats.gemini.contents import NOT_SUPPORTED, Contents
 from tollhouse.llm.formats.gemini.schema import cleaned
@@ -80,9 +80,9 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
 
 def _options(options: Options, *, own: bool) -> dict[str, Any]:
     if len(options.stop or ()) > _STOPS_AT_MOST:
-        raise Refusal(f"stop: Gemini models know {_STOPS_AT_MOST} stop sequences at most")
+        raise Unsupported("stop", f"stop: Gemini models know {_STOPS_AT_MOST} stop sequences at most")
     if not own and (options.n or 1) > 1:
-        raise Refusal(f"n is {NOT_SUPPORTED}")
+        raise Unsupported("n", f"n is {NOT_SUPPORTED}")
     given = {name: getattr(options, neutral) for neutral, name in OPTION_NAMES.items()}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -141,7 +141,7 @@ def _tools(chat: ChatRequest, ignored: list[str], *, own: bool) -> list[dict[str
         elif isinstance(tool, OtherTool) and own:
             others.append(dict(tool.raw))
         else:
-            raise Refusal(f"tools: the type '{tool.kind}' is {NOT_SUPPORTED}")
+            raise Unsupported("tools", f"tools: the type '{tool.kind}' is {NOT_SUPPORTED}")
     return ([{"functionDeclarations": functions}] if functions else []) + others
 
 
@@ -163,7 +163,7 @@ def _choice(choice: ToolChoice, *, own: bool) -> dict[str, Any]:
     if choice.mode == "other":
         if own:
             return {"functionCallingConfig": choice.raw}
-        raise Refusal(f"tool_choice: a choice of this kind is {NOT_SUPPORTED}")
+        raise Unsupported("tool_choice", f"tool_choice: a choice of this kind is {NOT_SUPPORTED}")
     calling: dict[str, Any] = {"mode": _MODES[choice.mode]}
     if choice.mode == "one":
         calling["allowedFunctionNames"] = [choice.name]
@@ -186,4 +186,4 @@ def _others(extra: Mapping[str, Any], body: dict[str, Any], ignored: list[str]) 
         elif name not in _REFUSED:
             ignored.append(name)
         elif value != _REFUSED[name]:
-            raise Refusal(f"{name} is {NOT_SUPPORTED}")
+            raise Unsupported(name, f"{name} is {NOT_SUPPORTED}")

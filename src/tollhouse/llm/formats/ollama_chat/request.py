@@ -24,7 +24,7 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolResult,
 )
-from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
+from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, Unsupported, members_beyond
 
 FORM: Final = "ollama_chat"
 #: neutral option → Ollama's
@@ -105,7 +105,7 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
         if (value := getattr(chat.options, name)) is not None:
             body[name] = value
     if (chat.options.n or 1) > 1:
-        raise Refusal(f"n is {_NOT_SUPPORTED}")
+        raise Unsupported("n", f"n is {_NOT_SUPPORTED}")
     if chat.user is not None:
         ignored.append("user")
     tools = _encoded_tools(chat, ignored)
@@ -122,7 +122,7 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
         elif name not in _REFUSED:
             ignored.append(name)
         elif value != _REFUSED[name]:
-            raise Refusal(f"{name} is {_NOT_SUPPORTED}")
+            raise Unsupported(name, f"{name} is {_NOT_SUPPORTED}")
     return body
 
 
@@ -193,11 +193,14 @@ def _encoded_tools(chat: ChatRequest, ignored: list[str]) -> list[dict[str, Any]
     if choice is not None and choice.mode == "none":
         return []
     if choice is not None and choice.mode != "auto" and chat.tools:
-        raise Refusal("tool_choice: models served through Ollama decide themselves whether to call a tool")
+        raise Unsupported(
+            "tool_choice",
+            "tool_choice: models served through Ollama decide themselves whether to call a tool",
+        )
     tools = []
     for tool in chat.tools:
         if isinstance(tool, OtherTool):
-            raise Refusal(f"tools: the type '{tool.kind}' is {_NOT_SUPPORTED}")
+            raise Unsupported("tools", f"tools: the type '{tool.kind}' is {_NOT_SUPPORTED}")
         if tool.strict:
             ignored.append("tools.function.strict")
         function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}

@@ -24,7 +24,7 @@ from tollhouse.llm.chat import (
     ToolResult,
 )
 from tollhouse.llm.families.openai_reasoning import effort_for, is_reasoning, limit_name
-from tollhouse.llm.form import Refusal
+from tollhouse.llm.form import Refusal, Unsupported
 from tollhouse.llm.formats.openai_chat.request import BASE64, DATA_URL, FORM
 
 _RESPONSES: Final = "openai_responses"
@@ -167,7 +167,7 @@ def _encoded_call(call: ToolCall, *, own: bool) -> dict[str, Any]:
 def _encoded_tool(tool: Tool | OtherTool, *, own: bool) -> dict[str, Any]:
     if isinstance(tool, OtherTool):
         if not own:
-            raise Refusal(f"tools: the type '{tool.kind}' {_NOT_SUPPORTED}")
+            raise Unsupported("tools", f"tools: the type '{tool.kind}' {_NOT_SUPPORTED}")
         return dict(tool.raw)
     function = {"description": tool.description, "parameters": tool.parameters, "strict": tool.strict}
     given = {name: value for name, value in function.items() if value is not None}
@@ -180,7 +180,7 @@ def _encoded_choice(choice: ToolChoice, *, own: bool) -> Any:
     if choice.mode != "other":
         return choice.mode
     if not own:
-        raise Refusal(f"tool_choice: this choice {_NOT_SUPPORTED}")
+        raise Unsupported("tool_choice", f"tool_choice: this choice {_NOT_SUPPORTED}")
     return choice.raw
 
 

@@ -20,7 +20,7 @@ from tollhouse.llm.chat import (
     ToolChoice,
 )
 from tollhouse.llm.families.openai_reasoning import effort_for, is_reasoning
-from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
+from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, Unsupported, members_beyond
 from tollhouse.llm.formats.openai_responses.agents import agent_tool
 from tollhouse.llm.formats.openai_responses.encoded import encode_message
 from tollhouse.llm.formats.openai_responses.items import decode_input
@@ -246,9 +246,9 @@ def _put_options(chat: ChatRequest, body: dict[str, Any], ignored: list[str]) ->
     }
     body |= {name: value for name, value in named.items() if value is not None}
     if options.stop:
-        raise Refusal(f"stop is {_NOT_SUPPORTED}")
+        raise Unsupported("stop", f"stop is {_NOT_SUPPORTED}")
     if (options.n or 1) > 1:
-        raise Refusal(f"n is {_NOT_SUPPORTED}")
+        raise Unsupported("n", f"n is {_NOT_SUPPORTED}")
     ignored += [name for name in ("top_k", "seed") if getattr(options, name) is not None]
     ignored += [name for name in ("presence_penalty", "frequency_penalty") if getattr(options, name)]
 
@@ -260,7 +260,7 @@ def _put_tools(chat: ChatRequest, body: dict[str, Any], *, own: bool) -> None:
     if choice is None:
         return
     if choice.mode == "other" and not own:
-        raise Refusal("tool_choice: this choice is not supported by this model's provider")
+        raise Unsupported("tool_choice", "tool_choice: this choice is not supported by this model's provider")
     one = (choice.raw if own else None) or {"type": "function", "name": choice.name}
     body["tool_choice"] = (
         choice.raw if choice.mode == "other" else one if choice.mode == "one" else choice.mode
@@ -270,7 +270,9 @@ def _put_tools(chat: ChatRequest, body: dict[str, Any], *, own: bool) -> None:
 def _encoded_tool(tool: Tool | OtherTool, *, own: bool) -> dict[str, Any]:
     if isinstance(tool, OtherTool):
         if not own:
-            raise Refusal(f"tools: the type '{tool.kind}' is not supported by this model's provider")
+            raise Unsupported(
+                "tools", f"tools: the type '{tool.kind}' is not supported by this model's provider"
+            )
         return dict(tool.raw)
     if own and tool.kind != "function":
         return dict(tool.extra)
@@ -309,4 +311,4 @@ def _put_foreign(chat: ChatRequest, body: dict[str, Any], ignored: list[str]) ->
         elif name not in _REFUSED:
             ignored.append(name)
         elif value != _REFUSED[name]:
-            raise Refusal(f"{name} is {_NOT_SUPPORTED}")
+            raise Unsupported(name, f"{name} is {_NOT_SUPPORTED}")
