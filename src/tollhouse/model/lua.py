@@ -92,6 +92,17 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def kind_name(value: Any) -> str:
+    """What Lua's `type` calls a JSON value."""
+    if value is None:
+        return "nil"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "string" if isinstance(value, str) else "table"
+
+
 def quoted_list(words: Sequence[str | Sequence[str]]) -> str:
     """Names in quotes, groups of names in parentheses: `'a', 'b'` or `('a', 'b'), ('c')`."""
     return ", ".join(f"'{word}'" if isinstance(word, str) else f"({quoted_list(word)})" for word in words)

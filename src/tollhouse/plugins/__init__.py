@@ -20,6 +20,9 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "acl": "acl:Acl",
         "ai-gateway": "ai_gateway:AiGateway",
+        "ai-prompt-decorator": "ai_prompt_decorator:AiPromptDecorator",
+        "ai-prompt-guard": "ai_prompt_guard:AiPromptGuard",
+        "ai-prompt-template": "ai_prompt_template:AiPromptTemplate",
         "ai-proxy": "ai_proxy:AiProxy",
         "ai-proxy-advanced": "ai_proxy_advanced:AiProxyAdvanced",
         "basic-auth": "basic_auth:BasicAuth",

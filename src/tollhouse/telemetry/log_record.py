@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.log_fields import LogFields
 from tollhouse.pdk.usage import Metered
 
 _SECRET_HEADERS: Final = (
@@ -63,6 +64,9 @@ class LogRecords:
             record["ai"] = {"proxy": ai_block(metered), "call": call_block(metered)}
             if metered.earlier:
                 record["ai"]["earlier_calls"] = [earlier_block(earlier) for earlier in metered.earlier]
+        added = ex.peek(LogFields)
+        if added is not None:
+            added.fill(record)
         return record
 
     def entity(self, value: Any) -> dict[str, Any]:
