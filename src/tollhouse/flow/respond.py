@@ -66,14 +66,14 @@ def _filter_head(ex: DrivenExchange, plan: "Plan", response: Response) -> None:
     """The phases between the upstream's answer and the client. What plugins put on the answer is only
     put among its fields if somebody looks at them."""
     if plan.merges_early:
-        _put_early(ex, response)
+        put_early(ex, response)
     for phase in plan.response:
         phase(ex)
     for phase in plan.header_filter:
         phase(ex)
 
 
-def _put_early(ex: DrivenExchange, response: Response) -> None:
+def put_early(ex: DrivenExchange, response: Response) -> None:
     if ex.early_headers is not None:
         for fields in ex.early_headers:
             response.headers.prepend(fields)
@@ -156,7 +156,7 @@ async def _switch(
     if connection is None or ex.client.body is not None or not asks_for_websocket(ex.request.headers):
         raise UpstreamFault(Cause.BAD_RESPONSE, "switched protocols without being asked", sent=True)
     if plan.merges_early:
-        _put_early(ex, response)
+        put_early(ex, response)
     for phase in plan.header_filter:
         phase(ex)
     framing = f"Connection: Upgrade\r\nUpgrade: {response.headers.values.get('upgrade', 'websocket')}\r\n"
@@ -237,9 +237,9 @@ def own(
     ex.response = response
     request = ex.request
     run_quietly(ex, ex.plan.own_answer)
-    _put_early(ex, response)
+    put_early(ex, response)
     run_quietly(ex, ex.plan.header_filter)
-    _put_early(ex, response)
+    put_early(ex, response)
     content = response.content or b""
     for body_filter in ex.plan.body_filter:
         content = body_filter(ex, content, True)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tollhouse.errors import BadRequest, ClientGone, PeerError, Reject, UpstreamFault
-from tollhouse.flow import answers, failover, forward, respond
+from tollhouse.flow import answers, failover, forward, own_stream, respond
 from tollhouse.flow.drive import DrivenExchange
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ async def run(ex: DrivenExchange, gateway: "Gateway") -> None:
                     await gateway.settled(waiting)
         if ex.failover is not None:
             await failover.until_answered(ex, plan, gateway, ex.failover)
+        elif ex.own_stream is not None:
+            await own_stream.send(ex, plan, gateway, ex.own_stream)
         else:  # what `failover.once` does; another coroutine for each exchange would cost too much
             try:
                 arrival = await forward.begin(ex, plan, gateway)

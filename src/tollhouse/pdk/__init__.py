@@ -5,7 +5,7 @@ A plugin imports from here and from `llm`, never from `flow`, `server` or `upstr
 
 from tollhouse.errors import Reject, TryAnother
 from tollhouse.model.schema import item, setting
-from tollhouse.pdk.exchange import Exchange, Patience, Request, Response
+from tollhouse.pdk.exchange import Exchange, OwnStream, Patience, Request, Response
 from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.pdk.services import Count, Distribution, NodeInfo, Services, Sink, Tally, Window
 from tollhouse.wire.headers import FieldSet, wire_field
@@ -16,6 +16,7 @@ __all__ = [
     "Exchange",
     "FieldSet",
     "NodeInfo",
+    "OwnStream",
     "Patience",
     "Plugin",
     "Reject",

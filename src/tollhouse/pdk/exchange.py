@@ -1,6 +1,6 @@
 """One request and its response, as plugins see them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -221,6 +221,17 @@ KONG_READ_SECONDS: Final = 60.0
 USUAL_PATIENCE: Final = (300.0, 60.0)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnStream:
+    """An answer that a plugin makes piece by piece. `pieces` are bytes and the seconds to wait before
+    them; `is_cut`: the connection ends after them as if it had broken off."""
+
+    status: int
+    content_type: str
+    pieces: Iterable[tuple[float, bytes]]
+    is_cut: bool = False
+
+
 class Failover(Protocol):
     """A plugin that knows other targets for a request. It is asked only while nothing of an answer has
     reached the client."""
@@ -275,6 +286,8 @@ class Exchange:
     patience: Patience | None = None
     #: set by a plugin that has other targets for the request, should this one fail
     failover: Failover | None = None
+    #: set by a plugin in `access` that answers in place of an upstream, and not at once
+    own_stream: OwnStream | None = None
     #: the upstream's answer is taken to its end though the client has gone
     outlives_client: bool = False
     sent_at: float = 0.0

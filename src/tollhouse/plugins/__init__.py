@@ -19,6 +19,7 @@ from tollhouse.pdk.services import Services
 BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "acl": "acl:Acl",
+        "ai-fault-injection": "ai_fault_injection:AiFaultInjection",
         "ai-gateway": "ai_gateway:AiGateway",
         "ai-prompt-decorator": "ai_prompt_decorator:AiPromptDecorator",
         "ai-prompt-guard": "ai_prompt_guard:AiPromptGuard",
