@@ -89,9 +89,11 @@ def with_secret(algorithm: str, secret: bytes) -> Verify:
 
 def with_pem(algorithm: str, pem: str) -> Verify:
     """Verifies with a public key in PEM. Raises `BadKey`."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError:
+        raise BadKey("public keys need cryptography: pip install 'tollhouse[tls]'") from None
     try:
         return with_key(algorithm, load_pem_public_key(pem.encode()))
     except (ValueError, UnsupportedAlgorithm) as error:

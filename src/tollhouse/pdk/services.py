@@ -120,6 +120,10 @@ class Directory(Protocol):
         """The consumer of that id, else of that username."""
         ...
 
+    def consumer_by(self, field: str, value: str) -> Consumer | None:
+        """The consumer with that `id`, `username` or `custom_id`."""
+        ...
+
     def caller(self, kind: str, presented: str) -> Caller | None:
         """Who presents this credential of a kind: the key of `keyauth_credentials` and `jwt_secrets`, the
         username of `basicauth_credentials` and `hmacauth_credentials`, the subject name of

@@ -35,6 +35,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "ip-restriction": "ip_restriction:IpRestriction",
         "jwt": "jwt:Jwt",
         "key-auth": "key_auth:KeyAuth",
+        "openid-connect": "openid_connect:OpenidConnect",
         "prometheus": "prometheus:Prometheus",
         "proxy-cache": "proxy_cache:ProxyCache",
         "rate-limiting": "rate_limiting:RateLimiting",

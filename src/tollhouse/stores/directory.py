@@ -25,6 +25,7 @@ class Directory:
     def __init__(self) -> None:
         self._consumers: dict[str, Consumer] = {}
         self._usernames: dict[str, Consumer] = {}
+        self._custom_ids: dict[str, Consumer] = {}
         self._credentials: dict[str, dict[str, Caller]] = {}
         self._groups: dict[str, tuple[str, ...]] = {}
         self._consumer_groups: dict[str, tuple[ConsumerGroup, ...]] = {}
@@ -32,6 +33,11 @@ class Directory:
     def consumer(self, id_or_username: str) -> Consumer | None:
         """The consumer of that id, else of that username."""
         return self._consumers.get(id_or_username) or self._usernames.get(id_or_username)
+
+    def consumer_by(self, field: str, value: str) -> Consumer | None:
+        """The consumer with that `id`, `username` or `custom_id`."""
+        known = {"id": self._consumers, "username": self._usernames, "custom_id": self._custom_ids}
+        return known[field].get(value)
 
     def caller(self, kind: str, presented: str) -> Caller | None:
         """Who presents this credential of a kind."""
@@ -50,6 +56,7 @@ class Directory:
         """Serves from now on what the other one holds."""
         self._consumers = successor._consumers
         self._usernames = successor._usernames
+        self._custom_ids = successor._custom_ids
         self._credentials = successor._credentials
         self._groups = successor._groups
         self._consumer_groups = successor._consumer_groups
@@ -62,6 +69,8 @@ def building_directory(snapshot: Snapshot) -> Generator[None, None, Directory]:
         directory._consumers[consumer.id] = consumer
         if consumer.username is not None:
             directory._usernames[consumer.username] = consumer
+        if consumer.custom_id is not None:
+            directory._custom_ids[consumer.custom_id] = consumer
         if number % _SLICE == 0:
             yield
     for kind, field in PRESENTED.items():
