@@ -57,6 +57,7 @@ def stream(
     pieces: Sequence[bytes],
     *,
     kind: str = "text/event-stream",
+    status: int = 200,
     fields: str = "",
     after: asyncio.Event | None = None,
     end: bytes = END,
@@ -64,7 +65,7 @@ def stream(
     """A chunked answer, each piece a write of its own; before the last of them it waits for `after`."""
 
     async def answer(_: Received, writer: asyncio.StreamWriter) -> bool:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{fields}Transfer-Encoding: chunked\r\n\r\n"
+        head = f"HTTP/1.1 {status} Told\r\nContent-Type: {kind}\r\n{fields}Transfer-Encoding: chunked\r\n\r\n"
         writer.write(head.encode())
         for place, piece in enumerate(pieces, 1):
             if place == len(pieces) and after is not None:

@@ -80,7 +80,7 @@ class Answering:
             headers.remove("set-cookie")
         if response.status != 200:
             if call.sent is not None:
-                self._failed(call, response)
+                self._failed(ex, call, response)
             return
         told = b""
         if self.conf.model_name_header or "kong-debug" in ex.request.headers:
@@ -107,7 +107,7 @@ class Answering:
         if told:
             ex.add_early_headers(FieldSet(None, told, shown.NAMES))
 
-    def _failed(self, call: Call, response: Response) -> None:
+    def _failed(self, ex: Exchange, call: Call, response: Response) -> None:
         """The provider's error, readable for the client: the gateway asked for gzip, the client perhaps
         did not; and it may speak another form."""
         try:
@@ -122,6 +122,7 @@ class Answering:
             self._envelope.whole(response, response.content)
         else:
             call.error = b""
+            ex.holds_head = True
             self._envelope.head(response)
 
     def own_answer(self, ex: Exchange) -> None:
@@ -232,7 +233,7 @@ class Answering:
             chunk = call.unzip.feed(chunk, last)
         if call.error is not None:
             call.error += chunk
-            return self._envelope.body(ex.upstream_status, call.error) if last else b""
+            return self._envelope.rest(ex, call.error) if last else b""
         refuses = call.streamed and ex.upstream_status in _REFUSALS and b"stream_options" in chunk
         if refuses and forward.asks_only_usage(call.members or {}):
             self._forwarding.ask_usage = False

@@ -9,7 +9,7 @@ import msgspec
 from tollhouse.llm.chat import Trouble
 from tollhouse.llm.form import MALFORMED, Form, Problem, Refusal
 from tollhouse.llm.trouble import trouble_of
-from tollhouse.pdk import Reject, Response
+from tollhouse.pdk import Exchange, Reject, Response
 
 _JSON: Final = "application/json"
 #: what the gateway's own statuses mean; an upstream that is away is not the client's fault
@@ -88,9 +88,18 @@ class Envelope:
         self._put_head(response, answer.status, answer.headers)
         response.content = answer.body
 
-    def body(self, status: int, content: bytes) -> bytes:
-        """The rest of what `head` has begun."""
-        return self._client.encode_error(self._provider.decode_error(status, content, {})).body
+    def rest(self, ex: Exchange, content: bytes) -> bytes:
+        """The body of an error whose head was made before it came. If that has not gone yet, it is made
+        anew: only the body of some tells when to come again, or that the key was refused."""
+        response = ex.response
+        if response is None or not ex.holds_head:
+            return self._client.encode_error(
+                self._provider.decode_error(ex.upstream_status, content, {})
+            ).body
+        response.status = ex.upstream_status
+        self.whole(response, content)
+        body, response.content = response.content or b"", None
+        return body
 
     def _put_head(self, response: Response, status: int, headers: Mapping[str, str]) -> None:
         response.status, response.line = status, b""

@@ -195,7 +195,7 @@ class UpstreamOperation:
         try:
             self._unpack(call, response)
             if not 200 <= response.status < 300:
-                self._failed(call, response)
+                self._failed(ex, call, response)
                 return
             self._succeeded(ex, call, response)
         except (Unreadable, PeerError) as error:
@@ -241,13 +241,14 @@ class UpstreamOperation:
             else:
                 response.content = gunzip(response.content)
 
-    def _failed(self, call: _Call, response: Response) -> None:
+    def _failed(self, ex: Exchange, call: _Call, response: Response) -> None:
         if not self._translates:
             return
         if response.content is not None:
             self._envelope.whole(response, response.content)
         else:
             call.error = b""
+            ex.holds_head = True
             self._envelope.head(response)
 
     def _fail(self, response: Response, reason: str) -> None:
@@ -278,7 +279,7 @@ class UpstreamOperation:
                 chunk = call.unzip.feed(chunk, last)
             if call.error is not None:
                 call.error += chunk
-                return self._envelope.body(ex.upstream_status, call.error) if last else b""
+                return self._envelope.rest(ex, call.error) if last else b""
             return chunk if call.reader is None else self._read(ex, call, call.reader, chunk, last)
         except PeerError as error:
             raise UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True) from error
