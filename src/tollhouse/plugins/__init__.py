@@ -44,6 +44,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "request-transformer": "request_transformer:RequestTransformer",
         "response-ratelimiting": "response_ratelimiting:ResponseRatelimiting",
         "response-transformer": "response_transformer:ResponseTransformer",
+        "session": "session:Session",
     }
 )
 

@@ -6,6 +6,7 @@ from typing import Final
 
 _DIGITS: Final = re.compile(r"[A-Za-z0-9+/]*")
 _STANDARD: Final = str.maketrans("-_", "+/")
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 
 
 def decoded(text: str) -> bytes | None:
@@ -14,3 +15,8 @@ def decoded(text: str) -> bytes | None:
     if not _DIGITS.fullmatch(digits) or len(digits) % 4 == 1:
         return None
     return binascii.a2b_base64(digits + "=" * (-len(digits) % 4))
+
+
+def encoded(data: bytes) -> str:
+    """base64url without padding, which cookies and URLs may hold."""
+    return binascii.b2a_base64(data, newline=False).decode().translate(_URL_SAFE).rstrip("=")

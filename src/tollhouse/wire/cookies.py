@@ -12,3 +12,24 @@ def cookies(headers: Headers) -> dict[str, str]:
             if mark and name not in found:
                 found[name] = value.strip('"') if value.startswith('"') else value
     return found
+
+
+def set_cookie(
+    name: str,
+    value: str,
+    *,
+    path: str,
+    domain: str | None = None,
+    same_site: str | None = None,
+    http_only: bool = True,
+    secure: bool = True,
+    seconds: int | None = None,
+) -> str:
+    """The value of Set-Cookie; `seconds` is how long it lasts, `None` as long as the browser is open."""
+    parts = [f"{name}={value}", f"Path={path}"]
+    parts += [f"Domain={domain}"] if domain else []
+    parts += [f"Max-Age={seconds}"] if seconds is not None else []
+    parts += [f"SameSite={same_site}"] if same_site else []
+    parts += ["HttpOnly"] if http_only else []
+    parts += ["Secure"] if secure else []
+    return "; ".join(parts)
