@@ -29,9 +29,9 @@ _NOT_RETURNED: Final = frozenset(
         "x-kong-upstream-latency", "x-kong-proxy-latency", "x-kong-request-id",
     }
 )  # fmt: skip
-_NOT_RETURNED_NOR_LENGTH: Final = _NOT_RETURNED | {"content-length"}
 #: what the body is sent by, whatever Connection says of it
 _FRAMING: Final = frozenset({"content-length"})
+_NOTHING: Final[frozenset[str]] = frozenset()
 #: values of Connection that name no field
 _PLAIN_HOPS: Final = ("close", KEEP_ALIVE)
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -93,14 +93,14 @@ def _send_whole(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: 
     content = response.content or b""
     for body_filter in plan.body_filter:
         content = body_filter(ex, content, True)
-    unwanted = _NOT_RETURNED
+    unwanted = _NOTHING
     framing = ""
     if ex.request.method == "HEAD":
         content = b""  # the upstream may have been asked by another method
     elif response.status not in _WITHOUT_BODY and (
         len(content) != response.body or "content-length" not in response.headers.values
     ):
-        unwanted = _NOT_RETURNED_NOR_LENGTH
+        unwanted = _FRAMING
         framing = f"Content-Length: {len(content)}\r\n"
     head = _proxied_head(ex, gateway, response, unwanted, framing)
     ex.head_bytes = len(head)
@@ -127,12 +127,12 @@ async def _stream(
         raise UpstreamFault(Cause.TRUNCATED, "the connection has gone", sent=True)
     keep_alive = ex.request.keep_alive
     if response.body >= 0 and not plan.changes_body:
-        chunked, unwanted, framing = False, _NOT_RETURNED, ""
+        chunked, unwanted, framing = False, _NOTHING, ""
     elif ex.request.minor:
-        chunked, unwanted, framing = True, _NOT_RETURNED_NOR_LENGTH, "Transfer-Encoding: chunked\r\n"
+        chunked, unwanted, framing = True, _FRAMING, "Transfer-Encoding: chunked\r\n"
     else:
         # A 1.0 client knows no chunks: the body ends with the connection.
-        chunked, unwanted, framing, keep_alive = False, _NOT_RETURNED_NOR_LENGTH, "", False
+        chunked, unwanted, framing, keep_alive = False, _FRAMING, "", False
         ex.request.keep_alive = False
     head = partial(_proxied_head, ex, gateway, response, unwanted, framing)
     download = Download(ex, plan.body_filter, head, chunked=chunked)
@@ -160,7 +160,7 @@ async def _switch(
     for phase in plan.header_filter:
         phase(ex)
     framing = f"Connection: Upgrade\r\nUpgrade: {response.headers.values.get('upgrade', 'websocket')}\r\n"
-    head = _proxied_head(ex, gateway, response, _NOT_RETURNED_NOR_LENGTH, framing)
+    head = _proxied_head(ex, gateway, response, _FRAMING, framing)
     ex.head_sent = True
     await tunnel(ex, connection, head + content)
 
@@ -172,40 +172,57 @@ def _proxied_head(
     unwanted: frozenset[str],
     framing: str,
 ) -> bytes:
-    """The response head up to and including its empty line."""
+    """The response head up to and including its empty line; `unwanted` are fields that `framing` or
+    the body rule out."""
     headers = response.headers
-    values = headers.values
-    request = ex.request
+    block = headers.block
+    known = block.returned if headers.values is block.values else None
+    kept_back, lines, beside, is_dated = known or _returned(headers, gateway)
     early = b""
     if ex.early_headers is not None:
         for fields in ex.early_headers:
             early += fields.data
             for name in fields.unwanted:
-                if name in values:
+                if name in headers.values:
                     unwanted = unwanted | {name}
-    if "connection" in values and (values["connection"] not in _PLAIN_HOPS or headers.has_repeats):
-        unwanted = unwanted | connection_tokens(headers) - _FRAMING
-    content_type = values.get("content-type")
-    if content_type is not None and content_type.startswith("text/"):
-        _add_charset(headers, content_type)
+    if unwanted:
+        lines = headers.without(kept_back | unwanted)
+    request = ex.request
     if not request.keep_alive or not request.minor or gateway.draining:
         framing += _connection_field(request, gateway)
     # RFC 9110 6.6.1; not one of `gateway_fields`, for Kong's log records do not have nginx's own.
-    date = "" if "date" in values else f"Date: {gateway.date()}\r\n"
+    date = "" if is_dated else f"Date: {gateway.date()}\r\n"
     if gateway.plain_headers:
-        via = f"{values['via']}, {gateway.via}" if "via" in values else gateway.via
-        server = "" if "server" in values else gateway.server_field
         sent = ex.sent_at
         own = ex.gateway_fields = (
             f"X-Kong-Upstream-Latency: {int((ex.answered_at - sent) * 1000)}\r\n"
             f"X-Kong-Proxy-Latency: {int((sent - ex.started) * 1000)}\r\n"
-            f"Via: {via}\r\n{server}X-Kong-Request-Id: {ex.request_id}\r\n{framing}\r\n"
+            f"{beside}X-Kong-Request-Id: {ex.request_id}\r\n{framing}\r\n"
         )
     else:
-        unwanted = unwanted - gateway.upstream_may_set
+        lines = headers.without((kept_back | unwanted) - gateway.upstream_may_set)
         own = ex.gateway_fields = f"{gateway.proxied_headers(ex, response)}{framing}\r\n"
     line = response.line or _status_line(response.status)
-    return b"".join((line, early, headers.without(unwanted), f"{date}{own}".encode("latin-1")))
+    return b"".join((line, early, lines, f"{date}{own}".encode("latin-1")))
+
+
+def _returned(headers: Headers, gateway: "Gateway") -> tuple[frozenset[str], bytes, str, bool]:
+    """What of a head the upstream's fields decide; remembered with their block if nobody has
+    changed them."""
+    values = headers.values
+    kept_back = _NOT_RETURNED
+    if "connection" in values and (values["connection"] not in _PLAIN_HOPS or headers.has_repeats):
+        kept_back = kept_back | connection_tokens(headers) - _FRAMING
+    content_type = values.get("content-type")
+    if content_type is not None and content_type.startswith("text/"):
+        _add_charset(headers, content_type)
+        values = headers.values
+    via = f"{values['via']}, {gateway.via}" if "via" in values else gateway.via
+    server = "" if "server" in values else gateway.server_field
+    returned = kept_back, headers.without(kept_back), f"Via: {via}\r\n{server}", "date" in values
+    if values is headers.block.values:
+        headers.block.returned = returned
+    return returned
 
 
 def _add_charset(headers: Headers, content_type: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from tollhouse.model.entities import Route, Service
 from tollhouse.pdk import Count, Distribution, Exchange, Plugin, setting
 from tollhouse.pdk.services import Counter, Histogram
 from tollhouse.pdk.usage import Metered
@@ -39,6 +40,7 @@ class Prometheus(Plugin[Config]):
     Config = Config
 
     def prepare(self) -> None:
+        self._per_consumer, self._ai_metrics = self.conf.per_consumer, self.conf.ai_metrics
         meter = self.services.meter
         self._requests = meter.counter(
             "kong_http_requests_total",
@@ -59,7 +61,7 @@ class Prometheus(Plugin[Config]):
         self._total = meter.histogram(
             "kong_request_latency_ms", text.format("the whole request"), labels, _REQUEST_MS
         )
-        self._series: dict[tuple[str, str, str, int, bool], _Series] = {}
+        self._series: dict[tuple[str, str, int, bool], _Series] = {}
         self._prepare_ai()
 
     def _prepare_ai(self) -> None:
@@ -101,37 +103,38 @@ class Prometheus(Plugin[Config]):
         matched, response = ex.matched, ex.response
         if matched is None:
             return  # as in Kong, what no route took is not counted
-        service, route = matched.service, matched.route
-        key = (
-            (service.name or service.host) if service is not None else "",
-            route.name or route.id,
-            (ex.consumer.username or "") if self.conf.per_consumer and ex.consumer is not None else "",
-            response.status if response is not None else _CLIENT_GONE,
-            response is not None and response.from_upstream,
-        )
-        found = self._series.get(key)
-        if found is None:
-            if len(self._series) >= _SERIES_KNOWN:
-                self._series.clear()
-            found = self._series[key] = self._series_of(*key)
+        consumer = ""
+        if self._per_consumer and ex.consumer is not None:
+            consumer = ex.consumer.username or ""
+        if response is not None:
+            key = (matched.route.id, consumer, response.status, response.from_upstream)
+        else:
+            key = (matched.route.id, consumer, _CLIENT_GONE, False)
+        found = self._series.get(key) or self._series_of(matched.service, matched.route, key)
         if found.requests is not None:
             found.requests.value += 1
         if found.bytes is not None:
             ingress, egress = found.bytes
-            ingress.value += ex.bytes_in
+            request = ex.request
+            ingress.value += request.head_bytes + request.received
             egress.value += ex.bytes_out
         if found.latencies is not None:
-            _observe(ex, *found.latencies)
-        if self.conf.ai_metrics:
+            _observe(ex, found.latencies)
+        if self._ai_metrics:
             metered = ex.peek(Metered)
             if metered is not None and metered.provider and ex.sent_at:
                 for call in (*metered.earlier, metered):
                     self._ai(ex, call)
 
-    def _series_of(
-        self, service: str, route: str, consumer: str, status: int, from_upstream: bool
-    ) -> "_Series":
+    def _series_of(self, served: Service | None, taken: Route, key: tuple[str, str, int, bool]) -> "_Series":
+        """What requests of that kind are counted in, from now on under the key."""
         conf, found = self.conf, _Series()
+        _, consumer, status, from_upstream = key
+        service = (served.name or served.host) if served is not None else ""
+        route = taken.name or taken.id
+        if len(self._series) >= _SERIES_KNOWN:
+            self._series.clear()
+        self._series[key] = found
         if conf.status_code_metrics:
             source = "service" if from_upstream else "kong"
             found.requests = self._requests.series(
@@ -250,11 +253,13 @@ class _Series:
     latencies: tuple[Distribution, Distribution, Distribution] | None = None
 
 
-def _observe(ex: Exchange, whole: Distribution, upstream: Distribution, gateway: Distribution) -> None:
+def _observe(ex: Exchange, latencies: tuple[Distribution, Distribution, Distribution]) -> None:
+    whole, upstream, gateway = latencies
     milliseconds = int((ex.ended_at - ex.started) * 1000)
     whole.observe(milliseconds)
-    if ex.sent_at and ex.answered_at:
-        waited = int((ex.answered_at - ex.sent_at) * 1000)
+    sent, answered = ex.sent_at, ex.answered_at
+    if sent and answered:
+        waited = int((answered - sent) * 1000)
         upstream.observe(waited)
         milliseconds -= waited
-    gateway.observe(max(0, milliseconds))
+    gateway.observe(milliseconds if milliseconds > 0 else 0)

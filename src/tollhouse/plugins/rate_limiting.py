@@ -77,24 +77,27 @@ class Config:
 class _Period:
     """One configured limit, with the header fields that tell of it."""
 
-    __slots__ = ("allowed", "limit", "lines", "name", "reset", "seconds", "start")
+    __slots__ = ("allowed", "limit", "name", "reset", "scarce", "seconds", "start", "told", "whole")
 
     def __init__(self, name: str, limit: float) -> None:
         self.name = name
         self.limit = limit
         #: Kong lets a request pass while the count is below the limit, which need not be whole.
         self.allowed = ceil(limit)
+        #: what is left is told without its fraction
+        self.whole = int(limit)
         self.seconds = SECONDS[name]
         self.start = 0
+        kind = name.capitalize()
+        #: the lines for every client, up to what is left
+        self.told = f"X-RateLimit-Limit-{kind}: {shown(limit)}\r\nX-RateLimit-Remaining-{kind}: "
+        #: the lines that follow where this limit is scarcest, up to what is left
+        self.scarce = f"RateLimit-Limit: {shown(limit)}\r\nRateLimit-Remaining: "
 
-    def roll(self, now: float, lines: bytes) -> bool:
-        """Comes up to this second; says whether another window has begun. `lines` tell of all limits;
-        with those of this one behind them they are what a client is told when this one is scarcest."""
+    def roll(self, now: float) -> bool:
+        """Comes up to this second; says whether another window has begun."""
         before, self.start = self.start, start_of(self.name, now)
         self.reset = str(reset_after(self.name, self.start, now))
-        limit = shown(self.limit)
-        scarce = f"RateLimit-Limit: {limit}\r\nRateLimit-Remaining: %d\r\nRateLimit-Reset: {self.reset}\r\n"
-        self.lines = lines + scarce.encode()
         return self.start != before
 
 
@@ -110,22 +113,22 @@ class RateLimiting(Plugin[Config]):
         # Kong's key: the ids the plugin is bound to, so that a reload with the same ids counts on.
         self._scope = f"rl:{self.scope.route or NOBODY}:{self.scope.service or NOBODY}:"
         self._header = (conf.header_name or "").lower()
+        self._clock = self.services.wall_clock
+        self._by_consumer = conf.limit_by == "consumer"
+        self._tells = not conf.hide_client_headers
         self._second = 0
         self._tallies: dict[str, Tally] = {}
-        self._lines = "".join(
-            f"X-RateLimit-Limit-{p.name.capitalize()}: {shown(p.limit)}\r\n"
-            f"X-RateLimit-Remaining-{p.name.capitalize()}: %d\r\n"
-            for p in self._periods
-        ).encode()
 
     def access(self, ex: Exchange) -> None:
-        now = self.services.wall_clock()
-        if int(now) != self._second:
+        clock = self._clock
+        now = clock()
+        if not self._second <= now < self._second + 1:
             self._roll(now)
-        identifier = self._identifier(ex)
+        consumer = ex.consumer
+        identifier = consumer.id if self._by_consumer and consumer is not None else self._identifier(ex)
         taken, counts = (self._tallies.get(identifier) or self._tally(identifier)).take()
-        if not self.conf.hide_client_headers:
-            ex.add_early_headers(self._fields(counts, taken=taken))
+        if self._tells:
+            ex.add_early_headers(FieldSet(None, self._lines_for(counts, taken)))
         if not taken:
             raise Reject(int(self.conf.error_code), self.conf.error_message)
 
@@ -142,7 +145,7 @@ class RateLimiting(Plugin[Config]):
     def _roll(self, now: float) -> None:
         """Comes up to this second, with which windows may have begun that nobody has counted in."""
         self._second = int(now)
-        if any([period.roll(now, self._lines) for period in self._periods]):
+        if any([period.roll(now) for period in self._periods]):
             self._tallies.clear()
 
     def _tally(self, identifier: str) -> Tally:
@@ -153,20 +156,18 @@ class RateLimiting(Plugin[Config]):
         tally = self._tallies[identifier] = self.services.counters.tally(windows)
         return tally
 
-    def _fields(self, counts: list[int], *, taken: bool) -> FieldSet:
+    def _lines_for(self, counts: list[int], taken: bool) -> bytes:
         """What is left in every window, and all of that window where least is left."""
-        scarce = self._periods[0]
-        least = max(0, int(scarce.limit - counts[0]))
-        remaining = [least]
-        for period, count in zip(self._periods[1:], counts[1:], strict=True):
-            left = max(0, int(period.limit - count))
-            remaining.append(left)
-            if left <= least:  # of equals the longer window tells more
+        scarce, least, lines = self._periods[0], -1, ""
+        for period, count in zip(self._periods, counts, strict=True):
+            left = period.whole - count
+            if left < 0:
+                left = 0
+            lines += f"{period.told}{left}\r\n"
+            if left <= least or least < 0:  # of equals the longer window tells more
                 scarce, least = period, left
-        data = scarce.lines % (*remaining, least)
-        if not taken:
-            data += f"Retry-After: {scarce.reset}\r\n".encode()
-        return FieldSet(None, data)
+        lines += f"{scarce.scarce}{least}\r\nRateLimit-Reset: {scarce.reset}\r\n"
+        return (lines if taken else f"{lines}Retry-After: {scarce.reset}\r\n").encode()
 
 
 _CALLERS_KNOWN: Final = 50_000

@@ -82,16 +82,15 @@ class SharedTally:
         Returns whether it was added, and the counts after it (before it if it was not added).
         """
         counters, region = self._counters, self._region
-        if counters.alone:
-            return self._take(counters, amount)
         # Called for every request: a context manager would cost as much as the lock.
         lockf(counters.descriptor, LOCK_EX, 1, region)
         try:
-            return self._take(counters, amount)
+            return self._take(amount)
         finally:
             lockf(counters.descriptor, LOCK_UN, 1, region)
 
-    def _take(self, counters: "SharedCounters", amount: int) -> tuple[bool, list[int]]:
+    def _take(self, amount: int = 1) -> tuple[bool, list[int]]:
+        counters = self._counters
         memory, cells = counters.memory, counters.cells
         only = self._only
         if only is not None:
@@ -120,13 +119,20 @@ class SharedTally:
         return True, counts
 
 
+class LoneTally(SharedTally):
+    """The same where no other process counts, so that nothing needs a lock."""
+
+    __slots__ = ()
+    take = SharedTally._take
+
+
 class SharedCounters:
     """One process's view of the node's counters."""
 
     def __init__(self, descriptor: int, clock: Callable[[], float], *, alone: bool = False) -> None:
         self.descriptor = descriptor
-        #: whether nobody else counts, so that nothing needs a lock
-        self.alone = alone
+        #: `alone`: nobody else counts
+        self._tally = LoneTally if alone else SharedTally
         self.memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         self.cells = memoryview(self.memory).cast("q")
         #: running counters that had to make room
@@ -137,7 +143,7 @@ class SharedCounters:
 
     def tally(self, windows: Sequence[Window]) -> SharedTally:
         """Counts these windows, which have one key, together."""
-        return SharedTally(self, [_Slot(window, self._regions) for window in windows])
+        return self._tally(self, [_Slot(window, self._regions) for window in windows])
 
     def add(self, window: Window, amount: int) -> int:
         """Adds without asking for a limit; returns the new count."""

@@ -80,7 +80,7 @@ class FieldBlock:
     of the lines; `names` exists only when a name is repeated.
     """
 
-    __slots__ = ("changed", "forwards", "lines", "names", "original", "values")
+    __slots__ = ("changed", "forwards", "lines", "names", "original", "returned", "values")
 
     def __init__(self, lines: list[bytes], fields: list[tuple[str, str]]) -> None:
         self.lines = lines
@@ -93,6 +93,9 @@ class FieldBlock:
             self.values = dict(reversed(fields))
         self.forwards: dict[frozenset[str], bytes] = {}
         self.changed: dict[FieldSet, FieldBlock] = {}
+        #: how an upstream's block is sent on, once the flow has worked that out: names that stay behind,
+        #: lines without them, the gateway's own lines that depend on the block, and whether it has a date
+        self.returned: tuple[frozenset[str], bytes, str, bool] | None = None
         self.original = self.values
 
     def without(self, unwanted: frozenset[str]) -> bytes:
@@ -131,10 +134,11 @@ class Headers:
     Values are `str` with one character per byte (latin-1), without surrounding blanks.
     """
 
-    __slots__ = ("_added", "_block", "_owned", "_repeats", "values")
+    __slots__ = ("_added", "_owned", "_repeats", "block", "values")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self._block = NO_FIELDS
+        #: what came off the wire; as long as `values` is the block's own, nothing was added or changed
+        self.block = NO_FIELDS
         self._repeats = False
         #: what was added beside the block: the lower-case names, and their lines with CRLF
         self._added: list[tuple[Collection[str], bytes]] | None = None
@@ -149,7 +153,7 @@ class Headers:
     def of(cls, block: FieldBlock) -> "Headers":
         """A message's view of a shared block."""
         headers = cls.__new__(cls)
-        headers._block = block
+        headers.block = block
         headers._repeats = False
         headers._added = headers._owned = None
         headers.values = block.values
@@ -157,11 +161,11 @@ class Headers:
 
     def copy(self) -> "Headers":
         """The same fields, to be changed apart."""
-        made = Headers.of(self._block)
+        made = Headers.of(self.block)
         made._repeats = self._repeats
         made._added = None if self._added is None else list(self._added)
         made._owned = None if self._owned is None else list(self._owned)
-        if self.values is not self._block.values:
+        if self.values is not self.block.values:
             made.values = dict(self.values)
         return made
 
@@ -180,11 +184,11 @@ class Headers:
     @property
     def has_repeats(self) -> bool:
         """Whether some name may have more than one line."""
-        return self._repeats or self._block.names is not None or self._owned is not None
+        return self._repeats or self.block.names is not None or self._owned is not None
 
     def is_original(self, name: str) -> bool:
         """Whether the field is as it came off the wire."""
-        return self._block.original.get(name) == self.values.get(name)
+        return self.block.original.get(name) == self.values.get(name)
 
     def get_all(self, name: str) -> list[str]:
         """Every value of the field, in order."""
@@ -222,7 +226,7 @@ class Headers:
         if self._owned is not None:
             return self._owned
         added = (_split(data) for _, data in self._added or ())
-        return [*self._block.pairs(), *chain.from_iterable(added)]
+        return [*self.block.pairs(), *chain.from_iterable(added)]
 
     # Changing
 
@@ -246,7 +250,7 @@ class Headers:
             if key in self.values:
                 self.remove(key)
         if self._owned is None and fields.values.keys().isdisjoint(self.values):
-            self._join(fields)
+            self._join(fields.values, fields.data)
             return
         self._owned = [*_split(fields.data), *self._lines()]
         self.values = {**self.values, **fields.values}
@@ -254,25 +258,25 @@ class Headers:
     def assign(self, fields: FieldSet) -> None:
         """Sets every field of the set and removes what it does not want beside them."""
         if fields.lasting and self._owned is None and self._added is None:
-            block = self._block.with_set(fields)
+            block = self.block.with_set(fields)
             if block is not None:
-                self._block, self.values = block, block.values
+                self.block, self.values = block, block.values
                 return
-        present = self.values.keys()
-        if self._owned is None and present.isdisjoint(fields.values) and present.isdisjoint(fields.unwanted):
-            self._join(fields)
+        present, given = self.values.keys(), fields.values
+        if self._owned is None and present.isdisjoint(given) and present.isdisjoint(fields.unwanted):
+            self._join(given, fields.data)
             return
         self._owned = assigned(self._lines(), fields)
-        values = {**self.values, **fields.values}
+        values = {**self.values, **given}
         self.values = {key: value for key, value in values.items() if key not in fields.unwanted}
 
-    def _join(self, fields: FieldSet) -> None:
-        values = fields.values
-        self.values = {**self.values, **values}
+    def _join(self, values: dict[str, str], lines: bytes) -> None:
+        self._own_values()
+        self.values.update(values)
         if self._added is None:
-            self._added = [(values, fields.data)]
+            self._added = [(values, lines)]
         else:
-            self._added.append((values, fields.data))
+            self._added.append((values, lines))
 
     def set_field(self, field: WireField) -> None:
         """Replaces every field line of that name by this one, at the place of the first."""
@@ -300,7 +304,7 @@ class Headers:
             del self.values[name]
 
     def _own_values(self) -> None:
-        if self.values is self._block.values:
+        if self.values is self.block.values:
             self.values = dict(self.values)
 
     def _append(self, key: str, line: bytes) -> None:
@@ -317,16 +321,13 @@ class Headers:
         """The wire lines, each with CRLF, but for those whose names are in `unwanted`."""
         if self._owned is not None:
             return b"".join([line + b"\r\n" for key, line in self._owned if key not in unwanted])
-        lines = self._block.forwards.get(unwanted) or self._block.without(unwanted)
-        if self._added is None:
-            return lines
-        parts = [lines]
-        for names, data in self._added:
+        lines = self.block.forwards.get(unwanted) or self.block.without(unwanted)
+        for names, data in self._added or ():
             if unwanted.isdisjoint(names):
-                parts.append(data)
+                lines += data
             else:
-                parts += [line + b"\r\n" for key, line in _split(data) if key not in unwanted]
-        return b"".join(parts)
+                lines += b"".join([line + b"\r\n" for key, line in _split(data) if key not in unwanted])
+        return lines
 
 
 def assigned(pairs: Iterable[tuple[str, bytes]], fields: FieldSet) -> list[tuple[str, bytes]]:
