@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.admin.access import ANYONE, Actor
+from tollhouse.admin.access import ANYONE, ADMIN_HEADER, Actor, Gate, is_allowed
 from tollhouse.admin.router import Router
 from tollhouse.errors import BadRequest, ClientGone
 from tollhouse.flow.advertise import PRODUCT
@@ -110,11 +110,13 @@ class AdminHandler:
         tasks: Tasks,
         access_log: AccessLog | None = None,
         origins: Sequence[str] = (),
+        gate: Gate | None = None,
     ) -> None:
         self._router = Router(endpoints)
         self._tasks = tasks
         self._access_log = access_log
         self._origins = origins
+        self._gate = gate or Gate()
 
     def begin(self, client: Client, request: Request) -> None:
         """Starts answering a request that has just arrived."""
@@ -156,6 +158,18 @@ class AdminHandler:
         origin = request.headers.values.get("origin", "*")
         return origin if not self._origins or origin in self._origins else self._origins[0]
 
+    def _options(self, methods: Mapping[str, Endpoint]) -> Answer:
+        allowed = sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])})
+        shown = ", ".join(allowed)
+        headers = {
+            "Allow": shown,
+            "Access-Control-Allow-Methods": shown,
+            "Access-Control-Allow-Headers": (
+                "Content-Type" if self._gate.is_open else f"Content-Type, {ADMIN_HEADER}"
+            ),
+        }
+        return Answer(204, headers=headers)
+
     async def _dispatch(self, client: Client, request: Request, waiting: _Waiting) -> Answer:
         content = request.content
         if content is None and client.body is not None:
@@ -171,22 +185,16 @@ class AdminHandler:
             return Answer(404, {"message": "Not found"})
         methods, parameters = found
         if request.method == "OPTIONS":
-            return _options(methods)
+            return self._options(methods)
+        actor = self._gate.admit(request, client.peer_name or client.peer_ip)
+        if actor is None:
+            return Answer(401, {"message": "Invalid credentials. Token or User credentials required"})
+        if not is_allowed(actor, request):
+            return Answer(403, {"message": f"'{actor.name}' may only read"})
         endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
             return Answer(405, {"message": "Method not allowed"})
-        return await endpoint(Call(request, content, parameters))
-
-
-def _options(methods: Mapping[str, Endpoint]) -> Answer:
-    allowed = sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])})
-    shown = ", ".join(allowed)
-    headers = {
-        "Allow": shown,
-        "Access-Control-Allow-Methods": shown,
-        "Access-Control-Allow-Headers": "Content-Type",
-    }
-    return Answer(204, headers=headers)
+        return await endpoint(Call(request, content, parameters, actor))
 
 
 def _encoded(answer: Answer, latency: int, *, keep_alive: bool, head: bool) -> bytes:

@@ -112,6 +112,18 @@ def file_or_off(text: str) -> str | None:
     return None if path == "off" else path
 
 
+def origins(text: str) -> tuple[str, ...]:
+    """Origins of URLs: scheme, host and port, without what follows them."""
+    found = []
+    for word in words(text):
+        scheme, mark, rest = word.partition("://")
+        host = rest.partition("/")[0]
+        if scheme not in ("http", "https") or not mark or not host:
+            raise ValueError(f"'{word}' is not a URL like https://manager.example:8445")
+        found.append(f"{scheme}://{host}")
+    return tuple(found)
+
+
 def existing_file(text: str) -> str | None:
     """A file to read; `None` if none is named."""
     if text and not Path(text).is_file():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
 from tollhouse.config import readers
+from tollhouse.config.admin_tokens import AdminToken, read_tokens
 from tollhouse.config.listen import Listen, parse_listens
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.constraints import is_reference
@@ -26,6 +27,7 @@ _PREFIXES: Final = ("TOLLHOUSE_", "KONG_")
 #: settings that name files; relative ones are under the prefix
 _LOG_FILES: Final = (
     "proxy_error_log", "admin_error_log", "proxy_access_log", "admin_access_log", "status_access_log",
+    "admin_audit_log",
 )  # fmt: skip
 
 
@@ -85,6 +87,42 @@ class Settings:
     )
     status_access_log: str | None = option(
         "off", readers.file_or_off, "The same for requests to the status API."
+    )
+    admin_audit_log: str | None = option(
+        "logs/audit.jsonl",
+        readers.file_or_off,
+        "File of the audit trail: a JSON line for every change made through the Admin API, with who made it, "
+        "the entity before and after, secrets left out; or `off`. A change that cannot be noted is refused. "
+        "Tollhouse's own.",
+    )
+    admin_key: str | None = option(
+        "",
+        readers.optional,
+        "A token with which the Admin API may be used for everything, in `Kong-Admin-Token` or "
+        "`Authorization: Bearer`. Without it and `admin_tokens` anyone who reaches it may. Tollhouse's own.",
+    )
+    admin_tokens: tuple[AdminToken, ...] = option(
+        "",
+        read_tokens,
+        "File with more tokens, each with a name, a role (`read-only`, `operator`, `admin`) and, for an "
+        "operator, the tags of the entities that are theirs to change. Tollhouse's own.",
+    )
+    admin_gui_url: tuple[str, ...] = option(
+        "",
+        readers.origins,
+        "Origins from which browsers may use the Admin API, comma-separated; without any, every origin, "
+        "as in Kong.",
+    )
+    admin_ssl_cert: str | None = option(
+        "", readers.existing_file, "Certificate of `ssl` listeners of the Admin API; else `ssl_cert`."
+    )
+    admin_ssl_cert_key: str | None = option("", readers.existing_file, "Its private key.")
+    admin_ssl_client_certificate: str | None = option(
+        "",
+        readers.existing_file,
+        "Authorities, PEM: clients of the Admin API's `ssl` listeners need a certificate of one of them.",
+        "NGINX_ADMIN_SSL_CLIENT_CERTIFICATE",
+        "ADMIN_SSL_CLIENT_CERTIFICATE",
     )
     plugins: tuple[str, ...] = option(
         "bundled", readers.words, "Plugins that configurations may use: names, or `bundled` for all."
@@ -289,7 +327,8 @@ def _vaults(environment: Mapping[str, str]) -> Vaults:
 
 
 def _half_a_pair(values: Mapping[str, Any]) -> list[ConfigError]:
-    for given, missing in (("ssl_cert", "ssl_cert_key"), ("ssl_cert_key", "ssl_cert")):
+    pairs = (("ssl_cert", "ssl_cert_key"), ("admin_ssl_cert", "admin_ssl_cert_key"))
+    for given, missing in (*pairs, *(pair[::-1] for pair in pairs)):
         if values.get(given) and not values.get(missing, "wrong already"):
             return [ConfigError(f"KONG_{missing.upper()}", f"needed because KONG_{given.upper()} is set")]
     return []

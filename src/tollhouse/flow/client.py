@@ -58,6 +58,8 @@ class Client(ClientSide, Protocol):
     """The client's connection."""
 
     sni: str | None
+    #: the common name in the certificate that the client had to show, if it had to
+    peer_name: str | None
     flow: Any
     source: Source | None
     forwarded: str

@@ -9,6 +9,7 @@ from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
 from tollhouse.pdk.exchange import Request
 from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
+from tollhouse.server.tls import common_name
 from tollhouse.wire.body import body_reader
 from tollhouse.wire.http1 import has_bare_lf
 
@@ -47,6 +48,7 @@ class ClientConnection(asyncio.Protocol):
         "limits",
         "number",
         "peer_ip",
+        "peer_name",
         "peer_port",
         "port",
         "requests",
@@ -63,10 +65,10 @@ class ClientConnection(asyncio.Protocol):
         self.scheme = listener.scheme
         self.port = listener.port
         self.sni: str | None = None
+        self.peer_name: str | None = None  # in the client's certificate
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
-        self._closing = False
-        self._lingering = False
+        self._closing = self._lingering = False
         self._unsent = 0
         self._tunnel: TunnelEnd | None = None
         self._eof_at = 0.0
@@ -79,10 +81,8 @@ class ClientConnection(asyncio.Protocol):
         self.body: RequestBody | None = None
         self.source: Source | None = None
         self.deadline = NEVER
-        self.requests = 0
-        self.number = 0
-        self.peer_ip = ""
-        self.peer_port = 0
+        self.requests, self.number = 0, 0
+        self.peer_ip, self.peer_port = "", 0
         #: the forwarded headers that every request of this connection sends, made by the flow
         self.forwarded = ""
         self.forwarded_host: str | None = _NOT_MADE
@@ -99,6 +99,7 @@ class ClientConnection(asyncio.Protocol):
         secured = transport.get_extra_info("ssl_object")
         if secured is not None:
             self.sni = getattr(secured, "server_name_indication", None)
+            self.peer_name = common_name(transport.get_extra_info("peercert"))
         self.deadline = self._listener.now() + self.limits.header_seconds
         self.number = self._listener.opened(self)
 

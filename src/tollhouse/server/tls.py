@@ -3,14 +3,19 @@
 import datetime
 import ssl
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tollhouse.errors import ConfigError, ConfigErrors
 
 
-def server_context(certificate: str | None, key: str | None) -> ssl.SSLContext:
+def server_context(
+    certificate: str | None, key: str | None, authorities: str | None = None
+) -> ssl.SSLContext:
     """The context of an `ssl` listener. Without a certificate one is made up, as Kong does; that needs
-    the extra `tls`. Raises `ConfigErrors`."""
+    the extra `tls`. With a file of authorities, clients need a certificate of one of them. Raises
+    `ConfigErrors`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -19,10 +24,22 @@ def server_context(certificate: str | None, key: str | None) -> ssl.SSLContext:
             context.load_cert_chain(certificate, key)
         else:
             _load_self_signed(context)
+        if authorities is not None:
+            context.load_verify_locations(authorities)
+            context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
         raise ConfigErrors([ConfigError("KONG_SSL_CERT", f"cannot use {certificate}: {error}")]) from error
     context.sni_callback = _remember_name
     return context
+
+
+def common_name(certificate: Mapping[str, Any] | None) -> str | None:
+    """Who a certificate says its holder is."""
+    for group in (certificate or {}).get("subject", ()):
+        for name, value in group:
+            if name == "commonName":
+                return str(value)
+    return None
 
 
 def _remember_name(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:

@@ -4,9 +4,13 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
+from tollhouse.admin.access import Gate
 from tollhouse.admin.api import admin_endpoints, status_endpoints
 from tollhouse.admin.audit import AuditTrail
 from tollhouse.admin.http import AdminHandler
@@ -43,11 +47,13 @@ async def run_control(
     sinks = Sinks(Metrics().counter("tollhouse_log_dropped_total", "", ("sink",)))
     admin_log = AccessLog.to(settings.admin_access_log, sinks, time.time)
     status_log = AccessLog.to(settings.status_access_log, sinks, time.time)
-    audit = AuditTrail(None, control.registry, settings.router_flavor)
+    trail = Path(settings.admin_audit_log) if settings.admin_audit_log is not None else None
+    audit = AuditTrail(trail, control.registry, settings.router_flavor)
     endpoints = admin_endpoints(control, audit, time.time)
+    handler = AdminHandler(endpoints, tasks, admin_log, settings.admin_gui_url, Gate.of(settings))
     listeners = [
-        *await _listen(admin, AdminHandler(endpoints, tasks, admin_log), settings),
-        *await _listen(status, AdminHandler(status_endpoints(control), tasks, status_log), settings),
+        *await _listen(admin, handler, _admin_tls(settings)),
+        *await _listen(status, AdminHandler(status_endpoints(control), tasks, status_log), _tls(settings)),
     ]
     tasks.spawn(_look(listeners), "clock")
     tasks.spawn(_when_connected(control, on_ready), "ready")
@@ -64,11 +70,24 @@ async def _when_connected(control: Control, on_ready: Callable[[], None]) -> Non
     on_ready()
 
 
-async def _listen(sockets: Sockets, handler: AdminHandler, settings: Settings) -> list[Listener]:
+def _tls(settings: Settings) -> Callable[[], ssl.SSLContext]:
+    return partial(server_context, settings.ssl_cert, settings.ssl_cert_key)
+
+
+def _admin_tls(settings: Settings) -> Callable[[], ssl.SSLContext]:
+    certificate, key = settings.ssl_cert, settings.ssl_cert_key
+    if settings.admin_ssl_cert is not None:
+        certificate, key = settings.admin_ssl_cert, settings.admin_ssl_cert_key
+    return partial(server_context, certificate, key, settings.admin_ssl_client_certificate)
+
+
+async def _listen(
+    sockets: Sockets, handler: AdminHandler, tls: Callable[[], ssl.SSLContext]
+) -> list[Listener]:
     listeners = []
     for listen, sock in sockets:
-        tls = server_context(settings.ssl_cert, settings.ssl_cert_key) if listen.tls else None
-        listener = Listener(sock, handler, Limits(), Traffic(), port=listen.port, tls=tls)
+        context = tls() if listen.tls else None
+        listener = Listener(sock, handler, Limits(), Traffic(), port=listen.port, tls=context)
         await listener.start()
         listeners.append(listener)
     return listeners
