@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.admin.access import ANYONE, ADMIN_HEADER, Actor, Gate, is_allowed
+from tollhouse.admin.access import ADMIN_HEADER, ANYONE, Actor, Gate, is_allowed
 from tollhouse.admin.router import Router
 from tollhouse.errors import BadRequest, ClientGone
 from tollhouse.flow.advertise import PRODUCT
