@@ -69,9 +69,10 @@ def _tokens(call: dict[str, Any]) -> str:
 
 def _show(bill: Bill, price: dict[str, Any]) -> None:
     for line in bill.lines:
-        rate = f"{line.usd_per_million} USD per million"
-        say(f"  {line.kind:<17}{line.tokens:>10} tokens x {rate:<26} = {line.usd:f} USD")
-    say(f"  {'total':<17}{sum(line.tokens for line in bill.lines):>10} tokens   {'':<26} = {bill.usd:f} USD")
+        rate = f"{line.rate} USD per {line.per}"
+        say(f"  {line.kind:<17}{line.tokens:>10} {line.unit} x {rate:<26} = {line.usd:f} USD")
+    unit = bill.lines[0].unit if bill.lines else "tokens"
+    say(f"  {'total':<17}{sum(line.tokens for line in bill.lines):>10} {unit}   {'':<26} = {bill.usd:f} USD")
     where = [f"prices: {price['table']}"]
     for name, words in (("model", "row"), ("tier", "tier"), ("above_prompt_tokens", "above prompt tokens")):
         if price.get(name) is not None:

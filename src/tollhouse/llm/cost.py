@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MILLION: Final = 10**6
 _NANO: Final = 10**9
+_HOUR_MS: Final = 3_600_000
 _MODELS_KNOWN: Final = 4096
 
 
@@ -262,6 +263,28 @@ class PriceBook:
                 self._known.clear()
             self._known[key] = priced
         return None if priced is None else priced.row(prompt_tokens, at)
+
+    def by_measure(self, model: str, usage: Usage, at: float) -> tuple[int, Mapping[str, Any]] | None:
+        """What a call costs that is billed by hours of sound or by characters, and the row of prices; `None`
+        if nobody knows."""
+        info = model_in(self._catalogue_name, model) if self._catalogue_name is not None else None
+        if info is None:
+            return None
+        stored: Mapping[str, Any] = info.get_prices(datetime.fromtimestamp(at, UTC), None).__dict__
+        hour, million = (
+            stored.get("input_audio_hours") or stored.get("audio_hours"),
+            stored.get("input_mchars"),
+        )
+        where = {"table": _table(), "model": info.id}
+        if usage.audio_ms and hour is not None:
+            rate = _rate(hour)
+            shown = {**where, "usd_per_hour": plain_usd(rate)}
+            return (usage.audio_ms * rate + _HOUR_MS // 2) // _HOUR_MS, shown
+        if usage.characters and million is not None:
+            rate = _rate(million)
+            shown = {**where, "usd_per_million_characters": plain_usd(rate)}
+            return (usage.characters * rate + _MILLION // 2) // _MILLION, shown
+        return None
 
     def _look_up(self, model: str, service_tier: str | None) -> _Priced | None:
         info = model_in(self._catalogue_name, model) if self._catalogue_name is not None else None

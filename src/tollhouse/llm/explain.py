@@ -6,20 +6,26 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 _MILLION: Final = Decimal(10**6)
+_HOUR_MS: Final = Decimal(3_600_000)
 _NANO: Final = Decimal(1).scaleb(-9)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Tokens of one kind, and what a million of them costs in dollars."""
+    """Tokens of one kind, or characters, and what a million of them costs in dollars; or milliseconds, and
+    what an hour costs."""
 
     kind: str
     tokens: int
-    usd_per_million: Decimal
+    rate: Decimal
+    unit: str = "tokens"
+    per: str = "million"
 
     @property
     def usd(self) -> Decimal:
-        return self.tokens * self.usd_per_million / _MILLION
+        if self.per == "hour":
+            return round(self.tokens * self.rate / _HOUR_MS, 12)
+        return self.tokens * self.rate / _MILLION
 
 
 #: whose price holds for kinds that have none of their own
@@ -48,15 +54,24 @@ def bill_of(call: Mapping[str, Any]) -> Bill | None:
     price, nano_usd = call["price"], call["cost_nano_usd"]
     if price is None:
         return None
-    rates = {name: Decimal(text) for name, text in price["usd_per_million"].items()}
-    lines = tuple(
-        Line(kind.replace("_", " "), count, rates[kind if kind in rates else _INSTEAD[kind]])
-        for kind, count in _parts(call)
-        if count
-    )
+    lines = tuple(_lines(call, price))
     exact = sum((line.usd for line in lines), Decimal(0))
     logged = None if nano_usd is None else nano_usd * _NANO
     return Bill(lines, exact.quantize(_NANO, ROUND_HALF_UP), logged)
+
+
+def _lines(call: Mapping[str, Any], price: Mapping[str, Any]) -> Iterator[Line]:
+    if "usd_per_hour" in price:
+        yield Line("audio", call["tokens"]["audio_ms"], Decimal(price["usd_per_hour"]), "ms", "hour")
+        return
+    if "usd_per_million_characters" in price:
+        rate = Decimal(price["usd_per_million_characters"])
+        yield Line("speech", call["tokens"]["characters"], rate, "characters")
+        return
+    rates = {name: Decimal(text) for name, text in price["usd_per_million"].items()}
+    for kind, count in _parts(call):
+        if count:
+            yield Line(kind.replace("_", " "), count, rates[kind if kind in rates else _INSTEAD[kind]])
 
 
 def _parts(call: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

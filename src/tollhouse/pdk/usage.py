@@ -33,6 +33,10 @@ class Usage(msgspec.Struct):
     prompt_image_tokens: int = 0
     completion_image_tokens: int = 0
 
+    #: what is billed in place of tokens: milliseconds of sound that were heard, characters that were spoken
+    audio_ms: int = 0
+    characters: int = 0
+
     def fit(self) -> None:
         """Makes the parts fit their totals: some providers count cached tokens beside the prompt."""
         if self.cached_tokens > self.prompt_tokens:

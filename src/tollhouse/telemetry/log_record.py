@@ -17,7 +17,7 @@ _CLIENT_CLOSED: Final = 499
 _PARTS: Final = (
     "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "cache_write_hour_tokens",
     "prompt_audio_tokens", "completion_audio_tokens", "reasoning_tokens",
-    "prompt_image_tokens", "completion_image_tokens",
+    "prompt_image_tokens", "completion_image_tokens", "audio_ms", "characters",
 )  # fmt: skip
 
 

@@ -158,13 +158,54 @@ async def test_a_cut_transcription_says_so(node: Gateway, models: ModelServer) -
     assert b'"error"' in reply.body
 
 
+@pytest.mark.parametrize(
+    ("model", "answer", "seconds"),
+    [
+        ("whisper-1", {"text": "hi", "usage": {"type": "duration", "seconds": 9}}, 9),
+        ("whisper-1", {"text": "hi", "duration": 8.47, "segments": []}, 8.47),
+    ],
+)
+async def test_a_transcription_may_cost_by_the_hour(
+    client: AsyncOpenAI, models: ModelServer, model: str, answer: dict[str, Any], seconds: float
+) -> None:
+    models.play = plain(json.dumps(answer).encode())
+
+    raw = await client.audio.transcriptions.with_raw_response.create(model=model, file=("a.wav", b"RIFF\0"))
+
+    # 0.36 USD an hour
+    assert float(raw.headers["x-tollhouse-cost-usd"]) == pytest.approx(seconds * 0.36 / 3600, abs=1e-9)
+    assert raw.headers["x-tollhouse-usage"] == "reported"
+
+
+async def test_a_transcription_of_unknown_length_has_an_unknown_cost(
+    client: AsyncOpenAI, models: ModelServer
+) -> None:
+    models.play = plain(b'{"text": "hi"}')
+
+    raw = await client.audio.transcriptions.with_raw_response.create(
+        model="whisper-1", file=("a.wav", b"RIFF\0")
+    )
+
+    assert "x-tollhouse-cost-usd" not in raw.headers
+
+
+async def test_speech_may_cost_by_its_characters(client: AsyncOpenAI, models: ModelServer) -> None:
+    models.play = plain(b"ID3\0\xff", kind="audio/mpeg")
+
+    raw = await client.audio.speech.with_raw_response.create(model="tts-1", voice="alloy", input="één two")
+
+    assert float(raw.headers["x-tollhouse-cost-usd"]) == 7 * 15 / 1e6
+
+
 async def test_speech_passes_as_it_is_and_is_counted_with_an_unknown_cost(
     node: Gateway, models: ModelServer, client: AsyncOpenAI
 ) -> None:
     before = await counted(node, "requests_total")
     models.play = plain(b"ID3\0\xff", kind="audio/mpeg")
 
-    raw = await client.audio.speech.with_raw_response.create(model="tts-1", voice="alloy", input="one two")
+    raw = await client.audio.speech.with_raw_response.create(
+        model="openai/gpt-4o-mini-tts", voice="alloy", input="one two"
+    )
 
     assert (raw.content, models.last.target) == (b"ID3\0\xff", "/v1/audio/speech")
     assert "x-tollhouse-cost-usd" not in raw.headers

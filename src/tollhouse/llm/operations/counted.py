@@ -36,10 +36,12 @@ class _Counts(msgspec.Struct, gc=False):
     input_token_details: _Kinds | None = None
     output_tokens_details: _Kinds | None = None
     output_token_details: _Kinds | None = None
+    #: of transcriptions that are billed by the length of what was heard
+    seconds: float | None = None
 
     def usage(self) -> Usage | None:
         if self.input_tokens is None and self.output_tokens is None:
-            return None
+            return None if self.seconds is None else Usage(audio_ms=round(self.seconds * 1000))
         asked = self.input_tokens_details or self.input_token_details or _Kinds()
         made = self.output_tokens_details or self.output_token_details or _Kinds()
         return Usage(
@@ -61,6 +63,8 @@ class _Told(msgspec.Struct, gc=False):
     #: Ollama's
     prompt_eval_count: int | None = None
     eval_count: int | None = None
+    #: of transcriptions told at length, in seconds
+    duration: float | None = None
 
 
 _read: Final = msgspec.json.Decoder(_Told).decode
@@ -82,7 +86,10 @@ def usage_told(body: bytes, headers: Mapping[str, str], wire: Wire) -> tuple[Usa
             return usage, model
         if told.prompt_eval_count is not None or told.eval_count is not None:
             return Usage(told.prompt_eval_count or 0, told.eval_count or 0), model
-        return _in(told.usage), model
+        usage = _in(told.usage)
+        if usage is None and told.duration is not None:
+            usage = Usage(audio_ms=round(told.duration * 1000))
+        return usage, model
     except MALFORMED:
         return None, ""
 

@@ -21,7 +21,7 @@ from tollhouse.llm.encoding import Gunzip, gunzip
 from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.foreign import heed
 from tollhouse.llm.form import Refusal, Unreadable
-from tollhouse.llm.formats.openai_chat.forward import Members
+from tollhouse.llm.formats.openai_chat.forward import Members, text_of
 from tollhouse.llm.operations import places
 from tollhouse.llm.operations.bodies import Body, OtherBody, body_from
 from tollhouse.llm.operations.choice import place_for, work_between
@@ -316,8 +316,13 @@ class UpstreamOperation:
         if usage is None:
             written = tokens.completion_tokens(got.written)
             usage = Usage(call.body.prompt_tokens(), written, estimated=True)
+            if call.operation == "speech" and call.body.members is not None:
+                usage.characters = len(text_of(call.body.members.get("input")) or "")
         usage.fit()
         metered.usage = usage
+        if usage.audio_ms or usage.characters:
+            self._settle_by_measure(metered, got.model or metered.model, usage)
+            return
         if usage.estimated and call.operation not in _BY_TOKENS:
             return
         now, prompt = self.services.wall_clock(), usage.prompt_tokens
@@ -326,6 +331,15 @@ class UpstreamOperation:
             row = self._prices.row(metered.model, prompt, now, got.service_tier)
         if row is not None:
             metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
+
+    def _settle_by_measure(self, metered: Metered, model: str, usage: Usage) -> None:
+        """The cost of what is billed by its length; that of a provider that is free is nothing."""
+        if self._provider.free:
+            metered.cost_nano_usd = 0
+            return
+        found = self._prices.by_measure(model, usage, self.services.wall_clock())
+        if found is not None:
+            metered.cost_nano_usd, metered.price = found
 
 
 def _broken_off(call: _Call, reader: Reader, fault: UpstreamFault) -> bytes:
