@@ -180,6 +180,8 @@ async def test_the_body_of_a_post_makes_a_difference(node: Gateway) -> None:
     again = await post(b"a")
     assert (again.headers["x-cache-status"], again.body) == ("Hit", first.body)
     assert await statuses(node, "/post", {}, {}) == ["Bypass", "Bypass"]
+    large = b"x" * 9_000_000
+    assert [(await post(large)).headers["x-cache-status"] for _ in range(2)] == ["Bypass", "Bypass"]
 
 
 async def test_answers_to_head_are_not_kept(node: Gateway) -> None:

@@ -31,9 +31,11 @@ def refused(message: str) -> Reject:
 
 
 def read(content: bytes | None) -> dict[str, Any]:
-    """The request as an object. Raises `Reject`."""
+    """The request as an object. Raises `Reject`. Content that is `None` was too large to be read."""
+    if content is None:
+        raise Reject(413, body={"error": {"message": "request body is too large"}})
     try:
-        body = msgspec.json.decode(content or b"")
+        body = msgspec.json.decode(content)
     except msgspec.DecodeError:
         body = None
     if not isinstance(body, dict):

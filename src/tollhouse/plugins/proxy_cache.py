@@ -120,7 +120,8 @@ class ProxyCache(Plugin[Config]):
 
     def access(self, ex: Exchange) -> Awaitable[None] | None:
         asked = _directives(ex.request.headers) if self.conf.cache_control else {}
-        if ex.request.method not in self._methods or "no-store" in asked or "no-cache" in asked:
+        unknown = ex.request.content is None  # a body that is too large to be part of a key
+        if ex.request.method not in self._methods or unknown or "no-store" in asked or "no-cache" in asked:
             self._tell(ex, "Bypass")
             return None
         key = self._key(ex)
