@@ -2,17 +2,19 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
 
 from tollhouse.balance.round_robin import Wheel
 from tollhouse.errors import Reject
+from tollhouse.pdk.exchange import Patience
 from tollhouse.upstream.dns import Resolver
 from tollhouse.upstream.http1 import Timeouts
 from tollhouse.upstream.pool import Address, Pool, Pools
 
 log = logging.getLogger("tollhouse.flow")
 
+_KNOWN: Final = 256
 NO_PEER = "failure to get a peer from the ring-balancer"
 NAME_FAILED = "name resolution failed"
 
@@ -42,6 +44,27 @@ class Backend:
     endpoint: Endpoint | None
     retries: int
     timeouts: Timeouts
+    _patient: dict[Patience, "Backend"] = field(default_factory=dict)
+
+    def with_patience(self, patience: Patience) -> "Backend":
+        """The same with a plugin's patience in place of the service's."""
+        found = self._patient.get(patience)
+        if found is None:
+            timeouts = self.timeouts
+            first, gap, total = patience.with_read(timeouts.read)
+            timeouts = replace(
+                timeouts,
+                read=gap,
+                first=first,
+                total=total,
+                connect=patience.connect or timeouts.connect,
+                write=patience.write or timeouts.write,
+            )
+            retries = self.retries if patience.retries is None else patience.retries
+            if len(self._patient) >= _KNOWN:
+                self._patient.clear()
+            found = self._patient[patience] = Backend(self.targets, self.endpoint, retries, timeouts)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

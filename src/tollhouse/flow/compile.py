@@ -29,6 +29,7 @@ from tollhouse.upstream.pool import Pools
 
 #: entities handled between two pauses
 SLICE: Final = 50
+_ELSEWHERE_KNOWN: Final = 1024
 _TIMEOUT_MS: Final = 60_000
 
 Effective = Callable[[str | None], Sequence[Plugin[Any]]]
@@ -93,7 +94,9 @@ def compiling(
     unmatched = replace(plan_of(everywhere), access=())
     rewrite = tuple(plugin.rewrite for plugin in everywhere if hasattr(plugin, "rewrite"))
     by_target = workshop.flavor != "expressions" and not any(route.headers or route.snis for route in served)
-    return CompiledSnapshot(router, routes, unmatched, rewrite, snapshot.hash, by_target=by_target), objects
+    return CompiledSnapshot(
+        router, routes, unmatched, rewrite, snapshot.hash, backends.at, by_target=by_target
+    ), objects
 
 
 def _plugin_objects(
@@ -228,27 +231,40 @@ class _Backends:
         for target in snapshot.targets:
             self._targets[target.upstream.id].append((target.target, _or(target.weight, 100)))
         self._made: dict[str, Backend] = {}
+        self._elsewhere: dict[tuple[str, str, int], Backend] = {}
+
+    def at(self, service: Service, host: str, port: int | None) -> Backend:
+        """The backend of a service at another host or upstream."""
+        key = (service.id, host, port or service.port)
+        backend = self._elsewhere.get(key)
+        if backend is None:
+            if len(self._elsewhere) >= _ELSEWHERE_KNOWN:
+                self._elsewhere.clear()
+            other = replace(service, host=host, port=port or service.port)
+            backend = self._elsewhere[key] = self._make(other)
+        return backend
 
     def of(self, service: Service) -> Backend:
         """The backend of a service."""
         backend = self._made.get(service.id)
         if backend is None:
-            tls = service.protocol in ("https", "grpcs", "tls")
-            dial = Dial(
-                self._workshop.pools, self._workshop.resolver, tls=tls, verify=bool(service.tls_verify)
-            )
-            targets = self._targets_of(service, dial)
-            backend = self._made[service.id] = Backend(
-                targets=targets,
-                endpoint=targets.endpoint if isinstance(targets, Fixed) else None,
-                retries=_or(service.retries, 5),
-                timeouts=Timeouts(
-                    _or(service.connect_timeout, _TIMEOUT_MS) / 1000,
-                    _or(service.read_timeout, _TIMEOUT_MS) / 1000,
-                    _or(service.write_timeout, _TIMEOUT_MS) / 1000,
-                ),
-            )
+            backend = self._made[service.id] = self._make(service)
         return backend
+
+    def _make(self, service: Service) -> Backend:
+        tls = service.protocol in ("https", "grpcs", "tls")
+        dial = Dial(self._workshop.pools, self._workshop.resolver, tls=tls, verify=bool(service.tls_verify))
+        targets = self._targets_of(service, dial)
+        return Backend(
+            targets=targets,
+            endpoint=targets.endpoint if isinstance(targets, Fixed) else None,
+            retries=_or(service.retries, 5),
+            timeouts=Timeouts(
+                _or(service.connect_timeout, _TIMEOUT_MS) / 1000,
+                _or(service.read_timeout, _TIMEOUT_MS) / 1000,
+                _or(service.write_timeout, _TIMEOUT_MS) / 1000,
+            ),
+        )
 
     def _targets_of(self, service: Service, dial: Dial) -> Targets:
         upstream = self._upstreams.get(service.host)

@@ -40,7 +40,9 @@ _NOT_REPEATABLE: Final = frozenset({"POST", "LOCK", "PATCH"})
 
 def begin(ex: DrivenExchange, plan: "Plan", gateway: "Gateway") -> Awaitable[Arrival]:
     """Sends at once if a kept connection is at hand, which is the usual case; else begins attempts."""
-    backend = plan.backend if ex.upstream_address is None else gateway.elsewhere(ex, plan)
+    backend = plan.backend
+    if ex.upstream_address is not None or ex.service_at is not None or ex.patience is not None:
+        backend = gateway.elsewhere(ex, plan)
     if backend is None:
         raise Reject(503, NO_SERVICE)
     endpoint = backend.endpoint
@@ -63,7 +65,9 @@ def begin(ex: DrivenExchange, plan: "Plan", gateway: "Gateway") -> Awaitable[Arr
 
 async def again(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", fault: UpstreamFault) -> Arrival:
     """Goes on after the first attempt failed, if another is allowed. Raises `UpstreamFault`."""
-    backend = plan.backend if ex.upstream_address is None else gateway.elsewhere(ex, plan)
+    backend = plan.backend
+    if ex.upstream_address is not None or ex.service_at is not None or ex.patience is not None:
+        backend = gateway.elsewhere(ex, plan)
     connection = ex.connection
     if backend is None or connection is None or ex.tries:
         raise fault  # it came out of `_attempts`, which has tried what may be tried

@@ -1,7 +1,6 @@
 """The data plane of one worker: what all its exchanges share."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from email.utils import formatdate
 from random import SystemRandom
 from time import perf_counter
@@ -104,15 +103,19 @@ class Gateway:
     def elsewhere(self, ex: DrivenExchange, plan: Plan) -> Backend | None:
         """The backend for an address that a plugin put in place of the service's own, with its patience."""
         address, own = ex.upstream_address, plan.backend
-        if address is None or own is None:
-            return own
+        if ex.service_at is not None and ex.service is not None:
+            own = self.snapshot.backend_at(ex.service, *ex.service_at)
+        if own is None:
+            return None
+        if address is None:
+            return own if ex.patience is None else own.with_patience(ex.patience)
         key = (address, own.timeouts, own.retries, ex.patience)
         found = self._elsewhere.get(key)
         if found is None:
             if len(self._elsewhere) >= _ADDRESSES_KNOWN:
                 self._elsewhere.clear()
             if ex.patience is not None:
-                own = _patient(own, ex.patience)
+                own = own.with_patience(ex.patience)
             found = self._elsewhere[key] = self._backend_at(address, own)
         return found
 
@@ -174,22 +177,6 @@ class Gateway:
         if self._date[0] != second:
             self._date = (second, formatdate(usegmt=True))
         return self._date[1]
-
-
-def _patient(own: Backend, patience: Patience) -> Backend:
-    """The backend with a plugin's patience in place of the service's."""
-    timeouts = own.timeouts
-    first, gap, total = patience.with_read(timeouts.read)
-    timeouts = replace(
-        timeouts,
-        read=gap,
-        first=first,
-        total=total,
-        connect=patience.connect or timeouts.connect,
-        write=patience.write or timeouts.write,
-    )
-    retries = own.retries if patience.retries is None else patience.retries
-    return replace(own, timeouts=timeouts, retries=retries)
 
 
 async def _as_coroutine(waiting: Awaitable[Any]) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tollhouse.errors import Reject
+from tollhouse.flow.backend import Backend
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.plan import Plan, Step
 from tollhouse.model.entities import Route, Service
@@ -40,6 +41,7 @@ class CompiledSnapshot:
         unmatched: Plan,
         rewrite: tuple[Step, ...],
         hash_: str,
+        backend_at: Callable[[Service, str, int | None], Backend],
         *,
         by_target: bool,
     ) -> None:
@@ -49,6 +51,8 @@ class CompiledSnapshot:
         self.unmatched = unmatched
         self.rewrite = rewrite
         self.hash = hash_
+        #: the backend of a service at another host or upstream
+        self.backend_at = backend_at
         #: whether request target and Host alone decide the route
         self._by_target = by_target
         self._seen: dict[tuple[Target, str | None], Matched] = {}

@@ -266,6 +266,9 @@ class Exchange:
     upstream_address: tuple[str, str, int] | None = None
     upstream_target: str | None = None
     upstream_host: str | None = None
+    #: host or upstream, and port if it is another one, in place of the service's own; all else is as the
+    #: service has it
+    service_at: tuple[str, int | None] | None = None
     #: the method towards the upstream, where a plugin wants another one than the client's
     upstream_method: str | None = None
     #: set by a plugin that gives an upstream's answer itself: the client is told as if it were asked now
@@ -324,6 +327,17 @@ class Exchange:
     def bytes_in(self) -> int:
         """Bytes of the request on the wire, as far as they have come."""
         return self.request.head_bytes + self.request.received
+
+    def patience_of_service(self) -> Patience:
+        """What a plugin has set so far, or else the service's own timeouts and retries."""
+        service = self.service
+        if self.patience is not None or service is None:
+            return self.patience or Patience()
+        read = (service.read_timeout or 60_000) / 1000
+        connect, write = service.connect_timeout or 60_000, service.write_timeout or 60_000
+        return Patience(
+            first=read, gap=read, connect=connect / 1000, write=write / 1000, retries=service.retries
+        )
 
     @property
     def upstream_query(self) -> str | None:

@@ -28,6 +28,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "ai-proxy-advanced": "ai_proxy_advanced:AiProxyAdvanced",
         "basic-auth": "basic_auth:BasicAuth",
         "bot-detection": "bot_detection:BotDetection",
+        "canary": "canary:Canary",
         "correlation-id": "correlation_id:CorrelationId",
         "cors": "cors:Cors",
         "file-log": "file_log:FileLog",
@@ -39,12 +40,16 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "prometheus": "prometheus:Prometheus",
         "proxy-cache": "proxy_cache:ProxyCache",
         "rate-limiting": "rate_limiting:RateLimiting",
+        "redirect": "redirect:Redirect",
         "request-size-limiting": "request_size_limiting:RequestSizeLimiting",
         "request-termination": "request_termination:RequestTermination",
         "request-transformer": "request_transformer:RequestTransformer",
         "response-ratelimiting": "response_ratelimiting:ResponseRatelimiting",
         "response-transformer": "response_transformer:ResponseTransformer",
         "session": "session:Session",
+        "retry": "retry:Retry",
+        "route-by-header": "route_by_header:RouteByHeader",
+        "upstream-timeout": "upstream_timeout:UpstreamTimeout",
     }
 )
 
