@@ -1,10 +1,12 @@
 """redirect: where clients are sent."""
 
+from typing import Any
+
 import pytest
 from tests.support.gateway import Gateway
 from tests.support.routes import routes
 
-PLUGINS = {
+PLUGINS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("redirect", {"location": "https://other.test/there?x=1"}),
     "kept": (
         "redirect",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.support.gateway import Gateway
@@ -9,7 +10,7 @@ from tests.support.routes import routes
 from tests.support.upstream import Received, Upstream, answer_ok
 
 FAST = {"backoff": 1, "jitter": 1}
-PLUGINS = {
+PLUGINS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("retry", {"retries": 3, **FAST}),
     "any": ("retry", {"conditions": ["error", "timeout", "http_500", "non_idempotent"], **FAST}),
     "late": ("retry", {"retries": 2, "timeout": 200, **FAST}),
