@@ -61,6 +61,8 @@ class Metered(msgspec.Struct):
     model: str = ""
     response_model: str = ""
     plugin_id: str = ""
+    #: by which role the caller was let in; empty where roles do not matter
+    role: str = ""
     usage: Usage = msgspec.field(default_factory=Usage)
     cost_nano_usd: int | None = None
     #: the row of prices that it was reckoned by, for log records

@@ -27,6 +27,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "ai-proxy": "ai_proxy:AiProxy",
         "ai-proxy-advanced": "ai_proxy_advanced:AiProxyAdvanced",
         "basic-auth": "basic_auth:BasicAuth",
+        "bedrock-proxy": "bedrock_proxy:BedrockProxy",
         "bot-detection": "bot_detection:BotDetection",
         "canary": "canary:Canary",
         "correlation-id": "correlation_id:CorrelationId",

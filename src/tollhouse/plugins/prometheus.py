@@ -155,7 +155,9 @@ class Prometheus(Plugin[Config]):
         return found
 
     def _ai(self, ex: Exchange, metered: Metered) -> None:
-        role = (ex.consumer.username or ex.consumer.id) if ex.consumer is not None else ""
+        role = metered.role
+        if not role and ex.consumer is not None:
+            role = ex.consumer.username or ex.consumer.id
         key = (metered.provider, metered.model, role)
         found = self._calls.get(key)
         if found is None:

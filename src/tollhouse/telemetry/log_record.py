@@ -208,6 +208,8 @@ def call_block(metered: Metered) -> dict[str, Any]:
         block["first_token_ms"] = metered.first_token_ms
     if metered.told is not None:
         block["client"] = metered.told
+    if metered.role:
+        block["role"] = metered.role
     if metered.error:
         block["error"] = metered.error
     return block
