@@ -147,7 +147,7 @@ class Entities:
         return shown
 
     def _rest(self, row: Row) -> int:
-        return int(row["created_at"] + row["ttl"] - self.now())
+        return int(row["created_at"]) + int(row["ttl"]) - int(self.now())
 
     def _expired(self, row: Row) -> bool:
         return row.get("ttl") is not None and self._rest(row) <= 0
