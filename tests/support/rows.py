@@ -51,11 +51,15 @@ def _value(kind: Kind, field: Field) -> st.SearchStrategy[Any]:
         return there if field.required else st.none() | there
     if field.name == "tags":
         return st.none() | st.lists(st.text(st.characters(min_codepoint=33, codec="utf-8")), max_size=3)
-    value = _shaped(field.shape)
-    return value if field.required else st.none() | value
+    return _shaped(field.shape)
 
 
 def _shaped(shape: Shape) -> st.SearchStrategy[Any]:
+    value = _given(shape)
+    return st.none() | value if shape.nullable else value
+
+
+def _given(shape: Shape) -> st.SearchStrategy[Any]:
     if shape.choices:
         return st.sampled_from(shape.choices)
     if shape.record is not None:

@@ -96,9 +96,8 @@ class _Node:
         if scale not in ("0", "1", "2", "3"):
             raise told(400, f"invalid scale '{scale}' (expected an integer from 0 to 3)")
         body: dict[str, Any] = {"memory": self._memory(unit.lower(), scale), "server": self._server()}
-        if self._control.store.read_only:
-            body["configuration_hash"] = self._control.snapshot.hash
-        else:
+        body["configuration_hash"] = self._control.snapshot.hash
+        if not self._control.store.read_only:
             body["database"] = {"reachable": await _is_reachable(self._control.store)}
         return Answer(body=body)
 

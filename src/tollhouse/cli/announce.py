@@ -24,6 +24,8 @@ def announce_node(settings: Settings, source: Source) -> None:
     """Tells where the node listens."""
     if source.file is not None:
         say(f"Tollhouse serves {source.file} (pid {os.getpid()})")
+    elif source.database is not None:
+        say(f"Tollhouse serves {source.database} (pid {os.getpid()})")
     elif source.generate is not None:
         names = ", ".join(providers(os.environ)) or "the embedded model"
         say(f"Tollhouse is a gateway to {names} (pid {os.getpid()})")

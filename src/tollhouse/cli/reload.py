@@ -20,7 +20,7 @@ from tollhouse.supervisor.configuration import Source, checked
 def command(pid: int | None) -> None:
     """Let a running node read its configuration again. A file with errors is not taken over."""
     node = the_node(pid)
-    if node.configuration != "environment":
+    if node.has_file:
         from pathlib import Path
 
         settings = from_environment()

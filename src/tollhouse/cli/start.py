@@ -11,10 +11,12 @@ import click
 from tollhouse.cli.announce import announce_node
 from tollhouse.cli.options import allow_missing_plugins
 from tollhouse.cli.output import fail_config
+from tollhouse.config.database import database_server
 from tollhouse.config.settings import Settings, from_environment
-from tollhouse.errors import ConfigErrors
+from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.plugins import Registry
 from tollhouse.supervisor.configuration import Source, at_start
+from tollhouse.supervisor.database import first_snapshot
 from tollhouse.supervisor.environment import kept_private, llm_gateway
 from tollhouse.supervisor.instances import Instance, recorded
 from tollhouse.telemetry import error_log
@@ -26,8 +28,8 @@ from tollhouse.telemetry import error_log
     "--config",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Declarative file (YAML or JSON). Without one, an LLM gateway is served from the provider keys "
-    "in the environment, or from the embedded model.",
+    help="Declarative file (YAML or JSON). Without one and without a database, an LLM gateway is served "
+    "from the provider keys in the environment, or from the embedded model.",
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes; 1 runs everything in one process."
@@ -59,14 +61,17 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
     registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
     for unknown in registry.unknown:
         logging.getLogger("tollhouse").warning("KONG_PLUGINS names an unknown plugin: %s", unknown)
-    snapshot = at_start(source, settings, registry)
+    if source.database is not None:
+        snapshot = first_snapshot(settings, registry)
+    else:
+        snapshot = at_start(source, settings, registry)
     supervisor = Supervisor(settings, source, snapshot)
     settings = supervisor.settings
     instance = Instance(
         os.getpid(),
         tuple(map(str, settings.proxy_listen)),
         tuple(map(str, settings.admin_listen)),
-        str(source.file) if source.file is not None else "environment",
+        str(source.file) if source.file is not None else source.database or "environment",
         settings.allow_missing_plugins,
     )
     announce = partial(announce_node, settings, source)
@@ -76,6 +81,8 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
 
 def _source(settings: Settings, file: Path | None) -> Source:
     """What `-c` names, else what the environment does, else the providers whose keys it holds."""
+    if settings.database != "off":
+        return _database(settings, file)
     if file is None and settings.declarative_config is not None:
         file = Path(settings.declarative_config)
     if file is not None:
@@ -83,3 +90,19 @@ def _source(settings: Settings, file: Path | None) -> Source:
     if settings.declarative_config_string is not None:
         return Source(text=settings.declarative_config_string)
     return Source(generate=lambda: llm_gateway(os.environ))
+
+
+def _database(settings: Settings, file: Path | None) -> Source:
+    """The database, which nothing may compete with. Raises `ConfigErrors`."""
+    given = {
+        "-c": file,
+        "KONG_DECLARATIVE_CONFIG": settings.declarative_config,
+        "KONG_DECLARATIVE_CONFIG_STRING": settings.declarative_config_string,
+    }
+    if names := [name for name, value in given.items() if value is not None]:
+        text = (
+            f"KONG_DATABASE is '{settings.database}', so the configuration is in the database: "
+            "bring the file into it with 'tollhouse config sync'"
+        )
+        raise ConfigErrors([ConfigError(name, text) for name in names])
+    return Source(database=str(database_server(settings)))

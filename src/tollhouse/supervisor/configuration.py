@@ -27,11 +27,12 @@ MODEL_MISSING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A declarative file, a text, or something that writes one."""
+    """A declarative file, a text, something that writes one, or the name of a database."""
 
     file: Path | None = None
     text: str | None = None
     generate: Callable[[], str] | None = None
+    database: str | None = None
 
     @property
     def name(self) -> str | None:
@@ -106,6 +107,22 @@ def at_start(source: Source, settings: Settings, registry: Registry) -> Snapshot
     if kept is not None:
         kept.keep(text)
     return snapshot
+
+
+def check_entities(
+    snapshot: Snapshot, settings: Settings, registry: Registry, before: Snapshot | None = None
+) -> None:
+    """Whether entities that were checked when they were written can be served by this node. Raises
+    `ConfigErrors`. Routes that are those of the snapshot before need no second look."""
+    if before is None or snapshot.routes is not before.routes:
+        build_router(snapshot.routes, settings.router_flavor)
+    problems = [
+        ConfigError(f"plugins.{plugin.id}", f"plugin '{plugin.name}' is in use but not enabled on this node")
+        for plugin in snapshot.plugins
+        if registry.config(plugin.name) is None
+    ]
+    if problems:
+        raise ConfigErrors(problems)
 
 
 def needs_local_model(snapshot: Snapshot) -> bool:

@@ -22,6 +22,7 @@ from tollhouse.stores.served import SnapshotStore
 from tollhouse.stores.store import Store
 from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, LogLevel, Report
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
+from tollhouse.supervisor.database import database_store
 from tollhouse.supervisor.last_good import LastGood
 from tollhouse.supervisor.shared import SnapshotFile
 from tollhouse.telemetry.error_log import set_level
@@ -87,7 +88,9 @@ class Control:
         self._encoded_bytes = len(encoded)
         self.snapshot = decode(encoded)
         self.text = ""
-        self.store: Store = SnapshotStore(lambda: self.snapshot, settings.router_flavor)
+        self.database = database_store(settings)
+        #: where entities are read and changed: the database, else what is being served
+        self.store: Store = self.database or SnapshotStore(lambda: self.snapshot, settings.router_flavor)
         self.health: HealthBoard | None = None
         self._log_level = settings.log_level
         self._restoring: asyncio.TimerHandle | None = None
@@ -102,17 +105,29 @@ class Control:
         """Serves another configuration once every worker has it. Raises `ConfigErrors`."""
         async with self._loading:
             snapshot = await asyncio.to_thread(checked, text, self.settings, self.registry, file)
-            if needs_local_model(snapshot):
-                await self._until_model_answers()
-            encoded = await asyncio.to_thread(encode, snapshot)
-            _, before = self._shared.read()
             try:
-                await self._distribute(encoded)
+                await self._hand_over(snapshot, await asyncio.to_thread(encode, snapshot))
             except WorkersFailed as failure:
-                await self._distribute(before)
                 raise ConfigErrors([ConfigError("", str(failure))]) from failure
-            self.snapshot, self.text = snapshot, text
+            self.text = text
             return snapshot
+
+    async def serve(self, snapshot: Snapshot, encoded: bytes) -> None:
+        """Serves entities that have been checked, once every worker has them. Raises `ConfigErrors`,
+        `WorkersFailed`."""
+        async with self._loading:
+            await self._hand_over(snapshot, encoded)
+
+    async def _hand_over(self, snapshot: Snapshot, encoded: bytes) -> None:
+        if needs_local_model(snapshot):
+            await self._until_model_answers()
+        _, before = self._shared.read()
+        try:
+            await self._distribute(encoded)
+        except WorkersFailed:
+            await self._distribute(before)
+            raise
+        self.snapshot = snapshot
 
     async def _until_model_answers(self) -> None:
         """Lets the supervisor start the embedded model unless it runs. Raises `ConfigErrors`."""

@@ -17,6 +17,11 @@ class Instance(msgspec.Struct, frozen=True):
     configuration: str
     allow_missing_plugins: bool = False
 
+    @property
+    def has_file(self) -> bool:
+        """Whether it was started from a declarative file."""
+        return self.configuration != "environment" and not self.configuration.startswith("postgres://")
+
 
 @contextmanager
 def recorded(prefix: Path, instance: Instance) -> Iterator[None]:

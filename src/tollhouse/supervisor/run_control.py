@@ -23,6 +23,7 @@ from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import server_context
 from tollhouse.stores.sinks import Sinks
 from tollhouse.supervisor.control import Control
+from tollhouse.supervisor.follow import Follower
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.telemetry.metrics import Metrics
 
@@ -42,7 +43,9 @@ async def run_control(
     """Serves the control plane until `ending` is set; ready when it knows every worker. SIGHUP reloads."""
     loop = asyncio.get_running_loop()
     tasks = Tasks()
-    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(control.reload(), "reload"))
+    follower = Follower(control, control.database) if control.database is not None else None
+    reload = control.reload if follower is None else follower.reload
+    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(reload(), "reload"))
     workers = await control.listen_to_workers()
     sinks = Sinks(Metrics().counter("tollhouse_log_dropped_total", "", ("sink",)))
     admin_log = AccessLog.to(settings.admin_access_log, sinks, time.time)
@@ -57,11 +60,16 @@ async def run_control(
     ]
     tasks.spawn(_look(listeners), "clock")
     tasks.spawn(_when_connected(control, on_ready), "ready")
+    if follower is not None:
+        tasks.spawn(follower.run(), "follow the database")
+        tasks.spawn(follower.keep(), "keep the last good configuration")
     await ending.wait()
     for listener in listeners:
         await listener.drain()
     workers.close()
     await tasks.cancel()
+    if control.database is not None:
+        await control.database.close()
     sinks.close()
 
 

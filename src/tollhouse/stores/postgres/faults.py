@@ -44,7 +44,8 @@ async def translated() -> AsyncIterator[None]:
         raise Unavailable("the database does not answer in time") from error
     except asyncpg.DataError as error:
         raise StoreError(f"the database cannot keep this: {error}") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        # asyncpg also calls it an internal error when a connection dies under a statement.
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 
 

@@ -175,7 +175,7 @@ def _table(table: Table) -> Unit:
     )
     sql = f"""
         CREATE TABLE {name} (
-          id uuid PRIMARY KEY, version bytea NOT NULL, data json NOT NULL, tags text[] NOT NULL);
+          id uuid PRIMARY KEY, data json NOT NULL, tags text[] NOT NULL);
         CREATE INDEX {name}_tags ON {name} USING gin (tags);
         {triggers}"""
     return Unit(f"table {table.kind.name}", sql, f"DROP TABLE {name} CASCADE")
@@ -244,10 +244,10 @@ async def _make(connection: "asyncpg.Connection[Any]", units: Sequence[Unit]) ->
 async def _fill(connection: "asyncpg.Connection[Any]", kind: Kind) -> None:
     """Computes the columns of rows that were there before some of the columns."""
     table = table_of(kind)
-    query = f"SELECT id, version, data FROM {table.name}"  # noqa: S608
+    query = f"SELECT data FROM {table.name}"  # noqa: S608
     async for record in connection.cursor(query, prefetch=_FILL_ROWS):
         row = msgspec.json.decode(record["data"])
-        await connection.execute(table.update, *table.record(row), record["version"])
+        await connection.execute(table.update, *table.record(row))
 
 
 # Locks and looks

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.model.entities import ENTITIES, Kind
-from tollhouse.stores.store import Row
+from tollhouse.stores.store import Row, StoreError
 
 _PREFIX: Final = "tollhouse_"
 _DIGEST_BYTES: Final = 20
@@ -28,23 +28,29 @@ class Table:
             self.unique[f"together_{digest(encoded(kind.composite)).hex()[:8]}_digest"] = kind.composite
         #: fields that point to other entities, by the column with their id
         self.foreign = {f"{name}_id": name for name in kind.references}
-        self.columns = ("id", "version", "data", "tags", *self.unique, *self.foreign)
+        self.columns = ("id", "data", "tags", *self.unique, *self.foreign)
         self.insert = (
             f"INSERT INTO {self.name} ({', '.join(self.columns)}) VALUES ({_places(1, len(self.columns))})"  # noqa: S608
         )
         assigned = ", ".join(f"{name} = ${number}" for number, name in enumerate(self.columns, 1))
-        self.update = (
-            f"UPDATE {self.name} SET {assigned} WHERE id = $1 AND version = ${len(self.columns) + 1}"  # noqa: S608
-        )
+        self.update = f"UPDATE {self.name} SET {assigned} WHERE id = $1"  # noqa: S608
 
     def record(self, row: Row) -> tuple[Any, ...]:
-        """The row as values of `columns`."""
-        data = encoded(row)
+        """The row as values of `columns`. Raises `StoreError` for one that no snapshot could hold."""
+        self.entity(row)
         unique = (self._unique(row, fields) for fields in self.unique.values())
         foreign = (
             reference["id"] if (reference := row.get(name)) else None for name in self.foreign.values()
         )
-        return (row["id"], digest(data), data.decode(), list(row.get("tags") or ()), *unique, *foreign)
+        return (row["id"], encoded(row).decode(), list(row.get("tags") or ()), *unique, *foreign)
+
+    def entity(self, row: Row) -> Any:
+        """The entity that a row stands for; two rows that say the same are equal in this form. Raises
+        `StoreError` for a row that no snapshot could hold."""
+        try:
+            return msgspec.convert(row, self.kind.cls)
+        except msgspec.ValidationError as error:
+            raise StoreError(f"this is no row of {self.kind.name}: {error}") from error
 
     def _unique(self, row: Row, fields: Sequence[str]) -> bytes | None:
         if fields == self.kind.composite:
@@ -70,11 +76,6 @@ def encoded(value: Any) -> bytes:
 
 def digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
-
-
-def version_of(row: Row) -> bytes:
-    """What tells a row from every other content that it may have had."""
-    return digest(encoded(row))
 
 
 @cache

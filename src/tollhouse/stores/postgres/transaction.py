@@ -12,7 +12,7 @@ import msgspec
 
 from tollhouse.model.entities import Kind
 from tollhouse.stores.postgres.faults import refused_deletion, refused_write, translated
-from tollhouse.stores.postgres.tables import Table, digest, encoded, table_of, version_of
+from tollhouse.stores.postgres.tables import Table, digest, encoded, table_of
 from tollhouse.stores.store import Page, Row, Stale, StoreError, Tagged
 
 _COPY_ROWS: Final = 5000
@@ -96,15 +96,17 @@ class PostgresTransaction(PostgresReader):
 
     async def replace(self, kind: Kind, row: Row, *, before: Row) -> None:
         table = table_of(kind)
+        query = f"SELECT data FROM {table.name} WHERE id = $1 FOR UPDATE"  # noqa: S608 - our names
         async with self._watched():
-            try:
-                done = await self._connection.execute(table.update, *table.record(row), version_of(before))
-            except asyncpg.IntegrityConstraintViolationError as error:
-                raise refused_write(row, error) from error
-            if done != "UPDATE 1":
+            data = await self._connection.fetchval(query, _uuid(row["id"]))
+            if data is None or table.entity(msgspec.json.decode(data)) != table.entity(before):
                 raise Stale(
                     f"the entity {row['id']} of {kind.name} is no longer what it was when it was read"
                 )
+            try:
+                await self._connection.execute(table.update, *table.record(row))
+            except asyncpg.IntegrityConstraintViolationError as error:
+                raise refused_write(row, error) from error
 
     async def delete(self, kind: Kind, id_: str) -> bool:
         known = _uuid(id_)

@@ -1,0 +1,113 @@
+"""Keeps a node at what the database holds: hears of changes, reads them, hands them to the workers.
+
+A change is told by the database within milliseconds. As a safety net the node also looks by itself, and
+after any trouble with its connection. While the database is away the node serves on.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from tollhouse.errors import ConfigErrors
+from tollhouse.model.snapshot import Snapshot, encode
+from tollhouse.stores.store import StoreError
+from tollhouse.supervisor.configuration import check_entities
+from tollhouse.supervisor.control import Control, WorkersFailed
+from tollhouse.supervisor.last_good import KeptSnapshot
+
+if TYPE_CHECKING:
+    from tollhouse.stores.postgres.store import PostgresStore
+
+log = logging.getLogger("tollhouse.database")
+
+#: how often a node looks though it has heard nothing, in seconds
+_LOOK_SECONDS: Final = 5.0
+#: changes that come within this time are handed over together, in seconds
+_BURST_SECONDS: Final = 0.02
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+
+
+class Follower:
+    """What stands between a database and a node's workers."""
+
+    def __init__(self, control: Control, store: "PostgresStore") -> None:
+        self._control = control
+        self._store = store
+        self._last_good = KeptSnapshot(control.settings.prefix, str(store.server))
+        self._is_away = False
+        #: hash of what cannot be served
+        self._refused = ""
+        self._unkept: bytes | None = None
+        self._to_keep = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follows until it is cancelled."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                async with self._store.changes() as changes:
+                    while True:
+                        await self._look()
+                        self._note_back()
+                        pause = _FIRST_PAUSE
+                        await changes.wait(_LOOK_SECONDS)
+                        await asyncio.sleep(_BURST_SECONDS)
+            except StoreError as problem:
+                self._note_away(problem)
+            except Exception:  # whatever it is: a node that follows no longer would serve old routes for ever
+                log.exception("following %s failed, trying again", self._store.server)
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _note_away(self, problem: StoreError) -> None:
+        if not self._is_away:
+            log.error("%s is away, serving on without it: %s", self._store.server, problem)
+        self._is_away = True
+
+    def _note_back(self) -> None:
+        if self._is_away:
+            log.warning("%s is back", self._store.server)
+        self._is_away = False
+
+    async def reload(self) -> None:
+        """Reads everything again."""
+        self._store.forget()
+        self._refused = ""
+        try:
+            await self._look()
+        except StoreError as problem:
+            log.error("the configuration was not reloaded: %s", problem)
+        else:
+            log.info("configuration reloaded")
+
+    async def keep(self) -> None:
+        """Writes the newest configuration to disk, whenever there is one, until it is cancelled."""
+        while True:
+            await self._to_keep.wait()
+            self._to_keep.clear()
+            encoded, self._unkept = self._unkept, None
+            if encoded is not None:
+                await asyncio.to_thread(self._last_good.keep, encoded)
+
+    async def _look(self) -> None:
+        snapshot = await self._store.snapshot()
+        if snapshot.hash in (self._control.snapshot.hash, self._refused):
+            return
+        try:
+            encoded = await asyncio.to_thread(self._checked, snapshot)
+            await self._control.serve(snapshot, encoded)
+        except ConfigErrors as errors:
+            self._refused = snapshot.hash
+            log.error("the database holds what cannot be served; what was served before stays:\n%s", errors)
+        except WorkersFailed as failure:
+            log.error("a change was not taken over and will be tried again: %s", failure)
+        else:
+            log.info("serving configuration %s of the database", snapshot.hash)
+            self._unkept = encoded
+            self._to_keep.set()
+
+    def _checked(self, snapshot: Snapshot) -> bytes:
+        control = self._control
+        check_entities(snapshot, control.settings, control.registry, before=control.snapshot)
+        return encode(snapshot)

@@ -1,0 +1,267 @@
+"""Nodes that share a database, as they are run: processes of their own, the real server beside them."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.support.cli import tollhouse
+from tests.support.gateway import Gateway
+from tests.support.postgres import Postgres
+from tests.support.rows import IDS
+from tests.support.upstream import Upstream
+
+from tollhouse.model.entities import ENTITIES
+from tollhouse.stores.postgres import migrations
+from tollhouse.stores.postgres.store import PostgresStore
+
+SERVICES, ROUTES = ENTITIES["services"], ENTITIES["routes"]
+#: how long a change may take until it is served everywhere
+SECONDS = 15
+
+
+@pytest.fixture(scope="module")
+async def postgres() -> AsyncIterator[Postgres]:
+    server = Postgres()
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+async def store(postgres: Postgres, upstream: Upstream) -> AsyncIterator[PostgresStore]:
+    """A database with one service."""
+    server = postgres.server(await postgres.new_database())
+    await migrations.bootstrap(server)
+    opened = PostgresStore(server)
+    service = _row("services", 1, name="up", host="127.0.0.1", port=upstream.port)
+    async with opened.transaction() as transaction:
+        await transaction.insert(SERVICES, service)
+    yield opened
+    await opened.close()
+
+
+def _row(kind: str, number: int, **fields: Any) -> dict[str, Any]:
+    values = {**ENTITIES[kind].schema.blank(), **fields, "id": IDS[number]}
+    ENTITIES[kind].fill_auto(values, 1_700_000_000)
+    return values
+
+
+def _route(number: int, path: str) -> dict[str, Any]:
+    return _row("routes", number, paths=[path], service={"id": IDS[1]})
+
+
+async def _insert(store: PostgresStore, *routes: dict[str, Any]) -> None:
+    async with store.transaction() as transaction:
+        for route in routes:
+            await transaction.insert(ROUTES, route)
+
+
+@asynccontextmanager
+async def nodes(postgres: Postgres, store: PostgresStore, count: int) -> AsyncIterator[list[Gateway]]:
+    environment = postgres.environment(store.server.database)
+    started: list[Gateway] = []
+    try:
+        for _ in range(count):
+            started.append(await Gateway.start(None, workers=2, environment=environment))  # noqa: PERF401
+        yield started
+    finally:
+        for node in started:
+            await node.stop()
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not await holds():
+            await asyncio.sleep(0.01)
+
+
+async def _serves(node: Gateway, path: str, status: int = 200) -> bool:
+    """Whether several connections, so that both workers are asked, are all answered so."""
+    replies = await asyncio.gather(*(node.request("GET", path) for _ in range(6)))
+    return all(reply.status == status for reply in replies)
+
+
+async def test_a_change_is_served_by_all_workers_of_all_nodes(
+    postgres: Postgres, store: PostgresStore
+) -> None:
+    async with nodes(postgres, store, 2) as (one, two):
+        assert await _serves(one, "/a", 404)
+
+        await _insert(store, _route(2, "/a"))
+
+        await until(lambda: _serves(one, "/a"))
+        await until(lambda: _serves(two, "/a"))
+        async with store.transaction() as transaction:
+            await transaction.delete(ROUTES, IDS[2])
+        await until(lambda: _serves(one, "/a", 404))
+        await until(lambda: _serves(two, "/a", 404))
+        hashes = [(await node.admin_request("GET", "/status")).json() for node in (one, two)]
+        known = (await store.snapshot()).hash
+        assert [shown["configuration_hash"] for shown in hashes] == [known, known]  # type: ignore[index]
+
+
+async def test_a_database_that_dies_and_comes_back_costs_no_request(
+    postgres: Postgres, store: PostgresStore
+) -> None:
+    await _insert(store, _route(2, "/a"))
+    async with nodes(postgres, store, 2) as both:
+        statuses: list[int] = []
+        ending = asyncio.Event()
+
+        async def ask(node: Gateway) -> None:
+            while not ending.is_set():
+                statuses.append((await node.request("GET", "/a")).status)
+
+        async def longer_than(count: int) -> bool:
+            return len(statuses) > count
+
+        async with asyncio.TaskGroup() as asking:
+            for node in both:
+                asking.create_task(ask(node))
+            for times in (1, 2):
+                postgres.kill()
+                for node in both:
+                    await node.until_logged("is away, serving on without it", times)
+                await until(partial(longer_than, len(statuses) + 20))
+                await postgres.start()
+                await _insert(store, _route(10 + times, f"/b{times}"))
+                for node in both:
+                    await until(partial(_serves, node, f"/b{times}"))
+            ending.set()
+        assert set(statuses) == {200}
+
+
+async def test_a_node_starts_while_the_database_is_away_and_catches_up(
+    postgres: Postgres, store: PostgresStore, tmp_path: Any
+) -> None:
+    await _insert(store, _route(2, "/a"))
+    environment = {**postgres.environment(store.server.database), "KONG_PREFIX": str(tmp_path)}
+    first = await Gateway.start(None, workers=2, environment=environment)
+    await first.stop()
+    await _insert(store, _route(3, "/b"))
+    postgres.kill()
+
+    second = await Gateway.start(None, workers=2, environment=environment)
+    try:
+        assert await _serves(second, "/a")
+        assert await _serves(second, "/b", 404)
+        await postgres.start()
+        await until(lambda: _serves(second, "/b"))
+    finally:
+        await second.stop()
+
+
+async def test_a_node_that_never_saw_the_database_says_what_is_missing(postgres: Postgres) -> None:
+    environment = postgres.environment(await postgres.new_database())
+    empty = await tollhouse("start", **environment)
+    assert empty.code == 1
+    assert "run 'tollhouse migrations bootstrap'" in empty.errors
+
+    away = await tollhouse("start", **{**environment, "KONG_PG_PORT": "1"})
+    assert away.code == 1
+    assert "KONG_PG_HOST: cannot read postgres://127.0.0.1:1/" in away.errors
+
+    both = await tollhouse("start", **environment, KONG_DECLARATIVE_CONFIG="kong.yml")
+    assert "KONG_DECLARATIVE_CONFIG: KONG_DATABASE is 'postgres'" in both.errors
+
+
+async def test_what_cannot_be_served_leaves_what_was(postgres: Postgres, store: PostgresStore) -> None:
+    await _insert(store, _route(2, "/a"))
+    async with nodes(postgres, store, 1) as (node,):
+        plugin = _row("plugins", 5, name="of-another-node", config={})
+        async with store.transaction() as transaction:
+            await transaction.insert(ENTITIES["plugins"], plugin)
+
+        await node.until_logged("plugin 'of-another-node' is in use but not enabled on this node")
+
+        assert await _serves(node, "/a")
+        async with store.transaction() as transaction:
+            await transaction.delete(ENTITIES["plugins"], IDS[5])
+        await _insert(store, _route(3, "/b"))
+        await until(lambda: _serves(node, "/b"))
+
+
+async def test_entities_are_changed_over_any_node_s_admin_api(
+    postgres: Postgres, store: PostgresStore
+) -> None:
+    async with nodes(postgres, store, 2) as (one, two):
+        route = await _call(one, "POST", "/services/up/routes", 201, name="r", paths=["/a"], tags=["t"])
+        await until(partial(_serves, two, "/a"))
+        await _call(two, "PATCH", "/routes/r", 200, paths=["/b"])
+        await until(partial(_serves, one, "/b"))
+        await until(partial(_serves, one, "/a", 404))
+        shown = await _call(one, "GET", f"/routes/{route['id']}", 200)
+        assert (shown["paths"], shown["tags"]) == (["/b"], ["t"])
+        await _call(one, "POST", "/consumers", 201, username="c")
+        await _call(two, "POST", "/consumers/c/key-auth", 201, key="k")
+        await _call(two, "POST", "/routes/r/plugins", 201, name="key-auth")
+        await until(partial(_serves, one, "/b", 401))
+        assert (await one.request("GET", "/b", {"apikey": "k"})).status == 200
+        await _call(one, "POST", "/consumers", 409, username="c")
+        await _call(two, "DELETE", "/services/up", 400)
+        await _call(two, "DELETE", "/routes/r", 204)
+        await until(partial(_serves, one, "/b", 404))
+        assert (await _call(one, "GET", "/plugins", 200))["data"] == []
+
+
+async def test_changes_are_refused_while_the_database_is_away(
+    postgres: Postgres, store: PostgresStore
+) -> None:
+    async with nodes(postgres, store, 1) as (node,):
+        postgres.kill()
+        await _call(node, "POST", "/consumers", 503, username="c")
+        await postgres.start()
+        await _call(node, "POST", "/consumers", 201, username="c")
+
+
+async def _call(node: Gateway, method: str, path: str, status: int, **body: Any) -> Any:
+    content = msgspec.json.encode(body) if body else b""
+    fields = {"Content-Type": "application/json"} if body else {}
+    reply = await node.admin_request(method, path, fields, content)
+    assert reply.status == status, reply.body
+    return reply.json() if reply.body else None
+
+
+async def test_a_burst_of_changes_ends_with_all_of_them(postgres: Postgres, store: PostgresStore) -> None:
+    async with nodes(postgres, store, 1) as (node,):
+        for number in range(2, 62):
+            await _insert(store, _route(number, f"/r{number}/"))
+
+        await until(lambda: _serves(node, "/r61/"))
+        for number in (2, 30, 60):
+            assert await _serves(node, f"/r{number}/")
+
+
+async def test_a_control_process_that_is_killed_is_replaced_by_one_that_follows(
+    postgres: Postgres, store: PostgresStore
+) -> None:
+    async with nodes(postgres, store, 1) as (node,):
+        for number, path in ((2, "/a"), (3, "/b"), (4, "/c")):
+            os.kill(await _control_pid(node), signal.SIGKILL)
+            await _insert(store, _route(number, path))
+            await until(partial(_serves, node, path))
+
+
+async def _control_pid(node: Gateway) -> int:
+    """The child of the supervisor that is no worker."""
+    workers: list[int] = []
+
+    async def is_there() -> bool:
+        with suppress(OSError):
+            shown: Any = (await node.admin_request("GET", "/")).json()
+            workers[:] = shown["pids"]["workers"]
+        return len(workers) == 2
+
+    await until(is_there)
+    folder = Path(f"/proc/{node.process.pid}/task/{node.process.pid}")
+    children = map(int, (folder / "children").read_text().split())
+    return next(pid for pid in children if pid not in workers)
