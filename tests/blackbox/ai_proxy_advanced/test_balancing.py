@@ -1,11 +1,11 @@
 """Which target is asked first, and what a configuration may not say."""
 
 import pytest
-from tests.blackbox.ai_proxy_advanced.conftest import OPENAI, Servers, service
 from tests.support.ai_proxy import TEXT, ask, message_of
 from tests.support.gateway import Gateway
 from tests.support.models import plain, replay
 from tests.support.recordings import recording
+from tests.support.targets import OPENAI, Servers, service
 
 CLAUDE_TEXT = recording("anthropic/messages-text-claude-opus-4-6")
 

@@ -3,22 +3,17 @@
 from typing import Any
 
 import pytest
-from tests.blackbox.ai_proxy_advanced.conftest import Servers
 from tests.support.ai_proxy import STREAM, TEXT, ask, events, message_of
 from tests.support.gateway import Gateway
-from tests.support.models import ModelServer, ai_metrics, hanging, plain, record_of, replay, silent, stream
+from tests.support.models import ai_metrics, hanging, plain, record_of, replay, silent, stream
 from tests.support.recordings import recording
+from tests.support.targets import Servers
 
 CLAUDE_TEXT = recording("anthropic/messages-text-claude-opus-4-6")
 CLAUDE = recording("anthropic/messages-stream-text-claude-3-5-haiku-20241022")
 #: lifecycle events, which say what the prompt costs
 BEFORE = b"".join(CLAUDE.chunks).partition(b"event: content_block_delta")[0]
 BUSY = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n'
-
-
-def answers(server: ModelServer) -> None:
-    """The server answers chats, as its provider does."""
-    server.play = replay(STREAM)
 
 
 @pytest.mark.parametrize("status", [403, 404, 429, 500, 502, 503, 504])
