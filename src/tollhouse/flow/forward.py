@@ -10,7 +10,7 @@ from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.upload import Upload
 from tollhouse.pdk.exchange import Try
 from tollhouse.upstream.http1 import Arrival, UpstreamConnection
-from tollhouse.wire.headers import Headers
+from tollhouse.wire.headers import FieldBlock, Headers
 from tollhouse.wire.http1 import KEEP_ALIVE, asks_for_websocket, connection_tokens
 
 if TYPE_CHECKING:
@@ -148,30 +148,44 @@ def request_head(ex: DrivenExchange, endpoint: Endpoint, gateway: "Gateway") -> 
     """The request head for the upstream, up to and including its empty line."""
     request = ex.request
     headers = request.headers
-    values = headers.values
     matched = ex.matched
     if matched is None:
         raise Reject(503, NO_SERVICE)
+    block = headers.block
+    added = b"" if headers.values is block.values else headers.added(_NOT_FORWARDED)
+    if added is None:
+        hop, lines, is_first_hop = _forwarded(headers, gateway)
+        added = b""
+    else:
+        hop, lines, is_first_hop = block.forwarded or _remembered(block, gateway)
     client = ex.client
-    if client.forwarded_host == values.get("host") and "x-forwarded-for" not in values:
+    if is_first_hop and client.forwarded_host == headers.values.get("host"):
         forwarded = client.forwarded + matched.forwarded
     else:
         forwarded = gateway.forwarded(ex, matched)
+    request_id = f"X-Kong-Request-Id: {ex.request_id}\r\n" if gateway.id_upstream else ""
+    head = (
+        f"{ex.upstream_method or request.method} {ex.upstream_target or matched.upstream_target} "
+        f"HTTP/1.1\r\nHost: {ex.upstream_host or endpoint.host}\r\n"
+        f"{hop}{forwarded}{request_id}{request.framing}"
+    )
+    return b"".join((head.encode("latin-1"), lines, added, b"\r\n"))
+
+
+def _remembered(block: FieldBlock, gateway: "Gateway") -> tuple[str, bytes, bool]:
+    """What the client's fields decide of a head, for all requests that come with the same ones."""
+    forwarded = block.forwarded = _forwarded(Headers.of(block), gateway)
+    return forwarded
+
+
+def _forwarded(headers: Headers, gateway: "Gateway") -> tuple[str, bytes, bool]:
+    """The fields of this hop, the lines that go along, and whether there is no X-Forwarded-For."""
+    values = headers.values
     unwanted, hop = _NOT_FORWARDED, "Connection: keep-alive\r\n"
     if "connection" in values or "te" in values:
         unwanted, hop = _hop_by_hop(headers)
     via = f"Via: {values['via']}, {gateway.via}\r\n" if "via" in values else gateway.via_field
-    host = ex.upstream_host or endpoint.host
-    request_id = f"X-Kong-Request-Id: {ex.request_id}\r\n" if gateway.id_upstream else ""
-    return b"".join(
-        (
-            f"{ex.upstream_method or request.method} {ex.upstream_target or matched.upstream_target} "
-            f"HTTP/1.1\r\nHost: {host}\r\n"
-            f"{hop}{via}{forwarded}{request_id}{request.framing}".encode("latin-1"),
-            headers.without(unwanted),
-            b"\r\n",
-        )
-    )
+    return f"{hop}{via}", headers.without(unwanted), "x-forwarded-for" not in values
 
 
 def _hop_by_hop(headers: Headers) -> tuple[frozenset[str], str]:

@@ -104,7 +104,7 @@ def _send_whole(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: 
         framing = f"Content-Length: {len(content)}\r\n"
     head = _proxied_head(ex, gateway, response, unwanted, framing)
     ex.head_bytes = len(head)
-    data = b"".join((head, content))
+    data = head + content
     ex.bytes_out += len(data)
     ex.ended_at = perf_counter()
     client = ex.client
@@ -182,9 +182,8 @@ def _proxied_head(
     if ex.early_headers is not None:
         for fields in ex.early_headers:
             early += fields.data
-            for name in fields.unwanted:
-                if name in headers.values:
-                    unwanted = unwanted | {name}
+            if not headers.values.keys().isdisjoint(fields.unwanted):
+                unwanted = unwanted.union(fields.unwanted)
     if unwanted:
         lines = headers.without(kept_back | unwanted)
     request = ex.request

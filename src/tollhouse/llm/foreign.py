@@ -64,7 +64,7 @@ def heed(ex: Exchange, metered: Metered | None, *, streamed: bool) -> None:
     """Takes the headers of other gateways from the request, and does what they ask for where that can be
     done. To be called once the exchange has its patience. Raises `Refusal` for a timeout that is none."""
     heard, headers = ex.peek(_Heard), ex.request.headers
-    names = [name for name in headers.values if name.startswith(PREFIXES)]
+    names = headers.beginning(PREFIXES)
     if heard is None:
         if not names:
             return

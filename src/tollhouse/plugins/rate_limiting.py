@@ -110,6 +110,7 @@ class RateLimiting(Plugin[Config]):
         conf = self.conf
         limits = ((name, getattr(conf, name)) for name in SECONDS)
         self._periods = tuple(_Period(name, limit) for name, limit in limits if limit is not None)
+        self._others = self._periods[1:]
         # Kong's key: the ids the plugin is bound to, so that a reload with the same ids counts on.
         self._scope = f"rl:{self.scope.route or NOBODY}:{self.scope.service or NOBODY}:"
         self._header = (conf.header_name or "").lower()
@@ -158,13 +159,13 @@ class RateLimiting(Plugin[Config]):
 
     def _lines_for(self, counts: list[int], taken: bool) -> bytes:
         """What is left in every window, and all of that window where least is left."""
-        scarce, least, lines = self._periods[0], -1, ""
-        for period, count in zip(self._periods, counts, strict=True):
-            left = period.whole - count
-            if left < 0:
-                left = 0
+        scarce = self._periods[0]
+        least = max(scarce.whole - counts[0], 0)
+        lines = f"{scarce.told}{least}\r\n"
+        for period, count in zip(self._others, counts[1:], strict=True) if self._others else ():
+            left = max(period.whole - count, 0)
             lines += f"{period.told}{left}\r\n"
-            if left <= least or least < 0:  # of equals the longer window tells more
+            if left <= least:  # of equals the longer window tells more
                 scarce, least = period, left
         lines += f"{scarce.scarce}{least}\r\nRateLimit-Reset: {scarce.reset}\r\n"
         return (lines if taken else f"{lines}Retry-After: {scarce.reset}\r\n").encode()

@@ -80,7 +80,17 @@ class FieldBlock:
     of the lines; `names` exists only when a name is repeated.
     """
 
-    __slots__ = ("changed", "forwards", "lines", "names", "original", "returned", "values")
+    __slots__ = (
+        "begins",
+        "changed",
+        "forwarded",
+        "forwards",
+        "lines",
+        "names",
+        "original",
+        "returned",
+        "values",
+    )
 
     def __init__(self, lines: list[bytes], fields: list[tuple[str, str]]) -> None:
         self.lines = lines
@@ -93,6 +103,11 @@ class FieldBlock:
             self.values = dict(reversed(fields))
         self.forwards: dict[frozenset[str], bytes] = {}
         self.changed: dict[FieldSet, FieldBlock] = {}
+        #: the names that begin in one of some ways
+        self.begins: dict[tuple[str, ...], tuple[str, ...]] = {}
+        #: how a client's block is sent on, once the flow has worked that out: the hop's own fields, the
+        #: lines that go along, and whether they come without X-Forwarded-For
+        self.forwarded: tuple[str, bytes, bool] | None = None
         #: how an upstream's block is sent on, once the flow has worked that out: names that stay behind,
         #: lines without them, the gateway's own lines that depend on the block, and whether it has a date
         self.returned: tuple[frozenset[str], bytes, str, bool] | None = None
@@ -228,6 +243,16 @@ class Headers:
         added = (_split(data) for _, data in self._added or ())
         return [*self.block.pairs(), *chain.from_iterable(added)]
 
+    def beginning(self, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        """The names that begin so."""
+        block, values = self.block, self.values
+        known = block.begins.get(prefixes) if values is block.values else None
+        if known is None:
+            known = tuple(name for name in values if name.startswith(prefixes))
+            if values is block.values:
+                block.begins[prefixes] = known
+        return known
+
     # Changing
 
     def add(self, name: str, value: str) -> None:
@@ -316,6 +341,18 @@ class Headers:
             self._added.append(((key,), line + b"\r\n"))
 
     # Sending
+
+    def added(self, without: frozenset[str]) -> bytes | None:
+        """The wire lines beside those of the block; `None` if the block's own have changed, or if one of
+        these names is among the others."""
+        if self._owned is not None:
+            return None
+        lines = b""
+        for names, data in self._added or ():
+            if not without.isdisjoint(names):
+                return None
+            lines += data
+        return lines
 
     def without(self, unwanted: frozenset[str]) -> bytes:
         """The wire lines, each with CRLF, but for those whose names are in `unwanted`."""
