@@ -107,6 +107,8 @@ def check_top_level(document: Mapping[str, Any], problems: Problems) -> None:
 
 def located(problems: Problems, text: str, file: str | None) -> list[ConfigError]:
     """The problems with their lines, in the order of the file."""
+    if not problems:
+        return []  # finding lines reads the text a second time
     lines = yaml_lines.lines(text, [path for path, _ in problems.found])
     errors = [ConfigError(dotted(path), problem, lines.get(path), file) for path, problem in problems.found]
     return sorted(errors, key=lambda error: error.line or 0)
