@@ -15,7 +15,7 @@ from tollhouse.cloud.access import CloudAccess
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.flow.advertise import Advertised
-from tollhouse.flow.compile import PluginObjects, Workshop, backend_at, compiling
+from tollhouse.flow.compile import Compilation, PluginObjects, Workshop, backend_at, compiling
 from tollhouse.flow.forwarded import Trust
 from tollhouse.flow.gateway import Gateway
 from tollhouse.flow.snapshot import CompiledSnapshot
@@ -124,7 +124,7 @@ class Node:
             wall_clock=time.time,
             clock=clock,
         )
-        self._plugins = PluginObjects({})
+        self._compilation: Compilation | None = None
         self._gateway: Gateway | None = None
         self._listeners: list[Listener] = []
 
@@ -133,21 +133,23 @@ class Node:
     async def apply(self, snapshot: Snapshot) -> None:
         """Compiles a snapshot in slices and serves it from then on."""
         directory = await in_slices(building_directory(snapshot))
-        compiled, plugins = await in_slices(
+        compilation = await in_slices(
             compiling(
                 snapshot,
                 self._workshop,
                 self._vaults.knowing(snapshot.vaults).resolved,
                 lambda instance, scope: self._registry.make(instance, scope, self._services),
-                self._plugins,
+                self._compilation,
             )
         )
+        compiled, plugins = compilation.compiled, compilation.objects
         self._directory.take_over(directory)
         if self._gateway is None:
             self._gateway = self._make_gateway(compiled)
         self._gateway.snapshot = compiled
-        before, self._plugins = self._plugins, plugins
-        before.close_missing(plugins)
+        before, self._compilation = self._compilation, compilation
+        if before is not None:
+            before.objects.close_missing(plugins)
         # What a snapshot is made of stays: the collector need not look at it again and again.
         gc.freeze()
 
@@ -220,7 +222,8 @@ class Node:
             for connection in list(listener.connections):
                 connection.abort()
         self._pools.close()
-        self._plugins.close_missing(PluginObjects({}))
+        if self._compilation is not None:
+            self._compilation.objects.close_missing(PluginObjects({}))
         self._sinks.close()
         await self._tasks.cancel()
 

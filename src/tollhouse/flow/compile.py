@@ -9,7 +9,7 @@ import ipaddress
 import random
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Protocol
 
 from tollhouse.balance.round_robin import Wheel
@@ -23,6 +23,7 @@ from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.routing.build import building
 from tollhouse.routing.match import Flavour
 from tollhouse.routing.upstream_path import path_builder
+from tollhouse.stores.directory import PRESENTED
 from tollhouse.upstream.dns import Resolver
 from tollhouse.upstream.http1 import Timeouts
 from tollhouse.upstream.pool import Pools
@@ -58,6 +59,12 @@ class PluginObjects:
 
     made: dict[str, tuple[PluginInstance, Plugin[Any]]]
 
+    def is_same(self, other: "PluginObjects") -> bool:
+        """Whether both hold the same objects."""
+        return self.made.keys() == other.made.keys() and all(
+            plugin is other.made[id_][1] for id_, (_, plugin) in self.made.items()
+        )
+
     def close_missing(self, successor: "PluginObjects") -> None:
         """Closes those that the next snapshot did not take over."""
         kept = {id(plugin) for _, plugin in successor.made.values()}
@@ -66,16 +73,40 @@ class PluginObjects:
                 plugin.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """A snapshot, what was made of it, and its plugin objects."""
+
+    snapshot: Snapshot
+    compiled: CompiledSnapshot
+    objects: PluginObjects
+
+    def serves(self, snapshot: Snapshot, objects: PluginObjects) -> bool:
+        """Whether another snapshot would be compiled to the same."""
+        return objects.is_same(self.objects) and all(
+            getattr(snapshot, part) == getattr(self.snapshot, part) for part in _COMPILED
+        )
+
+
+#: what is found in the directory when a request comes, and is not compiled into plans
+_LOOKED_UP: Final = frozenset({"consumers", "acls", "keys", "key_sets", *PRESENTED, "hash"})
+_COMPILED: Final = tuple(part.name for part in fields(Snapshot) if part.name not in _LOOKED_UP)
+
+
 def compiling(
     snapshot: Snapshot,
     workshop: Workshop,
     resolved: Callable[[Any], Any],
     make: PluginFactory,
-    before: PluginObjects,
-) -> Generator[None, None, tuple[CompiledSnapshot, PluginObjects]]:
-    """Yields between slices; returns the compiled snapshot and its plugin objects. `resolved` puts
-    secrets in the place of references to them."""
-    objects = yield from _plugin_objects(snapshot, resolved, make, before)
+    before: Compilation | None,
+) -> Generator[None, None, Compilation]:
+    """Yields between slices; returns what the snapshot is compiled to, which is what the one before was
+    where only consumers and their credentials have changed. `resolved` puts secrets in the place of
+    references to them."""
+    former = before.objects if before is not None else PluginObjects({})
+    objects = yield from _plugin_objects(snapshot, resolved, make, former)
+    if before is not None and before.serves(snapshot, objects):
+        return Compilation(snapshot, before.compiled.with_hash(snapshot.hash), objects)
     plugins = _Effective(list(objects.made.values()), _groups_of(snapshot))
     services = {service.id: service for service in snapshot.services}
     backends = _Backends(snapshot, workshop)
@@ -94,9 +125,10 @@ def compiling(
     unmatched = replace(plan_of(everywhere), access=())
     rewrite = tuple(plugin.rewrite for plugin in everywhere if hasattr(plugin, "rewrite"))
     by_target = workshop.flavor != "expressions" and not any(route.headers or route.snis for route in served)
-    return CompiledSnapshot(
+    compiled = CompiledSnapshot(
         router, routes, unmatched, rewrite, snapshot.hash, backends.at, by_target=by_target
-    ), objects
+    )
+    return Compilation(snapshot, compiled, objects)
 
 
 def _plugin_objects(

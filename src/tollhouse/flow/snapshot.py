@@ -57,6 +57,18 @@ class CompiledSnapshot:
         self._by_target = by_target
         self._seen: dict[tuple[Target, str | None], Matched] = {}
 
+    def with_hash(self, hash_: str) -> "CompiledSnapshot":
+        """The same for another snapshot that is compiled to it."""
+        return CompiledSnapshot(
+            self._router,
+            self._routes,
+            self.unmatched,
+            self.rewrite,
+            hash_,
+            self.backend_at,
+            by_target=self._by_target,
+        )
+
     def match(self, ex: DrivenExchange) -> Plan:
         """Finds the route. Raises `Reject` if there is none or it is not for this protocol."""
         request = ex.request

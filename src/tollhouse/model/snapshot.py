@@ -5,8 +5,11 @@ pause between lines. What they hold is already checked and complete; decoding do
 """
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Final, get_type_hints
+from zlib import crc32
 
 import msgspec
 
@@ -35,8 +38,9 @@ from tollhouse.model.entities import (
 
 #: Kong's hash of a configuration that was never loaded
 EMPTY_HASH: Final = "0" * 32
-#: entities in a line
+#: entities in a line, on average
 _SLICE: Final = 100
+_INSTANTS: Final = frozenset({"created_at", "updated_at"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,29 +85,77 @@ def _lines(snapshot: Snapshot) -> Iterator[bytes]:
     yield snapshot.hash.encode()
     for field in fields(snapshot):
         if field.name in _decoders:
-            entities = getattr(snapshot, field.name)
-            for start in range(0, len(entities), _SLICE):
-                yield field.name.encode() + b" " + _encoder.encode(entities[start : start + _SLICE])
+            for entities in _slices(getattr(snapshot, field.name)):
+                yield field.name.encode() + b" " + _encoder.encode(entities)
 
 
-def decoding(data: bytes) -> Generator[None, None, Snapshot]:
-    """Yields between slices; returns the snapshot."""
-    collections: dict[str, list[Any]] = {name: [] for name in _decoders}
-    first, *lines = data.split(b"\n")
-    for line in lines:
-        name, _, encoded = line.partition(b" ")
-        collections[name.decode()].extend(_decoders[name.decode()].decode(encoded))
-        yield
-    kept = {name: tuple(entities) for name, entities in collections.items()}
-    return Snapshot(hash=first.decode() or EMPTY_HASH, **kept)
+def _slices(entities: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Slices end by what stands in them, so that one entity more or less changes one slice alone."""
+    start = 0
+    for end, entity in enumerate(entities, 1):
+        if crc32(entity.id.encode()) % _SLICE == 0 or end - start >= 10 * _SLICE:
+            yield entities[start:end]
+            start = end
+    if start < len(entities):
+        yield entities[start:]
+
+
+class Reader:
+    """Decodes snapshots. Slices that the one before had too are not decoded again: what has not changed
+    is the same object, in one snapshot and the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[Any, ...]] = {}
+
+    def decoding(self, data: bytes) -> Generator[None, None, Snapshot]:
+        """Yields between slices; returns the snapshot."""
+        collections: dict[str, list[Any]] = {name: [] for name in _decoders}
+        known: dict[bytes, tuple[Any, ...]] = {}
+        first, *lines = data.split(b"\n")
+        for line in lines:
+            name, _, encoded = line.partition(b" ")
+            digest = blake2b(line, digest_size=16).digest()
+            entities = self._known.get(digest)
+            if entities is None:
+                entities = _decoders[name.decode()].decode(encoded)
+            known[digest] = entities
+            collections[name.decode()].extend(entities)
+            yield
+        self._known = known
+        kept = {name: tuple(entities) for name, entities in collections.items()}
+        return Snapshot(hash=first.decode() or EMPTY_HASH, **kept)
 
 
 def decode(data: bytes) -> Snapshot:
     """The snapshot, at once."""
-    work = decoding(data)
+    work = Reader().decoding(data)
     while True:
         try:
             next(work)
         except StopIteration as end:
             snapshot: Snapshot = end.value
             return snapshot
+
+
+def with_unchanged(fresh: Snapshot, before: Snapshot, now: int) -> Snapshot:
+    """The fresh snapshot with the entities of the one before that are the same but for instants made up
+    at the time of the load, `now`: what has not changed was not created or updated again."""
+    kept: dict[str, Any] = {
+        name: _with_unchanged(getattr(fresh, name), getattr(before, name), now)
+        for name in _decoders
+        if getattr(fresh, name)
+    }
+    return replace(fresh, **kept)
+
+
+def _with_unchanged(fresh: tuple[Any, ...], before: tuple[Any, ...], now: int) -> tuple[Any, ...]:
+    compared = attrgetter("id", *(each.name for each in fields(fresh[0]) if each.name not in _INSTANTS))
+    known = {entity.id: entity for entity in before}
+
+    def chosen(entity: Any) -> Any:
+        former = known.get(entity.id)
+        if former is None or compared(former) != compared(entity):
+            return entity
+        return former if entity.created_at in (now, former.created_at) else entity
+
+    return tuple(map(chosen, fresh))

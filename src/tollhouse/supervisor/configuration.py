@@ -12,7 +12,7 @@ from tollhouse.config import declarative
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.entities import PluginInstance
-from tollhouse.model.snapshot import Snapshot
+from tollhouse.model.snapshot import Snapshot, with_unchanged
 from tollhouse.plugins import Registry
 from tollhouse.routing.build import build_router
 from tollhouse.supervisor.last_good import LastGood
@@ -64,22 +64,28 @@ def checked(
     registry: Registry,
     file: str | None = None,
     warn: Callable[[ConfigError], None] = _logged,
+    before: Snapshot | None = None,
 ) -> Snapshot:
     """The snapshot that a declarative text describes. Raises `ConfigErrors` with everything wrong.
 
     The text of a file may refer to the environment; one that came over the network may not look at it.
+    Entities that have not changed since the snapshot `before` keep their instants.
     The router is built once to be sure that workers can build it as well.
     """
+    now = int(time.time())
     snapshot = declarative.load(
         text,
         file=file,
         plugins=registry,
         flavor=settings.router_flavor,
-        now=int(time.time()),
+        now=now,
         environment=os.environ if file is not None else None,
         warn=warn,
     )
-    build_router(snapshot.routes, settings.router_flavor)
+    if before is not None:
+        snapshot = with_unchanged(snapshot, before, now)
+    if before is None or snapshot.routes != before.routes:
+        build_router(snapshot.routes, settings.router_flavor)
     return snapshot
 
 

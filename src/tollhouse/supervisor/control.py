@@ -104,7 +104,9 @@ class Control:
     async def replace(self, text: str, file: str | None = None) -> Snapshot:
         """Serves another configuration once every worker has it. Raises `ConfigErrors`."""
         async with self._loading:
-            snapshot = await asyncio.to_thread(checked, text, self.settings, self.registry, file)
+            snapshot = await asyncio.to_thread(
+                checked, text, self.settings, self.registry, file, before=self.snapshot
+            )
             try:
                 await self._hand_over(snapshot, await asyncio.to_thread(encode, snapshot))
             except WorkersFailed as failure:

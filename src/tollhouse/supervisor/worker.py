@@ -13,7 +13,7 @@ from typing import Final
 
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
-from tollhouse.model.snapshot import decoding
+from tollhouse.model.snapshot import Reader
 from tollhouse.node import Identity, Node, in_slices
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, LogLevel, Report
@@ -45,6 +45,7 @@ class Worker:
         self._sockets = sockets
         self._drain_seconds = drain_seconds
         self._version = 0
+        self._reader = Reader()
         self._applying = asyncio.Lock()
         self._channel: Channel | None = None
 
@@ -70,7 +71,7 @@ class Worker:
             if version == self._version:
                 return
             started = time.perf_counter()
-            await self._node.apply(await in_slices(decoding(encoded)))
+            await self._node.apply(await in_slices(self._reader.decoding(encoded)))
             self._version = version
             log.info("serving configuration %d, compiled in %.3f s", version, time.perf_counter() - started)
 

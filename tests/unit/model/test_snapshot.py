@@ -1,3 +1,5 @@
+import uuid
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -13,7 +15,7 @@ from tollhouse.model.entities import (
     Target,
     Upstream,
 )
-from tollhouse.model.snapshot import EMPTY_HASH, Snapshot, decode, encode
+from tollhouse.model.snapshot import EMPTY_HASH, Reader, Snapshot, decode, encode, with_unchanged
 
 ids = st.uuids().map(str)
 refs = st.builds(Ref, ids)
@@ -67,3 +69,41 @@ def test_a_snapshot_survives_its_way_between_processes(snapshot: Snapshot) -> No
 
 def test_an_empty_snapshot_has_kongs_hash_of_nothing() -> None:
     assert Snapshot().hash == EMPTY_HASH == "0" * 32
+
+
+def read(reader: Reader, data: bytes) -> Snapshot:
+    work = reader.decoding(data)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            snapshot: Snapshot = end.value
+            return snapshot
+
+
+MANY = tuple(
+    Consumer(id=str(uuid.UUID(int=number)), username=f"u{number}", created_at=1, updated_at=1)
+    for number in range(3000)
+)
+
+
+def test_what_has_not_changed_is_not_decoded_again() -> None:
+    reader = Reader()
+    before = read(reader, encode(Snapshot(consumers=MANY)))
+    changed = (*MANY[:50], Consumer(id=str(uuid.UUID(int=99999)), username="new"), *MANY[51:])
+    after = read(reader, encode(Snapshot(consumers=changed)))
+    assert after.consumers == changed
+    known = {id(consumer) for consumer in before.consumers}
+    fresh = [consumer for consumer in after.consumers if id(consumer) not in known]
+    assert len(fresh) < 1100
+    assert fresh[-1].username != "u2999"
+
+
+def test_an_unchanged_entity_keeps_its_instants() -> None:
+    before = Snapshot(consumers=MANY[:3])
+    loaded = [replace(consumer, created_at=7, updated_at=7) for consumer in MANY[:3]]
+    loaded[1] = replace(loaded[1], tags=("new",))
+    loaded[2] = replace(loaded[2], created_at=5)
+    after = with_unchanged(Snapshot(consumers=tuple(loaded), hash="a"), before, 7)
+    assert after.consumers == (MANY[0], loaded[1], loaded[2])
+    assert after.hash == "a"
