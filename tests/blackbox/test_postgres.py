@@ -1,8 +1,11 @@
 """Nodes that share a database, as they are run: processes of their own, the real server beside them."""
 
 import asyncio
+import itertools
 import os
 import signal
+import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -12,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.cli import tollhouse
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, clean_environment
 from tests.support.postgres import Postgres
 from tests.support.rows import IDS
 from tests.support.upstream import Upstream
@@ -229,6 +232,64 @@ async def _call(node: Gateway, method: str, path: str, status: int, **body: Any)
     reply = await node.admin_request(method, path, fields, content)
     assert reply.status == status, reply.body
     return reply.json() if reply.body else None
+
+
+async def test_a_file_is_brought_into_the_database_and_compared_with_it(
+    postgres: Postgres, store: PostgresStore, upstream: Upstream, tmp_path: Path
+) -> None:
+    file = tmp_path / "kong.yml"
+    environment = postgres.environment(store.server.database)
+    async with nodes(postgres, store, 1) as (node,):
+        for path in ("/a", "/b"):
+            file.write_text(_declared(upstream, path, consumers=3))
+            done = await tollhouse("config", "sync", str(file), **environment)
+            assert done.code == 0, done.errors
+            await until(partial(_serves, node, path))
+        assert await _serves(node, "/a", 404)
+    same = await tollhouse("config", "diff", str(file), **environment)
+    assert same.code == 0, same.output
+
+
+async def test_a_sync_that_is_killed_at_any_moment_leaves_the_old_or_the_new(
+    postgres: Postgres, store: PostgresStore, upstream: Upstream, tmp_path: Path
+) -> None:
+    before = (await store.snapshot()).hash
+    file = tmp_path / "kong.yml"
+    file.write_text(_declared(upstream, "/a", consumers=3000))
+    command = (sys.executable, "-m", "tollhouse", "config", "sync", str(file))
+    environment = {**clean_environment(), **postgres.environment(store.server.database)}
+    seen = set()
+    for tenths in itertools.count(8, 2):
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=DEVNULL)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), tenths / 10)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        snapshot = await store.snapshot()
+        seen.add(len(snapshot.consumers))
+        assert len(snapshot.consumers) in (0, 3000)
+        assert len(snapshot.keyauth_credentials) == len(snapshot.consumers)
+        assert len(snapshot.routes) == (1 if snapshot.consumers else 0)
+        assert bool(snapshot.consumers) == (snapshot.hash != before)
+        if snapshot.consumers:
+            break
+    assert 3000 in seen
+
+
+def _declared(upstream: Upstream, path: str, consumers: int) -> str:
+    keys = "".join(
+        f"- {{username: c{number}, keyauth_credentials: [{{key: k{number}}}]}}\n"
+        for number in range(consumers)
+    )
+    return f"""_format_version: "3.0"
+services:
+- name: up
+  host: 127.0.0.1
+  port: {upstream.port}
+  routes: [{{name: r, paths: [{path}]}}]
+consumers:
+{keys}"""
 
 
 async def test_a_burst_of_changes_ends_with_all_of_them(postgres: Postgres, store: PostgresStore) -> None:

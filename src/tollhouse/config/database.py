@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from tollhouse.stores.postgres.server import Server
 
 _USUAL_CONNECTIONS: Final = 10
+#: a change of the whole configuration reads on one connection what it changes on another
+_FEWEST_CONNECTIONS: Final = 2
 
 
 def database_server(settings: Settings) -> "Server":
@@ -29,6 +31,6 @@ def database_server(settings: Settings) -> "Server":
         verify_tls=settings.pg_ssl_verify,
         timeout=settings.pg_timeout,
         statement_timeout=settings.pg_timeout,
-        max_connections=settings.pg_max_concurrent_queries or _USUAL_CONNECTIONS,
+        max_connections=max(_FEWEST_CONNECTIONS, settings.pg_max_concurrent_queries or _USUAL_CONNECTIONS),
         idle_seconds=settings.pg_keepalive_timeout,
     )

@@ -156,7 +156,9 @@ class Settings:
         "5000", readers.milliseconds, "Longest wait for a connection or a statement, in milliseconds."
     )
     pg_max_concurrent_queries: int = option(
-        "0", readers.whole, "Connections that this node may use at once; 0 is 10."
+        "0",
+        readers.whole,
+        "Connections that this node may use at once, at least 2; 0 is 10. One more listens.",
     )
     pg_keepalive_timeout: float = option(
         "0", readers.milliseconds, "How long an idle connection is kept, in milliseconds; 0 is for ever."

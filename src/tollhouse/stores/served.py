@@ -131,6 +131,9 @@ class _Refusing(_Reader):
     async def insert(self, kind: Kind, row: Row) -> None:
         raise ReadOnly
 
+    async def insert_all(self, kind: Kind, rows: Sequence[Row]) -> None:
+        raise ReadOnly
+
     async def replace(self, kind: Kind, row: Row, *, before: Row) -> None:
         raise ReadOnly
 

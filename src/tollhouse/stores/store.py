@@ -105,6 +105,10 @@ class Transaction(Reader, Protocol):
         """Raises `UniqueViolation`, `ForeignViolation`."""
         ...
 
+    async def insert_all(self, kind: Kind, rows: Sequence[Row]) -> None:
+        """Many rows at once. Raises `UniqueViolation`, `ForeignViolation`."""
+        ...
+
     async def replace(self, kind: Kind, row: Row, *, before: Row) -> None:
         """Puts a row in the place of the one with its id. Raises `Stale` if that is no longer `before`,
         `UniqueViolation`, `ForeignViolation`."""

@@ -1,17 +1,24 @@
 """Where a running configuration is kept, and how it is read and replaced there."""
 
-from typing import Any, Protocol
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
 
 from tollhouse.cli.admin_client import AdminClient
 from tollhouse.cli.nodes import the_node
 from tollhouse.cli.output import fail
+from tollhouse.config.database import database_server
 from tollhouse.config.difference import Change, applied
 from tollhouse.config.export import rows_to_text
 from tollhouse.config.settings import Settings
+from tollhouse.config.sync import apply
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
+from tollhouse.stores.store import Store, StoreError, Unavailable
 from tollhouse.supervisor.configuration import checked
+
+T = TypeVar("T")
 
 
 class Place(Protocol):
@@ -54,13 +61,55 @@ class NodePlace:
             raise ConfigErrors([ConfigError("", _message(status, answer))])
 
 
+class DatabasePlace:
+    """The database of a cluster: changed in one transaction, which every node hears of."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._server = database_server(settings)
+
+    @property
+    def name(self) -> str:
+        return str(self._server)
+
+    def read(self) -> Snapshot:
+        async def work(store: Store) -> Snapshot:
+            return await store.snapshot()
+
+        return self._done(work)
+
+    def apply(self, running: Snapshot, changes: list[Change]) -> None:
+        async def work(store: Store) -> None:
+            await apply(store, running, changes)
+
+        self._done(work)
+
+    def _done(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        from tollhouse.stores.postgres.store import PostgresStore
+
+        async def opened() -> T:
+            store = PostgresStore(self._server)
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        try:
+            return asyncio.run(opened())
+        except Unavailable as error:
+            raise ConnectionError(str(error)) from error
+        except StoreError as error:
+            raise ConfigErrors([ConfigError("", str(error))]) from error
+
+
 def _message(status: int, answer: Any) -> str:
     said = answer.get("message") if isinstance(answer, dict) else None
     return f"the Admin API answered {status}: {said or answer}"
 
 
 def place_of(settings: Settings, registry: Registry, url: str | None) -> Place:
-    """The node at that address, else the one that runs here."""
+    """The node at that address, else the database, else the node that runs here. Raises `ConfigErrors`."""
+    if url is None and settings.database != "off":
+        return DatabasePlace(settings)
     if url is None:
         node = the_node(None)
         if not node.admin:

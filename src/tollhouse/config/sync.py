@@ -1,0 +1,59 @@
+"""Leading a store from what it holds to a wanted configuration, all of it in one transaction or nothing."""
+
+from collections.abc import Collection, Iterable
+from itertools import groupby
+from typing import Final
+
+from tollhouse.config.difference import Action, Change, difference
+from tollhouse.model.entities import Kind
+from tollhouse.model.snapshot import Snapshot
+from tollhouse.stores.store import Stale, Store, Transaction
+
+#: rows that are sent at once
+_ROWS: Final = 5000
+
+
+async def sync(
+    store: Store,
+    wanted: Snapshot,
+    tags: Collection[str] = (),
+    *,
+    flavor: str = "traditional_compatible",
+    deletes: bool = True,
+) -> list[Change]:
+    """Creates, updates and deletes what it takes; with `tags` only entities that have all of these. Returns
+    the changes that were made. Raises what `Transaction` does; then nothing has changed."""
+    async with store.transaction() as transaction:
+        # Nobody else changes anything until the end of the block, so this is what is there.
+        changes = difference(await store.snapshot(), wanted, tags, flavor)
+        changes = [change for change in changes if deletes or change.action != "delete"]
+        await _carry_out(transaction, changes)
+    return changes
+
+
+async def apply(store: Store, running: Snapshot, changes: Collection[Change]) -> None:
+    """Makes changes that somebody has looked at. Raises `Stale` if they are not to what the store holds by
+    now, and what `Transaction` does; then nothing has changed."""
+    async with store.transaction() as transaction:
+        if (await store.snapshot()).hash != running.hash:
+            raise Stale("somebody else has changed the configuration meanwhile: look again")
+        await _carry_out(transaction, changes)
+
+
+async def _carry_out(transaction: Transaction, changes: Iterable[Change]) -> None:
+    """Makes the changes in their order, those of a kind together where that is faster."""
+    for (action, kind), group in groupby(changes, key=_sort):
+        if action == "create":
+            rows = [change.after for change in group if change.after is not None]
+            for start in range(0, len(rows), _ROWS):
+                await transaction.insert_all(kind, rows[start : start + _ROWS])
+            continue
+        for change in group:
+            if change.after is not None and change.before is not None:
+                await transaction.replace(kind, change.after, before=change.before)
+            else:
+                await transaction.delete(kind, change.id)
+
+
+def _sort(change: Change) -> tuple[Action, Kind]:
+    return change.action, change.kind
