@@ -78,3 +78,15 @@ def _put(raw: dict[str, Any], path: str, value: Any) -> None:
         raw[name] = dict(child) if isinstance(child, Mapping) else {}
         raw = raw[name]
     raw[last] = value
+
+
+def only_default(name: str, default: Any) -> Shorthand:
+    """A field of Kong's about what a plugin does not do: accepted while it asks for nothing, so that
+    exports of Kong load and nothing is ignored in silence."""
+
+    def problem(value: Any) -> str | None:
+        if value == default or value in (False, [], {}, ""):
+            return None
+        return f"not supported: only {default!r}, Kong's default, is accepted"
+
+    return Shorthand(name, "any", lambda _: {}, {"validator": problem})

@@ -41,6 +41,8 @@ class ClientSide(Protocol):
     port: int
     number: int
     requests: int
+    #: what the client has shown of itself in the TLS handshake, DER, its own certificate first
+    certificates: tuple[bytes, ...]
 
     @property
     def body(self) -> ArrivingBody | None:

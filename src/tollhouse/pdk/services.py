@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from tollhouse.model.entities import Consumer, ConsumerGroup
+from tollhouse.model.entities import CaCertificate, Consumer, ConsumerGroup
 from tollhouse.pdk.caller import Caller
 from tollhouse.pdk.http import HttpClient
 
@@ -128,6 +128,10 @@ class Directory(Protocol):
         """Who presents this credential of a kind: the key of `keyauth_credentials` and `jwt_secrets`, the
         username of `basicauth_credentials` and `hmacauth_credentials`, the subject name of
         `mtls_auth_credentials`. Text from a header is asked for as it came, one character for each byte."""
+        ...
+
+    def authority(self, id_: str) -> CaCertificate | None:
+        """The certificate authority of that id."""
         ...
 
     def groups(self, consumer_id: str) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "ip-restriction": "ip_restriction:IpRestriction",
         "jwt": "jwt:Jwt",
         "key-auth": "key_auth:KeyAuth",
+        "mtls-auth": "mtls_auth:MtlsAuth",
         "openid-connect": "openid_connect:OpenidConnect",
         "prometheus": "prometheus:Prometheus",
         "proxy-cache": "proxy_cache:ProxyCache",

@@ -41,6 +41,7 @@ class ClientConnection(asyncio.Protocol):
         "_unsent",
         "_wrote_since_eof",
         "body",
+        "certificates",
         "deadline",
         "flow",
         "forwarded",
@@ -66,6 +67,7 @@ class ClientConnection(asyncio.Protocol):
         self.port = listener.port
         self.sni: str | None = None
         self.peer_name: str | None = None  # in the client's certificate
+        self.certificates: tuple[bytes, ...] = ()
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._closing = self._lingering = False
@@ -100,6 +102,8 @@ class ClientConnection(asyncio.Protocol):
         if secured is not None:
             self.sni = getattr(secured, "server_name_indication", None)
             self.peer_name = common_name(transport.get_extra_info("peercert"))
+            shown = secured.getpeercert(binary_form=True)
+            self.certificates = (shown,) if shown else ()
         self.deadline = self._listener.now() + self.limits.header_seconds
         self.number = self._listener.opened(self)
 

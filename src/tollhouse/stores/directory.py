@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any, Final
 
-from tollhouse.model.entities import Consumer, ConsumerGroup
+from tollhouse.model.entities import CaCertificate, Consumer, ConsumerGroup
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.caller import Caller
 
@@ -26,6 +26,7 @@ class Directory:
         self._consumers: dict[str, Consumer] = {}
         self._usernames: dict[str, Consumer] = {}
         self._custom_ids: dict[str, Consumer] = {}
+        self._authorities: dict[str, CaCertificate] = {}
         self._credentials: dict[str, dict[str, Caller]] = {}
         self._groups: dict[str, tuple[str, ...]] = {}
         self._consumer_groups: dict[str, tuple[ConsumerGroup, ...]] = {}
@@ -44,6 +45,10 @@ class Directory:
         known = self._credentials.get(kind)
         return known.get(presented) if known is not None else None
 
+    def authority(self, id_: str) -> CaCertificate | None:
+        """The certificate authority of that id."""
+        return self._authorities.get(id_)
+
     def groups(self, consumer_id: str) -> tuple[str, ...]:
         """The groups for access lists that a consumer is in, in the order of its memberships."""
         return self._groups.get(consumer_id, ())
@@ -57,6 +62,7 @@ class Directory:
         self._consumers = successor._consumers
         self._usernames = successor._usernames
         self._custom_ids = successor._custom_ids
+        self._authorities = successor._authorities
         self._credentials = successor._credentials
         self._groups = successor._groups
         self._consumer_groups = successor._consumer_groups
@@ -65,6 +71,7 @@ class Directory:
 def building_directory(snapshot: Snapshot) -> Generator[None, None, Directory]:
     """Yields between slices; returns the directory of a snapshot."""
     directory = Directory()
+    directory._authorities = {authority.id: authority for authority in snapshot.ca_certificates}
     for number, consumer in enumerate(snapshot.consumers):
         directory._consumers[consumer.id] = consumer
         if consumer.username is not None:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 from tollhouse.model.checks import Custom
-from tollhouse.model.shorthands import Shorthand
+from tollhouse.model.shorthands import only_default
 from tollhouse.model.validators import header_name, url
 from tollhouse.pdk import item, setting
 from tollhouse.plugins.openid_connect.elsewhere import ELSEWHERE
@@ -44,17 +44,6 @@ def _extra(_: Mapping[str, Any]) -> str | None:
     if find_spec("joserfc") is None:
         return "reading keys of providers needs joserfc: pip install 'tollhouse[oidc]'"
     return None
-
-
-def _left_at_default(name: str, default: Any) -> Shorthand:
-    """A field of Kong's that is about what this plugin does not do: accepted while it asks for nothing."""
-
-    def problem(value: Any) -> str | None:
-        if value == default or value in (False, [], {}, ""):
-            return None
-        return f"not supported: only {default!r}, Kong's default, is accepted"
-
-    return Shorthand(name, "any", lambda _: {}, {"validator": problem})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,4 +174,4 @@ class Config:
     timeout: float = setting(10_000, gt=0, unit="ms", doc="How long the provider may take, in milliseconds.")
 
     CHECKS = (Custom(_pairs), Custom(_extra))
-    SHORTHANDS = tuple(_left_at_default(name, default) for name, default in ELSEWHERE.items())
+    SHORTHANDS = tuple(only_default(name, default) for name, default in ELSEWHERE.items())
