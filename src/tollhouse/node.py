@@ -18,6 +18,7 @@ from tollhouse.flow.advertise import Advertised
 from tollhouse.flow.compile import Compilation, PluginObjects, Workshop, backend_at, compiling
 from tollhouse.flow.forwarded import Trust
 from tollhouse.flow.gateway import Gateway
+from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.services import NodeInfo, Services
@@ -38,6 +39,7 @@ from tollhouse.telemetry.metrics import Metrics
 from tollhouse.upstream.client import PooledClient
 from tollhouse.upstream.dns import Lifetimes, Resolver
 from tollhouse.upstream.pool import KeepAlive, Pools
+from tollhouse.upstream.target_names import TargetNames
 from tollhouse.upstream.tls import context_for
 
 log = logging.getLogger("tollhouse.node")
@@ -95,15 +97,12 @@ class Node:
             clock,
             context_for,
         )
-        lifetimes = Lifetimes(
-            settings.dns_valid_ttl,
-            settings.dns_stale_ttl,
-            settings.dns_not_found_ttl,
-            settings.dns_error_ttl,
-            settings.dns_cache_size,
+        resolver = Resolver(clock, self._tasks, name_lifetimes(settings))
+        #: what is known of the health of upstreams' targets
+        self.health = UpstreamHealth()
+        self._workshop = Workshop(
+            self._pools, resolver, settings.router_flavor, TargetNames(resolver), self.health
         )
-        resolver = Resolver(clock, self._tasks, lifetimes)
-        self._workshop = Workshop(self._pools, resolver, settings.router_flavor)
         self._directory = Directory()
         self._vaults = Vaults(
             os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
@@ -150,6 +149,7 @@ class Node:
         before, self._compilation = self._compilation, compilation
         if before is not None:
             before.objects.close_missing(plugins)
+        self.health.keep({upstream.id for upstream in snapshot.upstreams})
         # What a snapshot is made of stays: the collector need not look at it again and again.
         gc.freeze()
 
@@ -226,6 +226,17 @@ class Node:
             self._compilation.objects.close_missing(PluginObjects({}))
         self._sinks.close()
         await self._tasks.cancel()
+
+
+def name_lifetimes(settings: Settings) -> Lifetimes:
+    """How long answers of name servers are used."""
+    return Lifetimes(
+        settings.dns_valid_ttl,
+        settings.dns_stale_ttl,
+        settings.dns_not_found_ttl,
+        settings.dns_error_ttl,
+        settings.dns_cache_size,
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -19,8 +19,11 @@ class ControlPlane(Protocol):
     registry: Registry
     #: where entities are read and changed
     store: Store
-    #: None on a node whose workers eject no targets
-    health: HealthBoard | None
+
+    @property
+    def health(self) -> HealthBoard | None:
+        """None until health checks have begun."""
+        ...
 
     @property
     def is_loading(self) -> bool: ...

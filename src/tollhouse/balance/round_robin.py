@@ -1,6 +1,6 @@
 """Weighted round-robin.
 
-As in Kong: the weights, divided by their greatest common divisor, say how often each target stands on
+As in Kong: the weights, divided by their greatest common divisor, say how often each member stands on
 a wheel; the wheel is shuffled once when it is built and then walked in order, by each worker for itself.
 """
 
@@ -9,26 +9,29 @@ from functools import reduce
 from math import gcd
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from tollhouse.balance.members import Member
+
+E = TypeVar("E")
 
 
-class Wheel(Generic[T]):
-    """Items in turn, each as often as its weight says. Weight 0 never comes up."""
+class RoundRobin(Generic[E]):
+    """Members in turn, each as often as its weight says."""
 
-    def __init__(self, items: Sequence[tuple[T, int]], shuffle: Callable[[list[T]], None]) -> None:
-        divisor = reduce(gcd, (weight for _, weight in items), 0) or 1
-        self._places: list[T] = [item for item, weight in items for _ in range(weight // divisor)]
+    def __init__(self, members: Sequence[Member[E]], shuffle: Callable[[list[Member[E]]], None]) -> None:
+        divisor = reduce(gcd, (member.weight for member in members), 0) or 1
+        self._places = [member for member in members for _ in range(member.weight // divisor)]
         shuffle(self._places)
         self._at = -1
 
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def next(self) -> T:
-        """The next item. The wheel must not be empty."""
-        self._at = (self._at + 1) % len(self._places)
-        return self._places[self._at]
-
-    def back(self) -> None:
-        """Lets the item that came last come again."""
-        self._at -= 1
+    def choose(self, value: str | None, failed: Sequence[Member[E]], now: float) -> Member[E] | None:
+        """The next healthy member on the wheel."""
+        places = self._places
+        second_choice: Member[E] | None = None
+        for _ in places:
+            self._at = (self._at + 1) % len(places)
+            member = places[self._at]
+            if member.condition.healthy:
+                if member not in failed:
+                    return member
+                second_choice = second_choice or member
+        return second_choice

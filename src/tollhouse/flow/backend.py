@@ -3,9 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from tollhouse.balance.round_robin import Wheel
 from tollhouse.errors import Reject
 from tollhouse.pdk.exchange import Patience
 from tollhouse.upstream.dns import Resolver
@@ -14,8 +13,10 @@ from tollhouse.upstream.pool import Address, Pool, Pools
 
 log = logging.getLogger("tollhouse.flow")
 
+if TYPE_CHECKING:
+    from tollhouse.flow.drive import DrivenExchange
+
 _KNOWN: Final = 256
-NO_PEER = "failure to get a peer from the ring-balancer"
 NAME_FAILED = "name resolution failed"
 
 
@@ -30,9 +31,9 @@ class Endpoint:
 class Targets(Protocol):
     """Picks an endpoint. `now` is for what can be told at once, `pick` for what must be looked up."""
 
-    def now(self) -> Endpoint | None: ...
+    def now(self, ex: "DrivenExchange") -> Endpoint | None: ...
 
-    async def pick(self) -> Endpoint: ...
+    async def pick(self, ex: "DrivenExchange") -> Endpoint: ...
 
 
 @dataclass(slots=True)
@@ -94,10 +95,10 @@ class Fixed:
 
     endpoint: Endpoint
 
-    def now(self) -> Endpoint:
+    def now(self, ex: "DrivenExchange") -> Endpoint:
         return self.endpoint
 
-    async def pick(self) -> Endpoint:
+    async def pick(self, ex: "DrivenExchange") -> Endpoint:
         return self.endpoint
 
 
@@ -112,11 +113,11 @@ class Named:
     _turn: int = 0
     _endpoints: dict[str, Endpoint] = field(default_factory=dict)
 
-    def now(self) -> Endpoint | None:
+    def now(self, ex: "DrivenExchange") -> Endpoint | None:
         addresses = self.dial.resolver.known(self.name)
         return self._next(addresses) if addresses else None
 
-    async def pick(self) -> Endpoint:
+    async def pick(self, ex: "DrivenExchange") -> Endpoint:
         addresses = await self.dial.resolver.resolve(self.name)
         if not addresses:
             failure = self.dial.resolver.failure(self.name)
@@ -130,30 +131,6 @@ class Named:
         if endpoint is None:
             endpoint = self._endpoints[ip] = self.dial.endpoint(ip, self.port, self.host or self.name)
         return endpoint
-
-
-@dataclass(slots=True)
-class Balanced:
-    """The targets of an upstream, by weight."""
-
-    wheel: Wheel[Targets]
-
-    def now(self) -> Endpoint | None:
-        if not self.wheel:
-            raise Reject(503, NO_PEER)
-        endpoint = self.wheel.next().now()
-        if endpoint is None:
-            self.wheel.back()  # it is this one's turn still, once its name is known
-        return endpoint
-
-    async def pick(self) -> Endpoint:
-        """The next target; those whose names lead nowhere are passed over."""
-        for _ in range(len(self.wheel)):
-            try:
-                return await self.wheel.next().pick()
-            except Reject as failure:
-                log.warning("a target is passed over: %s", failure.message)
-        raise Reject(503, NO_PEER)
 
 
 def targets_at(host: str, port: int, dial: Dial, *, is_ip: Callable[[str], bool], shown: str = "") -> Targets:

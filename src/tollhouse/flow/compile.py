@@ -6,15 +6,15 @@ from the snapshot before, with whatever they hold.
 """
 
 import ipaddress
-import random
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Protocol
 
-from tollhouse.balance.round_robin import Wheel
-from tollhouse.flow.backend import Backend, Balanced, Dial, Fixed, Targets, targets_at
+from tollhouse.flow.backend import Backend, Dial, Fixed, Targets, targets_at
+from tollhouse.flow.balanced import balanced
 from tollhouse.flow.guards import guard_of
+from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.plan import Plan, Scoped, order, plan_of
 from tollhouse.flow.snapshot import CompiledRoute, CompiledSnapshot
 from tollhouse.model.entities import PluginInstance, Route, Service, Upstream
@@ -27,6 +27,7 @@ from tollhouse.stores.directory import PRESENTED
 from tollhouse.upstream.dns import Resolver
 from tollhouse.upstream.http1 import Timeouts
 from tollhouse.upstream.pool import Pools
+from tollhouse.upstream.target_names import TargetNames
 
 #: entities handled between two pauses
 SLICE: Final = 50
@@ -51,6 +52,8 @@ class Workshop:
     pools: Pools
     resolver: Resolver
     flavor: Flavour
+    names: TargetNames
+    health: UpstreamHealth
 
 
 @dataclass(slots=True)
@@ -302,12 +305,9 @@ class _Backends:
         upstream = self._upstreams.get(service.host)
         if upstream is None:
             return targets_at(service.host, service.port, dial, is_ip=is_ip)
-        items = []
-        for target, weight in self._targets[upstream.id]:
-            host, _, port = target.rpartition(":")
-            shown = upstream.host_header or ""
-            items.append((targets_at(host, int(port), dial, is_ip=is_ip, shown=shown), weight))
-        return Balanced(Wheel(items, random.SystemRandom().shuffle))
+        targets = self._targets[upstream.id]
+        workshop = self._workshop
+        return balanced(upstream, targets, dial, workshop.names, workshop.health, is_ip)
 
 
 def _or(value: int | None, default: int) -> int:

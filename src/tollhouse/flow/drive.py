@@ -8,7 +8,7 @@ connection being opened) becomes a task and is awaited through `settled`.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tollhouse.pdk.exchange import Exchange
@@ -16,6 +16,9 @@ from tollhouse.upstream.http1 import UpstreamConnection
 from tollhouse.upstream.wait import Wait
 
 if TYPE_CHECKING:
+    from tollhouse.balance.members import Member
+    from tollhouse.flow.backend import Endpoint
+    from tollhouse.flow.balanced import Lease
     from tollhouse.flow.client import Client
     from tollhouse.flow.plan import Plan
     from tollhouse.flow.upload import Upload
@@ -32,6 +35,9 @@ class DrivenExchange(Exchange):
     connection: UpstreamConnection | None = None
     #: what streams the request body, if it was not complete with its head
     upload: "Upload | None" = None
+    #: the upstream's address that has this exchange, and those that failed it before
+    lease: "Lease | None" = None
+    failed_members: "Sequence[Member[Endpoint]]" = ()
     peer_trusted: bool = False
     head_sent: bool = False
     _coroutine: Coroutine[Wait, Any, None]

@@ -79,7 +79,7 @@ async def again(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", fault: Ups
 
 async def _attempts(ex: DrivenExchange, backend: Backend, gateway: "Gateway") -> Arrival:
     while True:
-        endpoint = backend.targets.now() or await gateway.settled(backend.targets.pick())
+        endpoint = backend.targets.now(ex) or await gateway.settled(backend.targets.pick(ex))
         started = perf_counter()
         ex.sent_at = ex.sent_at or started
         connection: UpstreamConnection | None = None
@@ -142,6 +142,9 @@ def _note(
     attempt.ended = perf_counter()
     attempt.state, attempt.code, attempt.stale = "failed", fault.status, stale
     ex.tries = [*(ex.tries or ()), attempt]
+    if ex.lease is not None:
+        ex.failed_members = (*ex.failed_members, ex.lease.failed(fault.status, stale=stale))
+        ex.lease = None
 
 
 def request_head(ex: DrivenExchange, endpoint: Endpoint, gateway: "Gateway") -> bytes:

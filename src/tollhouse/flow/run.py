@@ -56,6 +56,8 @@ async def run(ex: DrivenExchange, gateway: "Gateway") -> None:
     except Exception:  # the last resort of an exchange: a bug must not take the worker along
         log.exception("exchange %s failed", ex.request_id)
         respond.refused(ex, gateway, Reject(500))
+    if ex.lease is not None:
+        ex.lease.ended(ex.upstream_status, ex.answered_at)
     respond.run_quietly(ex, ex.plan.log)
     if gateway.access_log is not None:
         gateway.access_log.exchange(ex)

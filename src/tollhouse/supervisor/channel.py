@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from tollhouse.balance.health import Key, Outcome
 from tollhouse.telemetry.metrics import Series
 
 _LENGTH: Final = struct.Struct("<I")
@@ -56,8 +57,22 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     resident_bytes: int
 
 
-ToWorker = Apply | Collect | LogLevel
-ToControl = Hello | Applied | Report
+class Observed(msgspec.Struct, tag=True, frozen=True):
+    """What happened to a worker's request at an address of an upstream."""
+
+    key: Key
+    outcome: Outcome
+
+
+class Decided(msgspec.Struct, tag=True, frozen=True):
+    """Whether an address of an upstream gets requests from now on."""
+
+    key: Key
+    healthy: bool
+
+
+ToWorker = Apply | Collect | LogLevel | Decided
+ToControl = Hello | Applied | Report | Observed
 
 
 class Channel:

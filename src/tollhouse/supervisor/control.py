@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tollhouse.admin.health import HealthBoard
+from tollhouse.balance.health import Key
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.snapshot import Snapshot, decode, encode
@@ -20,9 +20,20 @@ from tollhouse.stores.memory import NodeMemory
 from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.served import SnapshotStore
 from tollhouse.stores.store import Store
-from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, LogLevel, Report
+from tollhouse.supervisor.channel import (
+    Applied,
+    Apply,
+    Channel,
+    Collect,
+    Decided,
+    Hello,
+    LogLevel,
+    Observed,
+    Report,
+)
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
 from tollhouse.supervisor.database import database_store
+from tollhouse.supervisor.health import HealthBoard
 from tollhouse.supervisor.last_good import LastGood
 from tollhouse.supervisor.shared import SnapshotFile
 from tollhouse.telemetry.error_log import set_level
@@ -204,6 +215,8 @@ class Control:
                     self._gone.pop(message.pid, None)
                     if message.version != self._version:
                         channel.send(Apply(self._version))
+                    for key in self.health.unhealthy() if self.health is not None else ():
+                        channel.send(Decided(key, healthy=False))
                 elif link is not None:
                     self._take(link, message)
                 async with self._changed:
@@ -223,12 +236,20 @@ class Control:
         if link.report is not None and all(link.pid != each.pid for each in self._links.values()):
             self._gone[link.pid] = link.report
 
-    def _take(self, link: _Link, message: Applied | Report) -> None:
+    def decide(self, key: Key, healthy: bool) -> None:
+        """Tells every worker whether an address of an upstream gets requests."""
+        for link in self._links.values():
+            link.channel.send(Decided(key, healthy))
+
+    def _take(self, link: _Link, message: Applied | Report | Observed) -> None:
         if isinstance(message, Applied):
             link.version = message.version
             link.error = message.error
             if message.error is not None:
                 log.error("worker %d cannot take over the configuration: %s", link.number, message.error)
+        elif isinstance(message, Observed):
+            if self.health is not None:
+                self.health.observed(message.key, message.outcome)
         else:
             link.report = message
             self._gathered.add(message.series)

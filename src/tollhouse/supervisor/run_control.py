@@ -16,7 +16,7 @@ from tollhouse.admin.audit import AuditTrail
 from tollhouse.admin.http import AdminHandler
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
-from tollhouse.node import LOOK_SECONDS
+from tollhouse.node import LOOK_SECONDS, name_lifetimes
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
@@ -24,8 +24,11 @@ from tollhouse.server.tls import server_context
 from tollhouse.stores.sinks import Sinks
 from tollhouse.supervisor.control import Control
 from tollhouse.supervisor.follow import Follower
+from tollhouse.supervisor.health import HealthBoard
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.telemetry.metrics import Metrics
+from tollhouse.upstream.dns import Resolver
+from tollhouse.upstream.target_names import TargetNames
 
 log = logging.getLogger("tollhouse.control")
 
@@ -52,6 +55,9 @@ async def run_control(
     status_log = AccessLog.to(settings.status_access_log, sinks, time.time)
     trail = Path(settings.admin_audit_log) if settings.admin_audit_log is not None else None
     audit = AuditTrail(trail, control.registry, settings.router_flavor)
+    resolver = Resolver(time.monotonic, tasks, name_lifetimes(settings))
+    control.health = HealthBoard(lambda: control.snapshot, control.decide, TargetNames(resolver), tasks)
+    tasks.spawn(control.health.probe_forever(), "health probes")
     endpoints = admin_endpoints(control, audit, time.time)
     handler = AdminHandler(endpoints, tasks, admin_log, settings.admin_gui_url, Gate.of(settings))
     listeners = [

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from tollhouse.balance.health import Key, Outcome
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.model.snapshot import Reader
 from tollhouse.node import Identity, Node, in_slices
 from tollhouse.stores.memory import NodeMemory
-from tollhouse.supervisor.channel import Applied, Apply, Channel, Collect, Hello, LogLevel, Report
+from tollhouse.supervisor.channel import Applied, Apply, Channel, Decided, Hello, LogLevel, Observed, Report
 from tollhouse.supervisor.shared import SnapshotFile
 from tollhouse.telemetry.error_log import set_level
 
@@ -48,6 +49,7 @@ class Worker:
         self._reader = Reader()
         self._applying = asyncio.Lock()
         self._channel: Channel | None = None
+        node.health.tell = self._tell
 
     async def run(self, ending: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Serves until `ending` is set, then drains."""
@@ -89,10 +91,12 @@ class Worker:
                     message = await channel.to_worker()
                     if isinstance(message, Apply):
                         await self._answer_apply(channel)
-                    elif isinstance(message, Collect):
-                        self._report(message.ticket)
+                    elif isinstance(message, Decided):
+                        self._node.health.decided(message.key, healthy=message.healthy)
                     elif isinstance(message, LogLevel):
                         set_level(message.level)
+                    else:
+                        self._report(message.ticket)
             except (asyncio.IncompleteReadError, OSError):
                 self._channel = None
                 channel.close()
@@ -110,6 +114,10 @@ class Worker:
         while True:
             await asyncio.sleep(_REPORT_SECONDS)
             self._report(0)
+
+    def _tell(self, key: Key, outcome: Outcome) -> None:
+        if self._channel is not None:
+            self._channel.send(Observed(key, outcome))
 
     def _report(self, ticket: int) -> None:
         channel = self._channel

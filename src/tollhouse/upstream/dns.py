@@ -8,11 +8,12 @@ that a slow name server delays nobody who was served before.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aiodns
+import pycares
 
 from tollhouse.pdk.tasks import Tasks
 
@@ -47,6 +48,17 @@ class _Answer:
     usable_until: float
     #: what the name server said instead of yes or no
     failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """An SRV record (RFC 2782), valid for so many seconds."""
+
+    priority: int
+    weight: int
+    port: int
+    host: str
+    seconds: int
 
 
 class Resolver:
@@ -97,6 +109,32 @@ class Resolver:
         answer = self._answers.get(name)
         return answer.failure if answer is not None else ""
 
+    async def services(self, name: str) -> list[ServiceRecord]:
+        """The SRV records of a name, none if it has none or nobody can tell."""
+        try:
+            found = await self._asked().query_dns(name, "SRV")
+        except aiodns.error.DNSError as error:
+            log.info("no SRV records of %s: %s", name, error)
+            return []
+        return [
+            ServiceRecord(data.priority, data.weight, data.port, data.target, record.ttl)
+            for record in found.answer
+            if isinstance(data := record.data, pycares.SRVRecordData)
+        ]
+
+    def now(self) -> float:
+        """This moment on the resolver's clock, in seconds."""
+        return self._clock()
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Looks something up while nobody waits for it."""
+        self._tasks.spawn(work, name)
+
+    def _asked(self) -> aiodns.DNSResolver:
+        if self._channel is None:
+            self._channel = aiodns.DNSResolver(nameservers=self._servers)
+        return self._channel
+
     def _ask(self, name: str) -> asyncio.Task[_Answer]:
         task = self._asking.get(name)
         if task is None:
@@ -105,12 +143,10 @@ class Resolver:
         return task
 
     async def _look_up(self, name: str) -> _Answer:
-        if self._channel is None:
-            self._channel = aiodns.DNSResolver(nameservers=self._servers)
         lifetimes = self._lifetimes
         now = self._clock()
         try:
-            found = await self._channel.getaddrinfo(name, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
+            found = await self._asked().getaddrinfo(name, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
         except aiodns.error.DNSError as error:
             code = error.args[0] if error.args else None
             log.warning("cannot resolve %s: %s", name, error)

@@ -3,15 +3,16 @@
 import pytest
 
 from tollhouse.flow.backend import Backend, Endpoint
+from tollhouse.flow.drive import DrivenExchange
 from tollhouse.pdk import Patience
 from tollhouse.upstream.http1 import Timeouts
 
 
 class Nowhere:
-    def now(self) -> Endpoint | None:
+    def now(self, ex: DrivenExchange) -> Endpoint | None:
         return None
 
-    async def pick(self) -> Endpoint:
+    async def pick(self, ex: DrivenExchange) -> Endpoint:
         raise LookupError
 
 

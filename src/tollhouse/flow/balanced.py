@@ -1,0 +1,191 @@
+"""The targets of an upstream: their addresses, who of them gets an exchange, how it went there."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from tollhouse.balance.consistent_hashing import ConsistentHashing
+from tollhouse.balance.latency import LowestLatency, answered
+from tollhouse.balance.least_connections import LeastConnections
+from tollhouse.balance.members import Chooser, Member
+from tollhouse.balance.round_robin import RoundRobin
+from tollhouse.errors import Reject
+from tollhouse.flow.backend import Dial, Endpoint
+from tollhouse.flow.hashed import Hashed, hashed_by
+from tollhouse.flow.health import PassiveChecks, UpstreamHealth
+from tollhouse.model.upstream import Upstream
+from tollhouse.upstream.target_names import TargetNames
+
+if TYPE_CHECKING:
+    from tollhouse.flow.drive import DrivenExchange
+
+NO_PEER: Final = "failure to get a peer from the ring-balancer"
+NO_OTHER_PEER: Final = "The upstream server is currently unavailable"
+#: how often names are looked at for new addresses, in seconds
+_LOOK_SECONDS: Final = 0.5
+
+_Member: TypeAlias = Member[Endpoint]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetAddress:
+    """One target as it is configured: a name or an address, its port and weight."""
+
+    host: str
+    port: int
+    weight: int
+    is_ip: bool
+
+
+class Lease:
+    """One attempt at a member, until it has ended."""
+
+    __slots__ = ("_balanced", "_member", "_started")
+
+    def __init__(self, balanced: "Balanced", member: _Member, started: float) -> None:
+        self._balanced = balanced
+        self._member = member
+        self._started = started
+        member.condition.open += 1
+
+    def failed(self, status: int, *, stale: bool) -> _Member:
+        """The attempt failed; a connection that had been closed in the meantime says nothing of health."""
+        self._member.condition.open -= 1
+        if not stale:
+            self._balanced.failed(self._member, status)
+        return self._member
+
+    def ended(self, status: int, answered_at: float) -> None:
+        """The exchange has ended; `status` is the upstream's, 0 if it has not answered."""
+        self._member.condition.open -= 1
+        if status:
+            seconds = answered_at - self._started
+            answered(self._member.condition, max(0.0, seconds), answered_at)
+            self._balanced.answered(self._member, status)
+
+
+class Balanced:
+    """Picks among the addresses of an upstream's targets. One for each service that uses the upstream."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        targets: Sequence[TargetAddress],
+        dial: Dial,
+        names: TargetNames,
+        health: UpstreamHealth,
+        hashed: Hashed,
+    ) -> None:
+        self._upstream = upstream
+        self._targets = targets
+        self._dial = dial
+        self._names = names
+        self._health = health
+        self._hashed = hashed if upstream.algorithm == "consistent-hashing" else None
+        self._passive = PassiveChecks.of(upstream, health)
+        self._threshold = upstream.healthchecks.threshold or 0
+        self._members: list[_Member] = []
+        self._chooser: Chooser[Endpoint] = RoundRobin((), random.SystemRandom().shuffle)
+        self._known: list[tuple[str, int, int, str]] | None = None
+        self._look_at = 0.0
+
+    def now(self, ex: "DrivenExchange") -> Endpoint | None:
+        """The next endpoint; None while names must be looked up first. Raises `Reject`."""
+        now = perf_counter()
+        if now >= self._look_at and not self._look(now):
+            return None
+        return self._choose(ex, now)
+
+    async def pick(self, ex: "DrivenExchange") -> Endpoint:
+        """The next endpoint, names looked up. Raises `Reject`."""
+        for target in self._targets:
+            if not target.is_ip:
+                await self._names.resolve(target.host)
+        now = perf_counter()
+        self._look(now)
+        return self._choose(ex, now)
+
+    # Members
+
+    def _look(self, now: float) -> bool:
+        """Brings the members up to date; False if some name was never looked up."""
+        known: list[tuple[str, int, int, str]] = []
+        for target in self._targets:
+            if target.is_ip:
+                known.append((target.host.strip("[]"), target.port, target.weight, target.host.strip("[]")))
+                continue
+            records = self._names.known(target.host)
+            if records is None:
+                return False
+            known.extend(
+                (record.ip, record.port or target.port, record.weight or target.weight, target.host)
+                for record in records
+            )
+        self._look_at = now + _LOOK_SECONDS
+        if known != self._known:
+            self._known = known
+            self._members = [self._member(*address) for address in known if address[2] > 0]
+            self._chooser = self._make_chooser()
+        return True
+
+    def _member(self, ip: str, port: int, weight: int, name: str) -> _Member:
+        endpoint = self._dial.endpoint(ip, port, self._upstream.host_header or name)
+        return Member(ip, port, weight, endpoint, self._health.condition((self._upstream.id, ip, port)))
+
+    def _make_chooser(self) -> Chooser[Endpoint]:
+        match self._upstream.algorithm:
+            case "consistent-hashing":
+                return ConsistentHashing(self._members, self._upstream.slots or 10_000)
+            case "least-connections":
+                return LeastConnections(self._members)
+            case "latency":
+                return LowestLatency(self._members, random.SystemRandom().randrange)
+            case _:
+                return RoundRobin(self._members, random.SystemRandom().shuffle)
+
+    def _choose(self, ex: "DrivenExchange", now: float) -> Endpoint:
+        if self._threshold and not self._is_healthy():
+            raise Reject(503, NO_PEER)
+        failed: Sequence[_Member] = ex.failed_members
+        value = self._hashed(ex) if self._hashed is not None else None
+        member = self._chooser.choose(value, failed, now)
+        if member is None:
+            raise Reject(503, NO_OTHER_PEER if ex.tries else NO_PEER)
+        ex.lease = Lease(self, member, now)
+        return member.endpoint
+
+    def _is_healthy(self) -> bool:
+        """Whether enough of the weight is there: strictly more than the threshold, in percent."""
+        total = sum(member.weight for member in self._members)
+        available = sum(member.weight for member in self._members if member.condition.healthy)
+        return total > 0 and available / total * 100 > self._threshold
+
+    # What happened
+
+    def answered(self, member: _Member, status: int) -> None:
+        """A member has answered."""
+        if self._passive is not None:
+            self._passive.answered((self._upstream.id, member.ip, member.port), status)
+
+    def failed(self, member: _Member, status: int) -> None:
+        """An attempt at a member has failed."""
+        if self._passive is not None:
+            self._passive.failed((self._upstream.id, member.ip, member.port), status)
+
+
+def balanced(
+    upstream: Upstream,
+    targets: Sequence[tuple[str, int]],
+    dial: Dial,
+    names: TargetNames,
+    health: UpstreamHealth,
+    is_ip: Callable[[str], bool],
+) -> Balanced:
+    """The balancer of an upstream; `targets` are `host:port` and weight."""
+    addresses = []
+    for target, weight in targets:
+        host, _, port = target.rpartition(":")
+        addresses.append(TargetAddress(host, int(port), weight, is_ip(host)))
+    return Balanced(upstream, addresses, dial, names, health, hashed_by(upstream))

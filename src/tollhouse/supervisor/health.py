@@ -1,0 +1,217 @@
+"""Which addresses of upstreams get requests: counted over all workers, probed, and overruled by operators."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tollhouse.balance.health import HealthCounts, Key, Outcome, outcome_of
+from tollhouse.model.snapshot import Snapshot
+from tollhouse.model.upstream import Active, Passive, Upstream
+from tollhouse.pdk.tasks import Tasks
+from tollhouse.supervisor.probe import Probe, probe
+from tollhouse.upstream.target_names import TargetNames
+
+log = logging.getLogger("tollhouse.health")
+
+#: how often it is looked whose probe is due, in seconds
+_LOOK_SECONDS: Final = 0.1
+
+
+@dataclass(slots=True)
+class _Probed:
+    """One address that is probed: whose it is, and when its next probe is due."""
+
+    upstream: Upstream
+    host: str
+    key: Key
+    due: float
+    under_way: bool = False
+
+
+class HealthBoard:
+    """The control process's word on the health of targets. `decide` tells every worker."""
+
+    def __init__(
+        self,
+        current: Callable[[], Snapshot],
+        decide: Callable[[Key, bool], None],
+        names: TargetNames,
+        tasks: Tasks,
+    ) -> None:
+        self._current = current
+        self._snapshot: Snapshot | None = None
+        self._decide = decide
+        self._names = names
+        self._tasks = tasks
+        self._counts = HealthCounts()
+        self._upstreams: dict[str, Upstream] = {}
+        self._targets: dict[str, list[tuple[str, int]]] = {}
+        self._probed: dict[Key, _Probed] = {}
+        self._free: dict[str, asyncio.Semaphore] = {}
+
+    def _keep_up(self) -> None:
+        """Takes over a new configuration, if there is one."""
+        snapshot = self._current()
+        if snapshot is self._snapshot:
+            return
+        self._snapshot = snapshot
+        self._upstreams = {upstream.id: upstream for upstream in snapshot.upstreams}
+        self._targets = {id_: [] for id_ in self._upstreams}
+        for target in snapshot.targets:
+            host, _, port = target.target.rpartition(":")
+            if target.weight:
+                self._targets[target.upstream.id].append((host, int(port)))
+        self._counts.keep(self._upstreams)
+        self._free = {
+            id_: asyncio.Semaphore(upstream.healthchecks.active.concurrency or 10)
+            for id_, upstream in self._upstreams.items()
+        }
+        self._probed = {
+            key: _Probed(self._upstreams[key[0]], probed.host, key, probed.due)
+            for key, probed in self._probed.items()
+            if key[0] in self._upstreams
+        }
+
+    def unhealthy(self) -> Iterable[Key]:
+        """What a worker that has just come has to know."""
+        return self._counts.unhealthy()
+
+    # What is found out
+
+    def observed(self, key: Key, outcome: Outcome) -> None:
+        """A worker tells what happened to a request."""
+        self._keep_up()
+        upstream = self._upstreams.get(key[0])
+        if upstream is not None:
+            passive = upstream.healthchecks.passive
+            self._report(key, outcome, _limit(passive, outcome), "by its traffic")
+
+    def _report(self, key: Key, outcome: Outcome, limit: int, how: str) -> None:
+        changed = self._counts.report(key, outcome, limit)
+        if changed is not None:
+            self._announce(key, healthy=changed, how=how)
+
+    def _announce(self, key: Key, *, healthy: bool, how: str) -> None:
+        name, state = self._upstreams[key[0]].name, "healthy" if healthy else "unhealthy"
+        log.warning("%s:%d of upstream %s is %s %s", key[1], key[2], name, state, how)
+        self._decide(key, healthy)
+
+    # For the Admin API
+
+    def healthy(self, upstream: str, target: str, address: tuple[str, int]) -> bool | None:
+        """Whether an address gets requests; None if nobody has found out."""
+        return self._counts.is_healthy((upstream, *address))
+
+    async def overrule(
+        self, upstream: str, target: str, address: tuple[str, int] | None, *, healthy: bool
+    ) -> None:
+        """An operator decides about an address, or about all of a target."""
+        self._keep_up()
+        host, _, port = target.rpartition(":")
+        addresses = [address] if address is not None else await self._addresses(host, int(port))
+        for each in addresses:
+            key = (upstream, *each)
+            self._counts.set(key, healthy=healthy)
+            self._announce(key, healthy=healthy, how="as an operator says")
+
+    async def _addresses(self, host: str, port: int) -> list[tuple[str, int]]:
+        if _is_address(host):
+            return [(host.strip("[]"), port)]
+        records = await self._names.resolve(host)
+        return [(record.ip, record.port or port) for record in records]
+
+    # Probing
+
+    async def probe_forever(self) -> None:
+        """Probes whatever is due."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._keep_up()
+            await self._find_addresses(loop.time())
+            now = loop.time()
+            for probed in self._probed.values():
+                if not probed.under_way and now >= probed.due:
+                    probed.under_way = True
+                    self._tasks.spawn(self._probe(probed), "health probe")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _find_addresses(self, now: float) -> None:
+        current: set[Key] = set()
+        for id_, upstream in list(self._upstreams.items()):
+            if not _is_probed(upstream.healthchecks.active):
+                continue
+            for host, port in self._targets[id_]:
+                for address in await self._addresses(host, port):
+                    key = (id_, *address)
+                    current.add(key)
+                    if key not in self._probed:
+                        self._probed[key] = _Probed(upstream, host, key, now)
+        self._probed = {key: probed for key, probed in self._probed.items() if key in current}
+
+    async def _probe(self, probed: _Probed) -> None:
+        upstream, active = probed.upstream, probed.upstream.healthchecks.active
+        try:
+            if self._interval(probed):
+                async with self._free[upstream.id]:
+                    outcome = _judged(await probe(_probe_of(probed)), active)
+                if outcome is not None and probed.key[0] in self._upstreams:
+                    self._report(probed.key, outcome, _limit(active, outcome), "by its probes")
+        finally:
+            probed.under_way = False
+            probed.due = asyncio.get_running_loop().time() + (self._interval(probed) or 1.0)
+
+    def _interval(self, probed: _Probed) -> float:
+        active = probed.upstream.healthchecks.active
+        healthy = self._counts.is_healthy(probed.key) is not False
+        return (active.healthy.interval if healthy else active.unhealthy.interval) or 0.0
+
+
+def _limit(checks: Active | Passive, outcome: Outcome) -> int:
+    """How many of an outcome change the health: of `Active` or `Passive` checks."""
+    bad = checks.unhealthy
+    limits = {
+        "success": checks.healthy.successes,
+        "http_failure": bad.http_failures,
+        "tcp_failure": bad.tcp_failures,
+        "timeout": bad.timeouts,
+    }
+    return limits[outcome] or 0
+
+
+def _is_probed(active: Active) -> bool:
+    """Kong probes HTTP services over HTTP only: type `tcp` is for streams."""
+    wanted = bool(active.healthy.interval or active.unhealthy.interval)
+    return wanted and active.type in ("http", "https", "grpc", "grpcs")
+
+
+def _probe_of(probed: _Probed) -> Probe:
+    active = probed.upstream.healthchecks.active
+    _, ip, port = probed.key
+    headers: Sequence[tuple[str, str]] = [
+        (name, value) for name, values in (active.headers or {}).items() for value in values
+    ]
+    host = probed.upstream.host_header or (probed.host if port in (80, 443) else f"{probed.host}:{port}")
+    context: ssl.SSLContext | None = None
+    if active.type in ("https", "grpcs"):
+        context = ssl.create_default_context()
+        if not active.https_verify_certificate:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    server_name = active.https_sni or probed.host.strip("[]")
+    seconds = float(active.timeout or 1)
+    only_connects = active.type in ("grpc", "grpcs")
+    path = None if only_connects else active.http_path or "/"
+    return Probe(ip, port, path, host, headers, seconds, context, server_name)
+
+
+def _judged(result: int | Outcome, active: Active) -> Outcome | None:
+    if isinstance(result, int):
+        good, bad = active.healthy.http_statuses or (), active.unhealthy.http_statuses or ()
+        return outcome_of(result, good, bad)
+    return result
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
