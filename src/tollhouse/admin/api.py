@@ -13,6 +13,7 @@ from tollhouse.admin.entities import Entities
 from tollhouse.admin.health import health_endpoints
 from tollhouse.admin.http import Answer, Call, Endpoint, Endpoints
 from tollhouse.admin.node import node_endpoints, status_endpoints
+from tollhouse.admin.openapi import openapi_endpoint
 from tollhouse.admin.schemas import schema_endpoints
 from tollhouse.admin.tags import tag_endpoints
 
@@ -35,7 +36,9 @@ def admin_endpoints(control: ControlPlane, audit: AuditTrail, now: Callable[[], 
         **missing_endpoints(),
         **membership_endpoints(entities),
     }
-    return {**endpoints, "/endpoints": {"GET": _list_of((*endpoints, "/endpoints"))}}
+    endpoints = {**endpoints, "/endpoints": {"GET": _list_of((*endpoints, "/endpoints"))}}
+    flavor = control.settings.router_flavor
+    return {**endpoints, "/openapi.json": {"GET": openapi_endpoint(endpoints, flavor)}}
 
 
 def _list_of(paths: tuple[str, ...]) -> Endpoint:

@@ -124,7 +124,7 @@ class _Health:
 
     async def _set(self, call: Call, *, healthy: bool) -> Answer:
         if self._board is None:
-            raise told(501, "this node does not eject targets, so their health cannot be set")
+            raise told(400, "this node does not eject targets, so their health cannot be set")
         upstream, _ = await self._upstream(call)
         async with self._entities.reading() as reader:
             text = call.parameters["targets"]
