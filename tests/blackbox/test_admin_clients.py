@@ -85,6 +85,12 @@ async def test_aio_kong_applies_a_whole_configuration(kong: Kong) -> None:
     assert [each.data["name"] async for each in service.plugins.paginate()] == ["cors"]
 
 
+async def page_at(node: Gateway, path: str) -> dict[str, Any]:
+    page = (await sent(node, "GET", path)).json()
+    assert isinstance(page, dict)
+    return page
+
+
 async def sent(node: Gateway, method: str, path: str, /, **values: Any) -> Reply:
     return await node.admin_request(method, path, JSON, json.dumps(values).encode() if values else b"")
 
@@ -118,8 +124,7 @@ async def test_an_exchange_as_decks(node: Gateway) -> None:
         ("/key-auths", 1),
         ("/plugins", 1),
     ):
-        page = (await sent(node, "GET", f"{path}?size=1000&tags=deck")).json()
-        assert isinstance(page, dict)
+        page = await page_at(node, f"{path}?size=1000&tags=deck")
         assert (len(page["data"]), page["next"]) == (count, None), path
         assert (await sent(node, "PUT", f"{path}/{page['data'][0]['id']}", **page["data"][0])).status == 200
     for path, _ in reversed(puts):
@@ -131,8 +136,7 @@ async def test_pages_lead_to_one_another(node: Gateway) -> None:
         assert (await sent(node, "POST", "/consumers", username=f"p{number}", tags=["paged"])).status == 201
     seen, path = [], "/consumers?size=2&tags=paged"
     while path:
-        page = (await sent(node, "GET", path)).json()
-        assert isinstance(page, dict)
+        page = await page_at(node, path)
         seen += [row["username"] for row in page["data"]]
         path = page["next"]
 
