@@ -103,7 +103,7 @@ async def test_an_exchange_as_decks(node: Gateway) -> None:
     assert root["configuration"]["database"] == "postgres"
     ids = [f"00000000-0000-4000-8000-00000000000{number}" for number in range(6)]
     tags = ["deck"]
-    puts = [
+    puts: list[tuple[str, dict[str, Any]]] = [
         (f"/services/{ids[0]}", {"name": "deck", "host": "a.test", "tags": tags}),
         (f"/routes/{ids[1]}", {"name": "deck", "paths": ["/deck"], "service": {"id": ids[0]}, "tags": tags}),
         (f"/consumers/{ids[2]}", {"username": "deck", "tags": tags}),
