@@ -14,8 +14,9 @@ from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats import bedrock_converse
 from tollhouse.llm.formats.bedrock_converse.invoke import InvokeReader
 from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS, StreamMeter
-from tollhouse.llm.formats.openai_chat.stream import ENDED_EARLY, failure
+from tollhouse.llm.formats.openai_chat.stream import failure
 from tollhouse.llm.operations.counted import usage_told
+from tollhouse.llm.reading import ENDED_EARLY
 from tollhouse.pdk.usage import Usage
 from tollhouse.wire.sse import SseEvent, SseReader
 

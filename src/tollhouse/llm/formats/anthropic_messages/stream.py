@@ -5,10 +5,8 @@ from typing import Final
 
 import msgspec
 
-from tollhouse.errors import PeerError
 from tollhouse.llm.chat import (
     Delta,
-    Failed,
     Finish,
     Ping,
     Start,
@@ -16,16 +14,16 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
-    Trouble,
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.anthropic_messages.errors import Error
 from tollhouse.llm.formats.anthropic_messages.response import reason_of
 from tollhouse.llm.formats.anthropic_messages.usage import Counts, told
-from tollhouse.wire.sse import SseEvent, SseReader
+from tollhouse.llm.reading import EventDecoder
+from tollhouse.pdk.usage import Usage
+from tollhouse.wire.sse import SseEvent
 
 STREAM_TYPE: Final = "text/event-stream"
-ENDED_EARLY: Final = "the provider's stream ended early"
 #: not of this form, but some servers of it end so
 _DONE: Final = b"[DONE]"
 _EMPTY: Final = (b"", b"{}", b"null")
@@ -78,36 +76,18 @@ class _Call(msgspec.Struct):
     streamed: bool = False
 
 
-class _Decoder:
+class _Decoder(EventDecoder):
     """Blocks of hosted tools, and their arguments, are of no other form and passed over."""
 
     def __init__(self) -> None:
-        self._reader = SseReader()
-        self._started = self._over = False
+        super().__init__()
+        self._started = False
         self._counts: Counts | None = None
         self._reason: str | None = None
         self._stop_sequence: str | None = None
         #: open calls by the index of their block
         self._open: dict[int, _Call] = {}
         self._calls = 0
-        #: events that could not be read
-        self.skipped = 0
-
-    def feed(self, data: bytes) -> list[Delta]:
-        deltas: list[Delta] = []
-        try:
-            for event in self._reader.feed(data):
-                self._event(event, deltas)
-        except PeerError as error:
-            self._fail(f"the provider's stream cannot be read: {error}", deltas)
-        return deltas
-
-    def end(self) -> list[Delta]:
-        deltas: list[Delta] = []
-        for event in self._reader.end():
-            self._event(event, deltas)
-        self._fail(ENDED_EARLY, deltas)
-        return deltas
 
     def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
         data = _data_of(event)
@@ -206,11 +186,8 @@ class _Decoder:
         reason = reason_of(self._reason, called=self._calls > 0)
         deltas.append(Finish(reason, told(self._counts), self._stop_sequence))
 
-    def _fail(self, words: str, deltas: list[Delta], trouble: Trouble = "upstream_error") -> None:
-        """What was counted until then is told, and has to be paid for."""
-        if not self._over:
-            self._over = True
-            deltas.append(Failed(words, trouble, told(self._counts)))
+    def _counted(self) -> Usage | None:
+        return told(self._counts)
 
 
 def _data_of(event: SseEvent) -> bytes | None:

@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.errors import PeerError
 from tollhouse.llm.chat import (
     Delta,
     Failed,
@@ -28,10 +27,11 @@ from tollhouse.llm.formats.cohere_chat.response import (
     text_piece,
 )
 from tollhouse.llm.formats.cohere_chat.usage import Counts, shown
-from tollhouse.wire.sse import SseEvent, SseReader
+from tollhouse.llm.reading import EventDecoder
+from tollhouse.pdk.usage import Usage
+from tollhouse.wire.sse import SseEvent
 
 STREAM_TYPE: Final = "text/event-stream"
-ENDED_EARLY: Final = "the provider's stream ended early"
 _DONE: Final = b"[DONE]"
 
 
@@ -62,53 +62,36 @@ class _Event(msgspec.Struct):
 _read: Final = msgspec.json.Decoder(_Event).decode
 
 
-class _Decoder:
+class _Decoder(EventDecoder):
     """Calls have indexes of their own, beside those of the content."""
 
-    __slots__ = ("_calls", "_given", "_over", "_reader", "_started", "skipped")
+    __slots__ = ("_calls", "_given", "_started", "_usage")
 
     def __init__(self) -> None:
-        self._reader = SseReader()
-        self._started = self._over = False
+        super().__init__()
+        self._started = False
+        self._usage: Usage | None = None
         #: our index of a call, by Cohere's
         self._calls: dict[int, int] = {}
         #: our indexes of the calls that have some arguments
         self._given: set[int] = set()
-        #: events that could not be read
-        self.skipped = 0
 
-    def feed(self, data: bytes) -> list[Delta]:
-        deltas: list[Delta] = []
-        try:
-            for event in self._reader.feed(data):
-                self._block(event, deltas)
-        except PeerError as error:
-            self._fail(Failed(f"the provider's stream cannot be read: {error}"), deltas)
-        return deltas
-
-    def end(self) -> list[Delta]:
-        deltas: list[Delta] = []
-        for event in self._reader.end():
-            self._block(event, deltas)
-        self._fail(Failed(ENDED_EARLY), deltas)
-        return deltas
-
-    def _block(self, block: SseEvent, deltas: list[Delta]) -> None:
-        data = block.data
+    def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
+        data = event.data
         if data is None or self._over or data == _DONE:
             return
         try:
-            event = _read(data)
+            read = _read(data)
         except MALFORMED:
             self.skipped += 1
             return
-        self._event(event, deltas)
+        self._told(read, deltas)
 
-    def _event(self, event: _Event, deltas: list[Delta]) -> None:
+    def _told(self, event: _Event, deltas: list[Delta]) -> None:
         kind, change = event.type, event.delta
         if not kind:
             if event.message:
-                self._fail(Failed(event.message), deltas)
+                self._fail(event.message, deltas)
             return
         if not self._started:
             self._started = True
@@ -150,19 +133,17 @@ class _Decoder:
 
     def _end(self, change: _Change, deltas: list[Delta]) -> None:
         reason = change.finish_reason or ""
-        usage = change.usage.usage() if change.usage else None
+        self._usage = change.usage.usage() if change.usage else None
         if change.error or reason in FAILURES:
             text = change.error or FAILURES[reason]
-            self._fail(Failed(text, "timeout" if reason == "TIMEOUT" else "upstream_error", usage), deltas)
+            self._fail(text, deltas, "timeout" if reason == "TIMEOUT" else "upstream_error")
             return
         self._over = True
         calls = self._calls and reason != "MAX_TOKENS"
-        deltas.append(Finish("tool_calls" if calls else REASONS.get(reason, "stop"), usage))
+        deltas.append(Finish("tool_calls" if calls else REASONS.get(reason, "stop"), self._usage))
 
-    def _fail(self, failed: Failed, deltas: list[Delta]) -> None:
-        if not self._over:
-            self._over = True
-            deltas.append(failed)
+    def _counted(self) -> Usage | None:
+        return self._usage
 
 
 def stream_decoder() -> _Decoder:

@@ -12,8 +12,9 @@ from msgspec import Raw
 
 from tollhouse.llm.chat import Failed, Trouble
 from tollhouse.llm.form import MALFORMED, Refusal, Unreadable
-from tollhouse.llm.formats.openai_chat.stream import ENDED_EARLY, failed_by, failure
+from tollhouse.llm.formats.openai_chat.stream import failed_by, failure
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq
+from tollhouse.llm.reading import ENDED_EARLY
 from tollhouse.pdk.usage import Usage
 from tollhouse.wire.sse import SseEvent, SseReader
 

@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.errors import PeerError
 from tollhouse.llm.chat import (
     Delta,
     Failed,
@@ -17,18 +16,17 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
-    Trouble,
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.openai_chat.response import FAILED, FAILURE, REASONS, Call, Function, Said
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
 from tollhouse.llm.openai_errors import trouble_in_stream
+from tollhouse.llm.reading import ENDED_EARLY, EventDecoder
 from tollhouse.pdk.usage import Usage
-from tollhouse.wire.sse import SseEvent, SseReader
+from tollhouse.wire.sse import SseEvent
 
 STREAM_TYPE: Final = "text/event-stream"
-ENDED_EARLY: Final = "the provider's stream ended early"
 _DONE: Final = b"[DONE]"
 
 
@@ -55,30 +53,18 @@ class _Chunk(msgspec.Struct):
     error: _Error | str | None = None
 
 
-class _Decoder:
+class _Decoder(EventDecoder):
     """Usage may come with the last choice, after it, or both: the last one told counts, so the end of
     the answer is only certain when the stream has ended."""
 
     def __init__(self) -> None:
-        self._reader = SseReader()
+        super().__init__()
         self._started = False
         self._reason: Reason | None = None
         self._usage: Usage | None = None
         #: by the provider's index: our own, and the call's id
         self._calls: dict[int, tuple[int, str]] = {}
         self._count = self._last_index = 0
-        self._over = False
-        #: events that could not be read
-        self.skipped = 0
-
-    def feed(self, data: bytes) -> list[Delta]:
-        deltas: list[Delta] = []
-        try:
-            for event in self._reader.feed(data):
-                self._event(event, deltas)
-        except PeerError as error:
-            self._fail(f"the provider's stream cannot be read: {error}", deltas)
-        return deltas
 
     def end(self) -> list[Delta]:
         deltas: list[Delta] = []
@@ -155,9 +141,8 @@ class _Decoder:
             reason = "tool_calls"
         deltas.append(Finish(reason, self._usage))
 
-    def _fail(self, message: str, deltas: list[Delta], trouble: Trouble = "upstream_error") -> None:
-        self._over = True
-        deltas.append(Failed(message, trouble, self._usage))
+    def _counted(self) -> Usage | None:
+        return self._usage
 
 
 def stream_decoder() -> _Decoder:

@@ -9,15 +9,15 @@ from typing import Final
 
 import msgspec
 
-from tollhouse.errors import PeerError
-from tollhouse.llm.chat import Delta, Failed, Finish, Start, Text, Thinking, ToolArguments, ToolStart
+from tollhouse.llm.chat import Delta, Finish, Start, Text, Thinking, ToolArguments, ToolStart
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.openai_responses.response import PARAGRAPH, Head, kind_of, read_item
 from tollhouse.llm.openai_errors import trouble_in_stream
-from tollhouse.wire.sse import SseEvent, SseReader
+from tollhouse.llm.reading import EventDecoder
+from tollhouse.pdk.usage import Usage
+from tollhouse.wire.sse import SseEvent
 
 STREAM_TYPE: Final = "text/event-stream"
-ENDED_EARLY: Final = "the provider's stream ended early"
 _NOTHING: Final = msgspec.Raw()
 
 
@@ -53,12 +53,13 @@ class _Call(msgspec.Struct):
 _read: Final = msgspec.json.Decoder(_Event).decode
 
 
-class _Decoder:
-    __slots__ = ("_calls", "_over", "_reader", "_said", "_started", "_thought", "_thoughts", "skipped")
+class _Decoder(EventDecoder):
+    __slots__ = ("_calls", "_said", "_started", "_thought", "_thoughts", "_usage")
 
     def __init__(self) -> None:
-        self._reader = SseReader()
-        self._started = self._over = False
+        super().__init__()
+        self._started = False
+        self._usage: Usage | None = None
         #: by output index
         self._calls: dict[int, _Call] = {}
         #: output indexes of what was said and thought in pieces, so that it is not told again as a whole
@@ -66,32 +67,13 @@ class _Decoder:
         self._thoughts: set[int] = set()
         #: the part of a thought that the last piece belonged to
         self._thought: tuple[int, str, int] | None = None
-        #: events that could not be read
-        self.skipped = 0
 
-    def feed(self, data: bytes) -> list[Delta]:
-        deltas: list[Delta] = []
-        try:
-            for event in self._reader.feed(data):
-                self._event(event, deltas)
-        except PeerError as error:
-            self._fail(Failed(f"the provider's stream cannot be read: {error}"), deltas)
-        return deltas
-
-    def end(self) -> list[Delta]:
-        deltas: list[Delta] = []
-        for event in self._reader.end():
-            self._event(event, deltas)
-        self._fail(Failed(ENDED_EARLY), deltas)
-        return deltas
-
-    def _event(self, block: SseEvent, deltas: list[Delta]) -> None:
-        data = block.data
+    def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
+        data = event.data
         if data is None or self._over or data == b"[DONE]":  # compatible servers send that as well
             return
         try:
-            event = _read(data)
-            self._told(event, deltas)
+            self._told(_read(data), deltas)
         except MALFORMED:
             self.skipped += 1
 
@@ -164,15 +146,15 @@ class _Decoder:
                 deltas.append(Thinking("", item.encrypted_content))
 
     def _ended(self, kind: str, head: Head, deltas: list[Delta]) -> None:
-        usage = head.usage.usage() if head.usage else None
+        self._usage = head.usage.usage() if head.usage else None
         if kind == "response.completed" or kind == "response.incomplete":
             self._over = True
-            deltas.append(Finish(head.reason(calls=bool(self._calls)), usage))
+            deltas.append(Finish(head.reason(calls=bool(self._calls)), self._usage))
         elif kind == "response.failed" or kind == "response.cancelled":
             told = head.error
             text = (told and told.message) or "the provider failed to answer"
             trouble = trouble_in_stream(None if told is None else told.code, text)
-            self._fail(Failed(text, trouble, usage), deltas)
+            self._fail(text, deltas, trouble)
 
     def _error(self, event: _Event, deltas: list[Delta]) -> None:
         error = event.error
@@ -181,12 +163,10 @@ class _Decoder:
         if error is None or isinstance(error, str):
             error = _Error(error or event.message, event.code)
         text = error.message or "the provider reported an error"
-        self._fail(Failed(text, trouble_in_stream(error.code, text)), deltas)
+        self._fail(text, deltas, trouble_in_stream(error.code, text))
 
-    def _fail(self, failed: Failed, deltas: list[Delta]) -> None:
-        if not self._over:
-            self._over = True
-            deltas.append(failed)
+    def _counted(self) -> Usage | None:
+        return self._usage
 
 
 def stream_decoder() -> _Decoder:
