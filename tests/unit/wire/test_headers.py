@@ -77,6 +77,27 @@ def test_what_came_off_the_wire_is_known_from_what_was_put_there() -> None:
     assert [headers.is_original(name) for name in ("x-b", "host", "x-new")] == [True, False, False]
 
 
+def test_what_was_added_stands_beside_the_block() -> None:
+    headers = Headers.of(block())
+    headers.set("X-New", "9")
+    headers.assign(FieldSet.of([wire_field("X-Other", "8")]))
+
+    assert headers.added(NONE) == b"X-New: 9\r\nX-Other: 8\r\n"
+    assert headers.added(frozenset({"x-other"})) is None
+    headers.set("X-B", "4")
+    assert headers.added(NONE) is None
+
+
+def test_names_by_their_beginning_are_remembered_for_the_block_alone() -> None:
+    shared = block()
+    changed = Headers.of(shared)
+    changed.set("X-New", "9")
+
+    assert Headers.of(shared).beginning(("x-",)) == ("x-b", "x-a")
+    assert changed.beginning(("x-",)) == ("x-b", "x-a", "x-new")
+    assert Headers.of(shared).beginning(("x-",)) == ("x-b", "x-a")
+
+
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "\x00", "a\x7f", "\x0b"])
 def test_no_value_ends_its_line(value: str) -> None:
     headers = Headers()
