@@ -46,8 +46,18 @@ def test_priorities_are_kongs() -> None:
     """Order inside a phase decides what a request meets first."""
     kong = {
         "correlation-id": 100001,
+        "bot-detection": 2500,
         "cors": 2000,
+        "session": 1900,
+        "mtls-auth": 1600,
+        "jwt": 1450,
         "key-auth": 1250,
+        "basic-auth": 1100,
+        "openid-connect": 1050,
+        "hmac-auth": 1030,
+        "ip-restriction": 990,
+        "request-size-limiting": 951,
+        "acl": 950,
         "rate-limiting": 910,
         "response-ratelimiting": 900,
         "prometheus": 13,

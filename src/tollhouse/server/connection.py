@@ -94,16 +94,12 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        if isinstance(peer, tuple):
-            self.peer_ip, self.peer_port = peer[0], peer[1]
-        else:
-            self.peer_ip = "unix:"
+        self.peer_ip, self.peer_port = peer[:2] if isinstance(peer, tuple) else ("unix:", 0)
         secured = transport.get_extra_info("ssl_object")
         if secured is not None:
             self.sni = getattr(secured, "server_name_indication", None)
             self.peer_name = common_name(transport.get_extra_info("peercert"))
-            shown = secured.getpeercert(binary_form=True)
-            self.certificates = (shown,) if shown else ()
+            self.certificates = tuple(filter(None, (secured.getpeercert(binary_form=True),)))
         self.deadline = self._listener.now() + self.limits.header_seconds
         self.number = self._listener.opened(self)
 
