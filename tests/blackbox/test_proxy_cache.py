@@ -192,3 +192,24 @@ async def test_clients_need_not_be_told(node: Gateway) -> None:
     first, again = [await node.request("GET", "/silent") for _ in range(2)]
     assert first.body == again.body
     assert not {"age", "x-cache-status", "x-cache-key"} & set(again.headers)
+
+
+async def test_operators_look_at_kept_answers_and_purge_them(node: Gateway) -> None:
+    first = await node.request("GET", "/purged?h=X-A:1")
+    key = first.headers["x-cache-key"]
+    plugins = (await node.admin_request("GET", "/plugins")).json()
+    assert isinstance(plugins, dict)
+    plugin = plugins["data"][0]["id"]
+
+    shown = (await node.admin_request("GET", f"/proxy-cache/{key}")).json()
+    assert isinstance(shown, dict)
+    assert (shown["status"], shown["body"], shown["headers"]["x-a"]) == (200, first.body.decode(), "1")
+    assert (await node.admin_request("GET", f"/proxy-cache/{plugin}/caches/{key}")).json() == shown
+    assert (await node.admin_request("GET", f"/proxy-cache/{key}x")).status == 404
+    assert (await node.admin_request("GET", f"/proxy-cache/unknown/caches/{key}")).status == 404
+
+    assert (await node.admin_request("DELETE", f"/proxy-cache/{plugin}/caches/{key}")).status == 204
+    assert (await node.admin_request("DELETE", f"/proxy-cache/{key}")).status == 404
+    assert await statuses(node, "/purged?h=X-A:1", {}, {}) == ["Miss", "Hit"]
+    assert (await node.admin_request("DELETE", "/proxy-cache")).status == 204
+    assert await statuses(node, "/purged?h=X-A:1", {}, {}) == ["Miss", "Hit"]

@@ -14,6 +14,7 @@ from tollhouse.admin.health import health_endpoints
 from tollhouse.admin.http import Answer, Call, Endpoint, Endpoints
 from tollhouse.admin.node import node_endpoints, status_endpoints
 from tollhouse.admin.openapi import openapi_endpoint
+from tollhouse.admin.proxy_cache import proxy_cache_endpoints
 from tollhouse.admin.schemas import schema_endpoints
 from tollhouse.admin.tags import tag_endpoints
 
@@ -34,6 +35,7 @@ def admin_endpoints(control: ControlPlane, audit: AuditTrail, now: Callable[[], 
         **schema_endpoints(checker),
         **tag_endpoints(entities),
         **missing_endpoints(),
+        **proxy_cache_endpoints(control),
         **membership_endpoints(entities),
     }
     endpoints = {**endpoints, "/endpoints": {"GET": _list_of((*endpoints, "/endpoints"))}}

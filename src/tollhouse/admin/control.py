@@ -7,6 +7,7 @@ from tollhouse.admin.health import HealthBoard
 from tollhouse.config.settings import Settings
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
+from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.store import Store
 from tollhouse.telemetry.exposition import NodeState
 
@@ -24,6 +25,9 @@ class ControlPlane(Protocol):
     def health(self) -> HealthBoard | None:
         """None until health checks have begun."""
         ...
+
+    #: what proxy-cache keeps
+    responses: SharedResponses
 
     @property
     def is_loading(self) -> bool: ...

@@ -35,9 +35,6 @@ _PATHS: Final = {
         "/oauth2_tokens/{oauth2_tokens}/service", "/services/{services}/oauth2_tokens",
         "/services/{services}/oauth2_tokens/{oauth2_tokens}",
     ),
-    _PLUGIN.format("proxy-cache"): (
-        "/proxy-cache/{cache_key}", "/proxy-cache/{plugin_id}/caches/{cache_key}",
-    ),
     _PLUGIN.format("session"): ("/sessions", "/sessions/{sessions}"),
 }
 # fmt: on
@@ -52,7 +49,7 @@ def missing_endpoints() -> Endpoints:
         path: dict.fromkeys(_METHODS, _refusal(text)) for text, paths in _PATHS.items() for path in paths
     }
     endpoints |= {path: dict.fromkeys(_METHODS, _not_found) for path in _INNER}
-    return {**endpoints, "/proxy-cache": {"DELETE": _refusal(_PLUGIN.format("proxy-cache"))}}
+    return endpoints
 
 
 async def _not_found(call: Call) -> Answer:
