@@ -9,13 +9,15 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 from tollhouse.flow.backend import Backend, Dial, Fixed, Targets, targets_at
 from tollhouse.flow.balanced import balanced
 from tollhouse.flow.guards import guard_of
 from tollhouse.flow.health import UpstreamHealth
-from tollhouse.flow.plan import Plan, Scoped, order, plan_of
+from tollhouse.flow.plan import Plan, Scoped, plan_of
+from tollhouse.flow.precedence import Precedence, groups_of, scope_of
 from tollhouse.flow.snapshot import CompiledRoute, CompiledSnapshot
 from tollhouse.model.entities import PluginInstance, Route, Service, Upstream
 from tollhouse.model.snapshot import Snapshot
@@ -110,7 +112,8 @@ def compiling(
     objects = yield from _plugin_objects(snapshot, resolved, make, former)
     if before is not None and before.serves(snapshot, objects):
         return Compilation(snapshot, before.compiled.with_hash(snapshot.hash), objects)
-    plugins = _Effective(list(objects.made.values()), _groups_of(snapshot))
+    precedence = Precedence([plugin for _, plugin in objects.made.values()], groups_of(snapshot))
+    plans = _Plans(precedence)
     services = {service.id: service for service in snapshot.services}
     backends = _Backends(snapshot, workshop)
     yield
@@ -120,11 +123,11 @@ def compiling(
         service = services.get(route.service.id) if route.service else None
         if service is None or service.enabled:
             served.append(route)
-            routes[route.id] = _route(route, service, plugins, backends, workshop)
+            routes[route.id] = _route(route, service, plans, backends, workshop)
         if number % SLICE == 0:
             yield
     router = yield from building(served, workshop.flavor)
-    everywhere = plugins.of(None, None)(None)
+    everywhere = precedence.effective(None, None, None)
     unmatched = replace(plan_of(everywhere), access=())
     rewrite = tuple(plugin.rewrite for plugin in everywhere if hasattr(plugin, "rewrite"))
     by_target = workshop.flavor != "expressions" and not any(route.headers or route.snis for route in served)
@@ -145,110 +148,41 @@ def _plugin_objects(
             earlier = before.made.get(instance.id)
             if earlier is not None and earlier[0] == instance:
                 made[instance.id] = (instance, earlier[1])
-            elif (plugin := make(instance, _scope(instance))) is not None:
+            elif (plugin := make(instance, scope_of(instance))) is not None:
                 made[instance.id] = (instance, plugin)
         if number % SLICE == 0:
             yield
     return PluginObjects(made)
 
 
-def _scope(instance: PluginInstance) -> Scope:
-    refs = (instance.route, instance.service, instance.consumer, instance.consumer_group)
-    return Scope(*(ref.id if ref else None for ref in refs))
+class _Plans:
+    """Plans without a consumer; routes with the same plugins share their phases."""
 
+    def __init__(self, plugins: Precedence[Plugin[Any]]) -> None:
+        self.plugins = plugins
+        self._made: dict[tuple[int, ...], Plan] = {}
 
-class _Effective:
-    """Which configuration of each plugin counts: Kong's order of precedence.
-
-    `groups` tells the ids of the groups a consumer is in, sorted by their names.
-    """
-
-    def __init__(
-        self, plugins: Sequence[tuple[PluginInstance, Plugin[Any]]], groups: Mapping[str, Sequence[str]]
-    ) -> None:
-        self._by_name: dict[str, dict[Scope, Plugin[Any]]] = defaultdict(dict)
-        self._groups = groups
-        self.bound_to_consumers = False
-        for _, plugin in plugins:
-            self._by_name[plugin.name][plugin.scope] = plugin
-            scope = plugin.scope
-            self.bound_to_consumers |= scope.consumer is not None or scope.consumer_group is not None
-        self._plans: dict[tuple[int, ...], Plan] = {}
-
-    def of(self, route: str | None, service: str | None) -> Effective:
-        """The plugins of a route, as a function of the consumer."""
-
-        def effective(consumer: str | None) -> list[Plugin[Any]]:
-            groups = self._groups.get(consumer, ()) if consumer is not None else ()
-            scopes = _precedence(route, service, consumer, groups)
-            found = []
-            for configured in self._by_name.values():
-                for scope in scopes:
-                    plugin = configured.get(scope)
-                    if plugin is not None:
-                        found.append(plugin)
-                        break
-            return sorted(found, key=order)
-
-        return effective
-
-    def plan(self, effective: Effective) -> Plan:
-        """The plan without a consumer; routes with the same plugins share its phases."""
+    def of(self, effective: Effective) -> Plan:
+        """The plan of a route's plugins."""
         plugins = effective(None)
         key = tuple(map(id, plugins))
-        plan = self._plans.get(key)
+        plan = self._made.get(key)
         if plan is None:
-            plan = self._plans[key] = plan_of(plugins)
+            plan = self._made[key] = plan_of(plugins)
         return plan
 
 
-def _precedence(
-    route: str | None, service: str | None, consumer: str | None, groups: Sequence[str]
-) -> list[Scope]:
-    """Scopes from the one that counts most to the one that counts least; of several groups the first."""
-    scopes: list[Scope] = []
-    if consumer is not None:
-        in_group = [Scope(consumer_group=group) for group in groups]
-        scopes = [
-            Scope(route, service, consumer),
-            *(replace(scope, route=route, service=service) for scope in in_group),
-            Scope(route, None, consumer),
-            Scope(None, service, consumer),
-            *(replace(scope, route=route) for scope in in_group),
-            *(replace(scope, service=service) for scope in in_group),
-            Scope(route, service),
-            Scope(None, None, consumer),
-            *in_group,
-        ]
-    else:
-        scopes = [Scope(route, service)]
-    return list(dict.fromkeys([*scopes, Scope(route), Scope(None, service), Scope()]))
-
-
-def _groups_of(snapshot: Snapshot) -> Mapping[str, Sequence[str]]:
-    """The groups of each consumer, sorted by name; only of groups that plugins are bound to."""
-    bound = {plugin.consumer_group.id for plugin in snapshot.plugins if plugin.consumer_group}
-    names = {group.id: group.name for group in snapshot.consumer_groups if group.id in bound}
-    found: dict[str, list[str]] = defaultdict(list)
-    for membership in snapshot.consumer_group_consumers if names else ():
-        if membership.consumer_group.id in names:
-            found[membership.consumer.id].append(membership.consumer_group.id)
-    for groups in found.values():
-        groups.sort(key=names.__getitem__)
-    return found
-
-
 def _route(
-    route: Route, service: Service | None, plugins: _Effective, backends: "_Backends", workshop: Workshop
+    route: Route, service: Service | None, plans: _Plans, backends: "_Backends", workshop: Workshop
 ) -> CompiledRoute:
-    effective = plugins.of(route.id, service.id if service else None)
+    effective = partial(plans.plugins.effective, route.id, service.id if service else None)
     plan = replace(
-        plugins.plan(effective),
+        plans.of(effective),
         backend=backends.of(service) if service else None,
         guard=guard_of(route),
         preserve_host=route.preserve_host,
     )
-    if plugins.bound_to_consumers:
+    if plans.plugins.bound_to_consumers:
         plan = replace(plan, scoped=Scoped(plan, effective))
     build = path_builder(
         service.path if service else None, route.strip_path, route.path_handling or "v0", workshop.flavor

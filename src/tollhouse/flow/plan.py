@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tollhouse.flow.backend import Backend
 from tollhouse.flow.drive import DrivenExchange
+from tollhouse.flow.precedence import order
 from tollhouse.pdk.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -37,11 +38,6 @@ class Plan:
     preserve_host: bool = False
     #: goes on with the access phase by the consumer, where plugins are bound to consumers
     scoped: "Scoped | None" = None
-
-
-def order(plugin: Plugin[Any]) -> tuple[int, tuple[int, ...]]:
-    """Kong's order inside a phase: higher priority first, equal ones by name from z to a."""
-    return (-plugin.priority, tuple(-ord(character) for character in plugin.name))
 
 
 def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
