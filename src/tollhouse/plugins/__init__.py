@@ -46,6 +46,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "proxy-cache": "proxy_cache:ProxyCache",
         "rate-limiting": "rate_limiting:RateLimiting",
         "redirect": "redirect:Redirect",
+        "request-mirror": "request_mirror:RequestMirror",
         "request-size-limiting": "request_size_limiting:RequestSizeLimiting",
         "request-termination": "request_termination:RequestTermination",
         "request-transformer": "request_transformer:RequestTransformer",
