@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.support.gateway import Gateway
@@ -44,7 +45,7 @@ async def silent() -> AsyncIterator[Silent]:
 
 @pytest.fixture(scope="module")
 async def node(upstream: Upstream, copy: Upstream, silent: Silent) -> AsyncIterator[Gateway]:
-    plugins = {
+    plugins: dict[str, tuple[str, dict[str, Any]]] = {
         "copied": ("request-mirror", {"url": f"{copy.url}/shadow"}),
         "whole": ("request-mirror", {"url": copy.url, "send_credentials": True}),
         "none": ("request-mirror", {"url": f"{copy.url}/none", "percentage": 0}),
