@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "migrations": "Make and bring up the tables of a PostgreSQL database.",
     "check": "Check a declarative file without serving it.",
     "config": "Render, check, compare, apply and write declarative configurations.",
+    "explain": "Show where a request would go, and through which plugins.",
     "health": "Tell whether a node is running and ready.",
     "quickstart": "Start the example with the embedded model and send real requests through it.",
     "models": "Install models that the gateway can run itself.",
