@@ -8,7 +8,8 @@ import socket
 import time
 import uuid
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeVar
 
 from tollhouse.cloud.access import CloudAccess
@@ -83,7 +84,7 @@ class Node:
     ) -> None:
         self._settings = settings
         self._tasks = Tasks()
-        self._registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
+        self._registry = Registry.of(settings)
         self.metrics = Metrics()
         self.traffic = Traffic()
         clock = time.perf_counter
@@ -129,6 +130,21 @@ class Node:
 
     # Configuration
 
+    async def read_plugins(self) -> None:
+        """Loads custom plugins that are new or have changed. One that cannot be loaded any longer stays
+        as it was; one that never could answers 500."""
+        await asyncio.to_thread(self._registry.custom.read_what_can_be)
+
+    def _still_current(self) -> Compilation | None:
+        """What was compiled before, without plugin objects whose code has changed since."""
+        before = self._compilation
+        if before is None:
+            return None
+        made = {
+            id_: entry for id_, entry in before.objects.made.items() if self._registry.is_current(entry[1])
+        }
+        return replace(before, objects=PluginObjects(made))
+
     async def apply(self, snapshot: Snapshot) -> None:
         """Compiles a snapshot in slices and serves it from then on."""
         directory = await in_slices(building_directory(snapshot))
@@ -137,8 +153,8 @@ class Node:
                 snapshot,
                 self._workshop,
                 self._vaults.knowing(snapshot.vaults).resolved,
-                lambda instance, scope: self._registry.make(instance, scope, self._services),
-                self._compilation,
+                partial(self._registry.make, services=self._services, at_start=self._compilation is None),
+                self._still_current(),
             )
         )
         compiled, plugins = compilation.compiled, compilation.objects

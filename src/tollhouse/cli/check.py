@@ -21,7 +21,7 @@ def command(file: Path) -> None:
     try:
         settings = from_environment()
         text = Source(file=file).read()
-        registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
+        registry = Registry.of(settings)
         snapshot = checked(text, settings, registry, str(file), warn)
     except ConfigErrors as errors:
         fail_config(errors)

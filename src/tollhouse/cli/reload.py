@@ -2,6 +2,8 @@
 
 import os
 import signal
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -21,12 +23,17 @@ def command(pid: int | None) -> None:
     """Let a running node read its configuration again. A file with errors is not taken over."""
     node = the_node(pid)
     if node.has_file:
-        from pathlib import Path
-
         settings = from_environment()
         if settings.allow_missing_plugins and not node.allow_missing_plugins:
             fail("the node was started without --allow-missing-plugins and would refuse them")
-        registry = Registry(settings.plugins, allow_missing=node.allow_missing_plugins)
+        registry = Registry.of(
+            replace(
+                settings,
+                plugins=node.plugins or settings.plugins,
+                plugins_path=tuple(map(Path, node.plugins_path)),
+            ),
+            allow_missing=node.allow_missing_plugins,
+        )
         try:
             text = Source(file=Path(node.configuration)).read()
             checked(text, settings, registry, node.configuration, warn)

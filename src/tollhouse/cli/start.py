@@ -58,7 +58,7 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
     """Checks the configuration and runs the node; returns the exit code. Raises `ConfigErrors`."""
     from tollhouse.supervisor.supervise import Supervisor
 
-    registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
+    registry = Registry.of(settings)
     for unknown in registry.unknown:
         logging.getLogger("tollhouse").warning("KONG_PLUGINS names an unknown plugin: %s", unknown)
     if source.database is not None:
@@ -73,6 +73,8 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
         tuple(map(str, settings.admin_listen)),
         str(source.file) if source.file is not None else source.database or "environment",
         settings.allow_missing_plugins,
+        settings.plugins,
+        tuple(map(str, settings.plugins_path)),
     )
     announce = partial(announce_node, settings, source)
     with recorded(settings.prefix, instance):

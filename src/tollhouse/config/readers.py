@@ -33,6 +33,15 @@ def folder(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def folders(text: str) -> tuple[Path, ...]:
+    """Folders that are there, separated by colons."""
+    found = tuple(Path(word).expanduser().absolute() for word in text.split(":") if word)
+    for path in found:
+        if not path.is_dir():
+            raise ValueError(f"there is no folder '{path}'")
+    return found
+
+
 def words(text: str) -> tuple[str, ...]:
     """What commas part."""
     return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -127,6 +127,12 @@ class Settings:
     plugins: tuple[str, ...] = option(
         "bundled", readers.words, "Plugins that configurations may use: names, or `bundled` for all."
     )
+    plugins_path: tuple[Path, ...] = option(
+        "",
+        readers.folders,
+        "Folders of custom plugins, separated by colons: `plugins` names those that are used. "
+        "Tollhouse's own.",
+    )
     allow_missing_plugins: bool = option(
         "off",
         readers.switch,

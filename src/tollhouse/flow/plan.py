@@ -23,7 +23,7 @@ class Plan:
 
     plugins: tuple[Plugin[Any], ...] = ()
     access: tuple[AccessStep, ...] = ()
-    response: tuple[Step, ...] = ()
+    response: tuple[AccessStep, ...] = ()
     header_filter: tuple[Step, ...] = ()
     body_filter: tuple[BodyFilter, ...] = ()
     #: some body filter may send something else than it was given

@@ -57,6 +57,8 @@ def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival
             else _stream(ex, plan, gateway, response, content)
         )
     response.content = content
+    if plan.response:
+        return _examined(ex, plan, gateway, response)
     _filter_head(ex, plan, response)
     _send_whole(ex, plan, gateway, response)
     return None
@@ -67,8 +69,6 @@ def _filter_head(ex: DrivenExchange, plan: "Plan", response: Response) -> None:
     put among its fields if somebody looks at them."""
     if plan.merges_early:
         put_early(ex, response)
-    for phase in plan.response:
-        phase(ex)
     for phase in plan.header_filter:
         phase(ex)
 
@@ -84,6 +84,17 @@ async def _collected(
     ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response, content: bytes
 ) -> None:
     response.content = await collect(ex, content)
+    await _examined(ex, plan, gateway, response)
+
+
+async def _examined(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: Response) -> None:
+    """Lets the phases see the whole answer, which may take them a while, and sends it."""
+    if plan.merges_early:
+        put_early(ex, response)
+    for phase in plan.response:
+        waiting = phase(ex)
+        if waiting is not None:
+            await gateway.settled(waiting)
     _filter_head(ex, plan, response)
     _send_whole(ex, plan, gateway, response)
 
@@ -257,8 +268,7 @@ def own(
     run_quietly(ex, ex.plan.header_filter)
     put_early(ex, response)
     content = response.content or b""
-    for body_filter in ex.plan.body_filter:
-        content = body_filter(ex, content, True)
+    content = _filtered_quietly(ex, content)
     keep_alive = request.keep_alive and not close
     request.keep_alive = keep_alive
     headers = response.headers
@@ -283,6 +293,15 @@ def own(
     client = ex.client
     client.write(data)
     client.finish(keep_alive)
+
+
+def _filtered_quietly(ex: DrivenExchange, content: bytes) -> bytes:
+    for body_filter in ex.plan.body_filter:
+        try:
+            content = body_filter(ex, content, True)
+        except Exception:  # a plugin's bug, seen in the log; the answer goes out without its doing
+            log.exception("a plugin failed at the body of the answer to %s", ex.request_id)
+    return content
 
 
 def run_quietly(ex: DrivenExchange, phases: "tuple[Step, ...]") -> None:

@@ -22,7 +22,9 @@ async def run(ex: DrivenExchange, gateway: "Gateway") -> None:
     ex.plan = snapshot.unmatched
     try:
         for rewrite in snapshot.rewrite:
-            rewrite(ex)
+            waiting = rewrite(ex)
+            if waiting is not None:
+                await gateway.settled(waiting)
         plan = snapshot.match(ex)
         if plan.scoped is not None:
             plan = await plan.scoped.go_on(ex, gateway)

@@ -6,7 +6,7 @@ from typing import Final
 from tollhouse.errors import Reject
 from tollhouse.flow.backend import Backend
 from tollhouse.flow.drive import DrivenExchange
-from tollhouse.flow.plan import Plan, Step
+from tollhouse.flow.plan import AccessStep, Plan
 from tollhouse.model.entities import Route, Service
 from tollhouse.pdk.exchange import Matched
 from tollhouse.routing.match import Router
@@ -39,7 +39,7 @@ class CompiledSnapshot:
         router: Router,
         routes: Mapping[str, CompiledRoute],
         unmatched: Plan,
-        rewrite: tuple[Step, ...],
+        rewrite: tuple[AccessStep, ...],
         hash_: str,
         backend_at: Callable[[Service, str, int | None], Backend],
         *,

@@ -1,9 +1,11 @@
 """What a plugin is: one class, one object for each configuration of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from tollhouse.model.common import HTTP_PROTOCOLS
+from tollhouse.model.schema import Record, build, schema_of
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.services import Services
 
@@ -29,8 +31,9 @@ class Plugin(Generic[C]):
     Phases are Kong's, each a method that a plugin has or has not: `rewrite`, `access`, `response`
     (with the whole answer in `ex.response.content`), `header_filter`, `body_filter` (given a chunk
     and whether it is the last, returns what to send) and `log`; beside Kong's, `own_answer` sees the
-    answers that the gateway gives itself, before `header_filter` does. `rewrite` and `access` may be
-    `async def`; make them so only to await. Raising `Reject` ends the exchange with an answer.
+    answers that the gateway gives itself, before `header_filter` does. `rewrite`, `access` and
+    `response` may be `async def`; make them so only to await. Raising `Reject` ends the
+    exchange with an answer.
     """
 
     name: ClassVar[str]
@@ -58,6 +61,17 @@ class Plugin(Generic[C]):
         self.scope = scope
         self.services = services
         self.prepare()
+
+    @classmethod
+    def schema(cls) -> Record:
+        """The schema of its settings."""
+        return schema_of(cls.Config)
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> C:
+        """The settings of one configuration, which has been checked."""
+        settings: C = build(cls.Config, config)
+        return settings
 
     def prepare(self) -> None:
         """Computes what depends on the configuration alone."""

@@ -4,17 +4,24 @@
 configuration first names them.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from tollhouse.config.settings import Settings
+from tollhouse.custom.broken import Broken, Nothing
+from tollhouse.custom.shelf import Shelf
 from tollhouse.model.common import HTTP_PROTOCOLS, PROTOCOLS
 from tollhouse.model.entities import PluginInstance
-from tollhouse.model.schema import Record, Unchecked, build, schema_of
+from tollhouse.model.schema import Record, Unchecked
 from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.pdk.services import Services
+
+log = logging.getLogger("tollhouse.plugins")
 
 BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -69,21 +76,42 @@ def _plugin_class(place: str) -> type[Plugin[Any]]:
 
 
 class Registry:
-    """The plugins that are enabled on this node (Kong's `plugins` setting)."""
+    """The plugins that are enabled on this node (Kong's `plugins` setting).
 
-    def __init__(self, enabled: Iterable[str] = ("bundled",), *, allow_missing: bool = False) -> None:
+    `folders` hold custom ones, which are found only if `enabled` names them. A bundled plugin wins.
+    """
+
+    def __init__(
+        self,
+        enabled: Iterable[str] = ("bundled",),
+        *,
+        allow_missing: bool = False,
+        folders: Sequence[Path] = (),
+    ) -> None:
         #: whether configurations may name plugins that this version does not have; those do nothing
         self._allow_missing = allow_missing
         names: set[str] = set()
         for word in enabled:
             names |= set(BUNDLED) if word == "bundled" else {word}
         self.names = tuple(sorted(name for name in names if name in BUNDLED))
+        #: plugins of files and of installed packages
+        self.custom = Shelf(sorted(names - set(BUNDLED) - {"off"}), folders)
         #: names that were asked for and that nobody knows
-        self.unknown = tuple(sorted(names - set(BUNDLED) - {"off"}))
+        self.unknown = tuple(sorted(names - set(BUNDLED) - set(self.custom.places) - {"off"}))
+
+    @classmethod
+    def of(cls, settings: Settings, *, allow_missing: bool | None = None) -> "Registry":
+        """The plugins that a node with these settings has."""
+        allowed = settings.allow_missing_plugins if allow_missing is None else allow_missing
+        return cls(settings.plugins, allow_missing=allowed, folders=settings.plugins_path)
 
     def plugin_class(self, name: str) -> type[Plugin[Any]] | None:
         """The class of a plugin, `None` if it is not enabled."""
-        return _plugin_class(BUNDLED[name]) if name in self.names else None
+        return _plugin_class(BUNDLED[name]) if name in self.names else self.custom.plugin_class(name)
+
+    def is_current(self, plugin: Plugin[Any]) -> bool:
+        """Whether an object was made from the class that its plugin has now."""
+        return self.plugin_class(plugin.name) is type(plugin)
 
     # model.plugin.PluginSchemas
 
@@ -91,10 +119,10 @@ class Registry:
         cls = self.plugin_class(name)
         if cls is None:
             return Unchecked() if self._is_tolerated(name) else None
-        return schema_of(cls.Config)
+        return cls.schema()
 
     def _is_tolerated(self, name: str) -> bool:
-        return self._allow_missing and name not in BUNDLED
+        return self._allow_missing and name not in BUNDLED and name not in self.custom.places
 
     def forbidden_scopes(self, name: str) -> Collection[str]:
         cls = self.plugin_class(name)
@@ -112,13 +140,23 @@ class Registry:
 
     # flow.compile.PluginFactory
 
-    def make(self, instance: PluginInstance, scope: Scope, services: Services) -> Plugin[Any] | None:
+    def make(
+        self, instance: PluginInstance, scope: Scope, services: Services, *, at_start: bool = False
+    ) -> Plugin[Any] | None:
         """The object for one configuration, which has been checked before and holds secrets in place of
-        references; none for a plugin that is tolerated although nobody knows it."""
+        references; none for a plugin that is tolerated although nobody knows it. A custom plugin whose own
+        code fails here is refused, but for a worker that has nothing else to serve (`at_start`)."""
         cls = self.plugin_class(instance.name)
         if cls is None and self._is_tolerated(instance.name):
             return None
+        if cls is None and instance.name in self.custom.places:
+            return Broken(Nothing(), scope, services, instance.id)
         if cls is None:
             raise LookupError(f"plugin {instance.name!r} is not enabled on this node")
-        config = build(cls.Config, instance.config)
-        return cls(config, scope, services, instance.id)
+        try:
+            return cls(cls.read(instance.config), scope, services, instance.id)
+        except Exception:  # whatever the code of others does: this worker has to start
+            if not at_start or instance.name in BUNDLED:
+                raise
+            log.exception("plugin %r cannot be made of its configuration and answers 500", instance.name)
+            return Broken(Nothing(), scope, services, instance.id)

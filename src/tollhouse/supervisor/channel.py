@@ -24,6 +24,8 @@ class Apply(msgspec.Struct, tag=True, frozen=True):
     """There is a new snapshot."""
 
     version: int
+    #: whether files of custom plugins are to be looked at, too
+    reads_plugins: bool = False
 
 
 class Applied(msgspec.Struct, tag=True, frozen=True):

@@ -72,6 +72,7 @@ def checked(
     Entities that have not changed since the snapshot `before` keep their instants.
     The router is built once to be sure that workers can build it as well.
     """
+    registry.custom.read()
     now = int(time.time())
     snapshot = declarative.load(
         text,
@@ -120,6 +121,7 @@ def check_entities(
 ) -> None:
     """Whether entities that were checked when they were written can be served by this node. Raises
     `ConfigErrors`. Routes that are those of the snapshot before need no second look."""
+    registry.custom.read()
     if before is None or snapshot.routes is not before.routes:
         build_router(snapshot.routes, settings.router_flavor)
     problems = [

@@ -80,7 +80,7 @@ class Control:
     ) -> None:
         self.settings = settings
         self.identity = identity
-        self.registry = Registry(settings.plugins, allow_missing=settings.allow_missing_plugins)
+        self.registry = Registry.of(settings)
         self._shared = shared
         self._source = source
         self._path = path
@@ -105,6 +105,7 @@ class Control:
         self.health: HealthBoard | None = None
         self._log_level = settings.log_level
         self._restoring: asyncio.TimerHandle | None = None
+        self._plugins_changed = False
 
     # Configuration
 
@@ -161,7 +162,8 @@ class Control:
         self._encoded_bytes = len(encoded)
         for link in self._links.values():
             link.error = None
-            link.channel.send(Apply(version))
+            link.channel.send(Apply(version, self._plugins_changed))
+        self._plugins_changed = False
 
         def everyone() -> bool:
             return all(link.version >= version or link.error for link in self._links.values())
@@ -184,10 +186,23 @@ class Control:
         except TimeoutError:
             log.warning("only %d of %d workers are there", len(self._links), self.settings.worker_processes)
 
+    async def refresh_plugins(self) -> bool:
+        """Reads custom plugins whose files have changed; whether there were any. Workers do so with the
+        next configuration that they get. Raises `ConfigErrors`."""
+        changed = await asyncio.to_thread(self.registry.custom.refresh)
+        self._plugins_changed = self._plugins_changed or changed
+        return changed
+
+    async def serve_again(self) -> None:
+        """Lets workers take over what they serve once more. Raises `WorkersFailed`."""
+        async with self._loading:
+            await self._distribute(self._shared.read()[1])
+
     async def reload(self) -> None:
         """Reads the configuration's source again; on errors the old one stays."""
         file = self._source.name
         try:
+            await self.refresh_plugins()
             text = await asyncio.to_thread(self._source.read)
             await self.replace(text, file)
             if self._source.file is not None:

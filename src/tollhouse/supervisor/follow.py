@@ -75,8 +75,10 @@ class Follower:
         self._store.forget()
         self._refused = ""
         try:
+            if await self._control.refresh_plugins():
+                await self._control.serve_again()
             await self._look()
-        except StoreError as problem:
+        except (StoreError, ConfigErrors, WorkersFailed) as problem:
             log.error("the configuration was not reloaded: %s", problem)
         else:
             log.info("configuration reloaded")

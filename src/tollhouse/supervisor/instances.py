@@ -16,6 +16,9 @@ class Instance(msgspec.Struct, frozen=True):
     admin: tuple[str, ...]
     configuration: str
     allow_missing_plugins: bool = False
+    #: the names of `plugins`, and the folders of `plugins_path`
+    plugins: tuple[str, ...] = ()
+    plugins_path: tuple[str, ...] = ()
 
     @property
     def has_file(self) -> bool:

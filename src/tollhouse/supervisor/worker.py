@@ -67,12 +67,14 @@ class Worker:
         await asyncio.gather(following, reporting, return_exceptions=True)
         await self._node.close()
 
-    async def _apply(self) -> None:
+    async def _apply(self, *, reads_plugins: bool = True) -> None:
         async with self._applying:
             version, encoded = self._shared.read()
             if version == self._version:
                 return
             started = time.perf_counter()
+            if reads_plugins:
+                await self._node.read_plugins()
             await self._node.apply(await in_slices(self._reader.decoding(encoded)))
             self._version = version
             log.info("serving configuration %d, compiled in %.3f s", version, time.perf_counter() - started)
@@ -90,7 +92,7 @@ class Worker:
                 while True:
                     message = await channel.to_worker()
                     if isinstance(message, Apply):
-                        await self._answer_apply(channel)
+                        await self._answer_apply(channel, message)
                     elif isinstance(message, Decided):
                         self._node.health.decided(message.key, healthy=message.healthy)
                     elif isinstance(message, LogLevel):
@@ -101,9 +103,9 @@ class Worker:
                 self._channel = None
                 channel.close()
 
-    async def _answer_apply(self, channel: Channel) -> None:
+    async def _answer_apply(self, channel: Channel, asked: Apply) -> None:
         try:
-            await self._apply()
+            await self._apply(reads_plugins=asked.reads_plugins)
         except Exception as error:  # the old configuration goes on; control tells who asked
             log.exception("cannot take over the new configuration")
             channel.send(Applied(self._version, f"{type(error).__name__}: {error}"))

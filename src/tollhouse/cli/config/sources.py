@@ -31,7 +31,7 @@ class Workbench:
             self.settings: Settings = from_environment()
         except ConfigErrors as errors:
             fail_config(errors)
-        self.registry = Registry(self.settings.plugins)
+        self.registry = Registry.of(self.settings, allow_missing=False)
 
     def rendered(self, folder: Path) -> Rendered:
         """A folder as one file. Ends the command if that cannot be."""
