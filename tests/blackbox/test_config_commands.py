@@ -1,5 +1,6 @@
 """`tollhouse config`: against files, folders and a running node."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -111,3 +112,22 @@ async def test_lint_has_an_exit_code(tmp_path: Path) -> None:
     assert (seen.code, seen.output) == (1, "service a: no route leads to it [service-without-routes]\n")
     file.write_text(RUNNING)
     assert (await tollhouse("config", "lint", str(file))).code == 0
+
+
+async def test_compat_has_an_exit_code_and_json(tmp_path: Path) -> None:
+    file = tmp_path / "kong.yml"
+    file.write_text(RUNNING)
+    same = await tollhouse("compat", str(file))
+    assert (same.code, same.errors) == (0, "")
+    assert same.output.endswith("6 entities: 6 same, 0 differs, 0 not supported\n")
+
+    file.write_text(RUNNING + "plugins: [{name: pre-function, config: {access: [return]}}]\n")
+    ended = await tollhouse("compat", "--json", str(file))
+    report = json.loads(ended.output)
+    assert ended.code == 1
+    assert report["summary"] == {"same": 6, "differs": 0, "not supported": 1}
+    [missing] = [entity for entity in report["entities"] if entity["verdict"] == "not supported"]
+    assert (missing["path"], missing["fields"][0]["how"]) == (
+        "plugins[0]",
+        "there is no plugin 'pre-function'",
+    )

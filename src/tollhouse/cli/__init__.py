@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "reload": "Let a running node read its configuration again.",
     "stop": "Let a running node finish its work and end.",
     "migrations": "Make and bring up the tables of a PostgreSQL database.",
+    "compat": "Tell what of a configuration for Kong is the same here, differs or is not supported.",
     "check": "Check a declarative file without serving it.",
     "config": "Render, check, compare, apply and write declarative configurations.",
     "explain": "Show where a request would go, and through which plugins.",

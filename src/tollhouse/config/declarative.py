@@ -38,7 +38,8 @@ from tollhouse.model.entities import ENTITIES, Kind, PluginInstance, PluginSchem
 from tollhouse.model.schema import Record, Unchecked
 from tollhouse.model.snapshot import Snapshot
 
-_SKIPPED: Final[Mapping[str, frozenset[str]]] = {
+#: what may stand in an entity of each kind without being a field of it
+SKIPPED: Final[Mapping[str, frozenset[str]]] = {
     name: ANNOTATIONS.union(children, SPELLINGS.get(name, ())) for name, children in CHILDREN.items()
 }
 
@@ -127,7 +128,7 @@ class _Loader:
         schema = self._schema(kind, raw)
         if not isinstance(schema, Record):
             return self._refuse(entry, schema)
-        values, errors = schema.check(raw, skip=_SKIPPED[kind.name])
+        values, errors = schema.check(raw, skip=SKIPPED[kind.name])
         if errors:
             return self._refuse(entry, errors)
         if kind.cls is PluginInstance and isinstance(schema.fields["config"].shape.record, Unchecked):

@@ -79,7 +79,7 @@ class Problems:
 
         `shown_at` is its place in Kong's map and `shown` what stands there, if they are others.
         """
-        self.found.extend(_texts(path, error))
+        self.found.extend(texts(path, error))
         self._insert(shown_at or path, shown or error)
 
     def _insert(self, path: Path, error: Any) -> None:
@@ -106,7 +106,8 @@ def _merged(earlier: Any, error: Any) -> Any:
     return {**earlier, **error, **({"@entity": both} if both else {})}
 
 
-def _texts(path: Path, error: Any) -> Iterator[tuple[Path, str]]:
+def texts(path: Path, error: Any) -> Iterator[tuple[Path, str]]:
+    """Every message in an error map of Kong's, with the place it is about."""
     if isinstance(error, str):
         yield path, error
     elif isinstance(error, Mapping):
@@ -114,11 +115,11 @@ def _texts(path: Path, error: Any) -> Iterator[tuple[Path, str]]:
             for text in inner if name == "@entity" else ():
                 yield path, text
             if name != "@entity":
-                yield from _texts((*path, name), inner)
+                yield from texts((*path, name), inner)
     else:
         for index, inner in enumerate(error):
             if inner is not None:
-                yield from _texts((*path, index), inner)
+                yield from texts((*path, index), inner)
 
 
 def _with_holes(node: Any) -> Any:
