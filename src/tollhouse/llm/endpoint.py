@@ -21,6 +21,10 @@ class Unserved(Exception):
     """A configuration that is right, but for what this version cannot do."""
 
 
+class OnlyChats(Unserved):
+    """Completions of text, asked of who has none."""
+
+
 def served(
     name: str,
     *,
@@ -54,12 +58,37 @@ def served(
     elif compatible:
         form = "openai_chat"
     if route_type == "llm/v1/completions" and (
-        form != "openai_chat" or (provider.completions_path is None and upstream_url is None)
+        form != "openai_chat" or (provider.completions_path is None and (upstream_url is None or compatible))
     ):
-        raise Unserved(f"route_type 'llm/v1/completions' of provider '{name}' {_VERSION}")
+        raise OnlyChats(f"route_type 'llm/v1/completions' of provider '{name}' {_VERSION}")
     if provider.base_url is None and upstream_url is None and name != "local" and not deployed:
         raise Unserved(f"must set 'model.options.upstream_url' for {name} provider")
     return provider, form
+
+
+def only_chats(
+    name: str,
+    *,
+    route_type: RouteType,
+    server_format: str | None,
+    upstream_url: str | None,
+    client: FormName = "openai_chat",
+) -> bool:
+    """Whether such a route is of completions that the provider has to be asked for in chats."""
+    try:
+        served(
+            name,
+            route_type=route_type,
+            server_format=server_format,
+            upstream_url=upstream_url,
+            deployed=True,
+            client=client,
+        )
+    except OnlyChats:
+        return True
+    except Unserved:
+        return False
+    return False
 
 
 @dataclass(frozen=True, slots=True)

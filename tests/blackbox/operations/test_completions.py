@@ -1,11 +1,13 @@
 """Completions of providers that only chat."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
 import pytest
 from openai import AsyncOpenAI, BadRequestError
 from tests.support.agents import calling
+from tests.support.ai_proxy import route
 from tests.support.gateway import Gateway
 from tests.support.models import ModelServer, plain, replay
 from tests.support.recordings import recording
@@ -33,7 +35,7 @@ async def test_the_prompt_is_what_the_user_says(client: AsyncOpenAI, models: Mod
     models.play = replay(recording("anthropic/messages-text-claude-opus-4-6"))
 
     answer = await client.completions.create(
-        model="claude-opus-4-6", prompt="Once upon a time", max_tokens=20, stop="END", seed=1
+        model="claude-opus-4-6", prompt="Once upon a time", max_tokens=20, stop="END"
     )
 
     assert models.last.target == "/v1/messages"
@@ -87,6 +89,7 @@ async def test_a_stream_that_breaks_off_ends_with_an_error(node: Gateway, models
         ({"suffix": "the end"}, "suffix"),
         ({"echo": True}, "echo"),
         ({"logprobs": 3}, "logprobs"),
+        ({"seed": 1}, "seed is not"),
         ({"prompt": ["a", "b"]}, "prompt"),
         ({"prompt": [1, 2]}, "not a request"),
     ],
@@ -98,3 +101,75 @@ async def test_what_a_chat_cannot_do_is_refused(
 
     with pytest.raises(BadRequestError, match=named):
         await client.completions.create(**asked | more)
+
+
+VERSION: Final = ", anthropic_version: '2023-06-01'"
+
+
+def completions(name: str, url: str, **told: str) -> str:
+    return route(name, url, route_type="llm/v1/completions", **told).replace(
+        "log_statistics: true", "log_statistics: false"
+    )
+
+
+@pytest.fixture(scope="module")
+async def routes(models: ModelServer) -> AsyncIterator[Gateway]:
+    url = models.url
+    limit = ", max_tokens: 5, temperature: 0.5"
+    claude = {"provider": "anthropic", "model": "name: claude-opus-4-6,", "options": VERSION}
+    cohere = {"provider": "cohere", "model": "name: command-r7b-12-2024,"}
+    found = (
+        completions("anthropic", f"{url}/v1/messages", **claude | {"options": VERSION + ", max_tokens: 5"}),
+        completions("always", f"{url}/v1/messages", more="response_streaming: always", **claude),
+        completions("cohere", f"{url}/v2/chat", more="drop_unsupported: true", **cohere),
+        completions("compatible", f"{url}/openai/v1/chat/completions", provider="groq", options=limit),
+        completions("ollama", f"{url}/api/chat", provider="ollama", auth=""),
+        completions("openai", f"{url}/v1/completions", options=limit),
+    )
+    gateway = await Gateway.start('_format_version: "3.0"\nservices:' + "".join(found))
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "target"),
+    [
+        ("anthropic", "anthropic_messages", "/v1/messages"),
+        ("always", "anthropic_messages", "/v1/messages"),
+        ("cohere", "cohere_chat", "/v2/chat"),
+        ("compatible", "openai_chat", "/openai/v1/chat/completions"),
+        ("ollama", "ollama_chat", "/api/chat"),
+    ],
+)
+async def test_a_route_of_completions_asks_its_model_to_chat(
+    routes: Gateway, models: ModelServer, name: str, form: FormName, target: str
+) -> None:
+    models.play = plain(calling(form), kind=FORMS[form].STREAM_TYPE)
+    body = msgspec.json.encode({"prompt": "Say", "stream": name != "always"})
+
+    reply = await routes.request("POST", f"/{name}", {"Content-Type": "application/json"}, body)
+
+    assert reply.status == 200, reply.body
+    assert models.last.target == target
+    assert models.last_body["messages"] == [{"role": "user", "content": "Say"}]
+    assert b'"object":"text_completion"' in reply.body
+    assert b'"text":"Now."' in reply.body
+
+
+async def test_the_operator_s_options_hold_for_completions(routes: Gateway, models: ModelServer) -> None:
+    body = msgspec.json.encode({"prompt": "Say", "max_tokens": 100, "temperature": 1})
+    for name in ("compatible", "openai"):
+        await routes.request("POST", f"/{name}", {"Content-Type": "application/json"}, body)
+
+        assert (models.last_body["max_tokens"], models.last_body["temperature"]) == (5, 0.5)
+
+
+async def test_what_a_chat_cannot_do_is_dropped_where_that_is_allowed(
+    routes: Gateway, models: ModelServer
+) -> None:
+    models.play = replay(recording("cohere/chat-text-command-r7b-12-2024"))
+    body = msgspec.json.encode({"prompt": "Say", "suffix": "the end", "logprobs": 2})
+
+    reply = await routes.request("POST", "/cohere", {"Content-Type": "application/json"}, body)
+
+    assert reply.headers["x-tollhouse-dropped"] == "suffix, logprobs"

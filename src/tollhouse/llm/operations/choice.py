@@ -3,10 +3,11 @@
 from tollhouse.llm.endpoint import Unserved
 from tollhouse.llm.operations.completing import CompletionTranslation
 from tollhouse.llm.operations.embedding import EmbeddingTranslation, can_translate
-from tollhouse.llm.operations.places import CHAT, ERROR_FORMS, Place, place_at, place_of
+from tollhouse.llm.operations.places import CHAT, ERROR_FORMS, Place, chats_at, place_at, place_of
 from tollhouse.llm.operations.reranking import RerankTranslation
 from tollhouse.llm.operations.work import Passing, Work
 from tollhouse.llm.provider import Provider
+from tollhouse.llm.providers import vertex
 from tollhouse.llm.recognise import Asked
 from tollhouse.llm.settings import Options
 
@@ -14,7 +15,11 @@ from tollhouse.llm.settings import Options
 def place_for(provider: Provider, asked: Asked, options: Options, *, speaks_ollama: bool = False) -> Place:
     """Where the provider does what is asked for. Raises `Unserved` with the reason why it cannot."""
     url = options.upstream_url
-    place = None if url is None or speaks_ollama else place_at(url, provider, asked)
+    place = None
+    if url is not None and asked.operation == "completions":
+        place = chats_at(url, speaks_ollama=speaks_ollama or provider.form == "ollama_chat")
+    if place is None and url is not None and not speaks_ollama:
+        place = place_at(url, provider, asked)
     place = place or place_of(provider, asked, speaks_ollama)
     if place is None:
         raise Unserved(f"provider '{provider.name}' has no {_NAMES.get(asked.operation, asked.operation)}")
@@ -53,12 +58,16 @@ def _passes(asked: Asked, place: Place) -> bool:
     return asked.tail != "/api/embeddings"
 
 
-def work_between(asked: Asked, place: Place, model_in_path: bool, provider: Provider) -> Work:
-    """What turns requests and answers into one another."""
+def work_between(
+    asked: Asked, place: Place, model_in_path: bool, provider: Provider, *, drops: bool = False
+) -> Work:
+    """What turns requests and answers into one another; `drops`: without what cannot be expressed."""
     if _passes(asked, place):
         return Passing(place.wire, model_in_path=model_in_path, asks_usage=provider.asks_usage)
     if asked.operation == "rerank":
         return RerankTranslation(asked.form, place.wire)
     if asked.operation == "completions":
-        return CompletionTranslation(ERROR_FORMS[place.wire], provider)
+        on_vertex = place.path == vertex.RAW_PATHS[0]
+        form = ERROR_FORMS[place.wire]
+        return CompletionTranslation(form, provider, drops=drops, on_vertex=on_vertex)
     return EmbeddingTranslation(asked.form, place.wire)

@@ -11,6 +11,7 @@ import msgspec
 
 from tollhouse.llm.chat import ChatRequest, Delta, Failed, Finish, Message, Options, Ping, Reason, Start, Text
 from tollhouse.llm.dialogue import FORMS, Got
+from tollhouse.llm.dropping import encoded
 from tollhouse.llm.form import MALFORMED, Refusal, StreamDecoder
 from tollhouse.llm.formats.openai_chat.stream import failure
 from tollhouse.llm.formats.openai_chat.usage import shown
@@ -19,6 +20,7 @@ from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
 from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import FormName, Provider
+from tollhouse.llm.providers.vertex import anthropic_body
 from tollhouse.llm.recognise import Asked
 from tollhouse.llm.translation import spoken
 from tollhouse.pdk.usage import Usage
@@ -31,6 +33,7 @@ _REFUSED: Final[Mapping[str, tuple[Any, ...]]] = {
     "suffix": (None, ""),
     "echo": (None, False),
     "best_of": (None, 1),
+    "n": (None, 1),
     "logprobs": (None,),
     "logit_bias": (None, {}),
 }
@@ -45,7 +48,7 @@ class _Request(msgspec.Struct):
     max_tokens: int | None = None
     temperature: int | float | None = None
     top_p: int | float | None = None
-    n: int | None = None
+    top_k: int | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
     presence_penalty: int | float | None = None
@@ -64,9 +67,6 @@ def _chat(content: bytes, model: str, ignored: list[str], *, stream: bool) -> Ch
         asked = msgspec.convert(raw, _Request)
     except MALFORMED as error:
         raise Refusal(f"the request body is not a request for a completion of text: {error}") from None
-    for name, unused in _REFUSED.items():
-        if raw.get(name) not in unused:
-            raise Refusal(f"{name} is not supported by this model, which only chats")
     prompt = asked.prompt if isinstance(asked.prompt, str) else "".join(asked.prompt[:1])
     if not isinstance(asked.prompt, str) and len(asked.prompt) != 1:
         raise Refusal(f"prompt: this model takes one a request; {len(asked.prompt)} were sent")
@@ -81,6 +81,7 @@ def _chat(content: bytes, model: str, ignored: list[str], *, stream: bool) -> Ch
         options=_options(asked),
         user=asked.user,
         include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
+        own_only=tuple(name for name, unused in _REFUSED.items() if raw.get(name) not in unused),
     )
 
 
@@ -90,7 +91,7 @@ def _options(asked: _Request) -> Options:
         max_tokens=asked.max_tokens,
         temperature=asked.temperature,
         top_p=asked.top_p,
-        n=asked.n if asked.n != 1 else None,
+        top_k=asked.top_k,
         stop=None if stop is None else tuple(stop),
         seed=asked.seed,
         presence_penalty=asked.presence_penalty,
@@ -101,21 +102,29 @@ def _options(asked: _Request) -> Options:
 class CompletionTranslation:
     """Completions towards the client, chats of a form towards the provider."""
 
-    def __init__(self, form: FormName, provider: Provider) -> None:
+    def __init__(self, form: FormName, provider: Provider, *, drops: bool, on_vertex: bool) -> None:
+        """`drops`: what a chat or `form` cannot express is left out in place of being refused.
+        `on_vertex`: Anthropic's form as Google wants it."""
         self._form = FORMS[form]
         self._dialect = provider if form == "openai_chat" else None
+        self._drops = drops
+        self._on_vertex = on_vertex
 
     def request(self, body: Body, asked: Asked, model: str, *, stream: bool) -> Outgoing:
         ignored: list[str] = []
         chat = _chat(body.bytes_with(model), model, ignored, stream=stream)
-        if (chat.options.n or 1) > 1:
-            raise Refusal("n is not supported for completions of this model, which only chats")
-        encoded = self._form.encode_request(chat, ignored)
+        sent, dropped = encoded(self._form, chat, ignored, drops=self._drops)
         if self._dialect is not None:
-            spoken(encoded, self._dialect)
-        names = tuple(dict.fromkeys(ignored))
+            spoken(sent, self._dialect)
+        if self._on_vertex:
+            sent = anthropic_body(sent)
         return Outgoing(
-            msgspec.json.encode(encoded), ignored=names, asked=chat, model=model, stream_type=_SSE
+            msgspec.json.encode(sent),
+            ignored=tuple(dict.fromkeys(ignored)),
+            dropped=tuple(dropped),
+            asked=chat,
+            model=model,
+            stream_type=_SSE,
         )
 
     def answer(self, content: bytes, headers: Mapping[str, str], out: Outgoing) -> Got:

@@ -72,6 +72,8 @@ _USUAL_TAILS: Final[Mapping[Operation, str]] = {
     "rerank": "/rerank",
     "files": "",
 }
+#: what is asked for on routes of completions where the provider only chats
+COMPLETIONS: Final[tuple[Operation, str]] = ("completions", "/completions")
 #: what is asked for on routes of these types; the shorter names are Tollhouse's own
 ROUTE_OPERATIONS: Final[Mapping[RouteType, tuple[Operation, str]]] = {
     "llm/v1/embeddings": ("embeddings", "/embeddings"),
@@ -121,6 +123,14 @@ def place_at(url: str, provider: Provider, asked: Asked) -> Place | None:
     return Place("mistral" if provider.name == "mistral" else "openai", path)
 
 
+def chats_at(url: str, *, speaks_ollama: bool) -> Place | None:
+    """The place of chats, if the URL is one of those, whoever the provider is."""
+    path = urlsplit(url).path
+    if path.endswith(CHAT):
+        return Place("openai", path)
+    return Place("ollama", path) if speaks_ollama and path.endswith("/api/chat") else None
+
+
 def at_place(provider: Provider, place: Place) -> Provider:
     """The provider as if it had nothing else."""
     return replace(provider, chat_path=place.path, stream_path=place.stream_path, completions_path=None)
@@ -136,6 +146,9 @@ def at_cloud(model: Model, asked: Asked, place: Place) -> tuple[Model, Place]:
         url = azure.deployment_url(options.azure_instance, options.azure_deployment_id or "", tail)
         return replace(model, options=replace(options, upstream_url=url)), place
     cloud = options.gemini
+    if asked.operation == "completions":
+        claude = cloud is not None and vertex.is_anthropic(model.name or "")
+        return model, Place("anthropic", *vertex.RAW_PATHS) if claude else place
     if model.provider == "gemini" and cloud is not None and cloud.api_endpoint is not None:
         method = "predict" if asked.operation == "embeddings" else asked.tail.lstrip(":")
         within = f"projects/{quote(cloud.project_id or '')}/locations/{quote(cloud.location_id or '')}"

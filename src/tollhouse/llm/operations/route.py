@@ -10,7 +10,7 @@ import msgspec
 from tollhouse.llm.counting import counted_tokens
 from tollhouse.llm.endpoint import Unserved
 from tollhouse.llm.form import Refusal
-from tollhouse.llm.operations.places import ROUTE_OPERATIONS
+from tollhouse.llm.operations.places import COMPLETIONS, ROUTE_OPERATIONS
 from tollhouse.llm.operations.upstream import UpstreamOperation
 from tollhouse.llm.provider import FormName
 from tollhouse.llm.recognise import Asked, recognised
@@ -34,7 +34,7 @@ _AUDIO: Final = "llm/v1/audio"
 
 def asked_on(route_type: RouteType, form: FormName) -> Asked:
     """What requests on such a route ask for if they do not say."""
-    operation, tail = ROUTE_OPERATIONS[route_type]
+    operation, tail = ROUTE_OPERATIONS.get(route_type, COMPLETIONS)
     own_tail = tail if form == "openai_chat" and operation != "files" else ""
     return Asked(form, operation, tail=own_tail)
 

@@ -19,9 +19,10 @@ from tollhouse.llm.destination import Destination, Destinations, printable
 from tollhouse.llm.dialogue import FORMS, Got
 from tollhouse.llm.encoding import Gunzip, gunzip
 from tollhouse.llm.envelope import Envelope
+from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.foreign import heed
 from tollhouse.llm.form import Refusal, Unreadable
-from tollhouse.llm.formats.openai_chat.forward import Members, text_of
+from tollhouse.llm.formats.openai_chat.forward import TRUE, Members, text_of
 from tollhouse.llm.operations import places
 from tollhouse.llm.operations.bodies import Body, OtherBody, body_from
 from tollhouse.llm.operations.choice import place_for, work_between
@@ -91,7 +92,9 @@ class UpstreamOperation:
         place = place_for(known, asked, options, speaks_ollama=ollama)
         model, place = places.at_cloud(model, asked, place)
         self._provider = provider = places.at_place(known, place)
-        self._work = work_between(asked, place, MODEL in place.path, provider)
+        self._work = work_between(asked, place, MODEL in place.path, provider, drops=conf.drop_unsupported)
+        #: of completions: what the operator sets in every request
+        self._fixed = Fixed(asked.form, options) if asked.operation == "completions" else None
         region = services.cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
         self._destinations = Destinations(
             model, provider, provider.form, conf.route_type, services.node.local_model, region
@@ -147,6 +150,10 @@ class UpstreamOperation:
         files = asked.operation == "files"
         body = OtherBody(request.content or b"") if files else body_from(request, self.request_body_limit)
         destination = self._destination(ex, body, asked, model)
+        if self._fixed is not None and body.members is not None:
+            self._fixed.put_in(body.members)
+            if self.conf.response_streaming == "always":
+                body.members["stream"] = TRUE
         stream = asked.told.stream or body.wants_stream or _streams_untold(asked, body)
         if stream and self.conf.response_streaming == "deny":
             raise Refusal("response streaming is not enabled for this LLM")
@@ -208,6 +215,8 @@ class UpstreamOperation:
         told = call.destination.shown.data if self.conf.model_name_header and metered.model else b""
         if call.out.ignored:
             headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(call.out.ignored)))
+        if call.out.dropped:
+            headers.set("X-Tollhouse-Dropped", printable(", ".join(call.out.dropped)))
         # A stream that was there at once is a whole body, and passes through `body_filter` all the same.
         call.reader = self._work.stream(headers.values.get("content-type", ""), call.out)
         if call.reader is not None:

@@ -25,6 +25,8 @@ class Outgoing(msgspec.Struct):
     content: bytes
     #: fields that the provider's form cannot express
     ignored: tuple[str, ...] = ()
+    #: fields that were left out though the answer will be another one, as the operator allows
+    dropped: tuple[str, ...] = ()
     #: what the client asked for, in the neutral shape, if it was translated
     asked: Any = None
     #: the model that was asked for

@@ -26,6 +26,8 @@ _PUBLISHERS: Final = (
 _OPERATIONS: Final = ("generateContent", "streamGenerateContent")
 #: other models than Google's take requests as their makers know them
 _RAW_OPERATIONS: Final = ("rawPredict", "streamRawPredict")
+#: where they are asked, whole and streamed
+RAW_PATHS: Final = (f"{MODEL}:{_RAW_OPERATIONS[0]}", f"{MODEL}:{_RAW_OPERATIONS[1]}")
 #: what stands in the body of Claude's requests in place of the model
 #: (https://docs.claude.com/en/api/claude-on-vertex-ai)
 ANTHROPIC_VERSION: Final = "vertex-2023-10-16"
@@ -78,7 +80,7 @@ def is_anthropic(model: str) -> bool:
 
 def speaking_anthropic(provider: Provider) -> Provider:
     """Google, as it serves Claude: in the form of its maker."""
-    plain, streamed = (f"{MODEL}:{operation}" for operation in _RAW_OPERATIONS)
+    plain, streamed = RAW_PATHS
     return replace(provider, form="anthropic_messages", chat_path=plain, stream_path=streamed)
 
 
