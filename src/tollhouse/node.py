@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import socket
+import ssl
 import time
 import uuid
 from collections.abc import Generator, Sequence
@@ -25,9 +26,10 @@ from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.services import NodeInfo, Services
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.plugins import Registry
+from tollhouse.server.certificates import Certificates
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
-from tollhouse.server.tls import server_context
+from tollhouse.server.tls import HTTP1, ServerTls
 from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
 from tollhouse.stores.memory import NodeMemory
@@ -41,7 +43,7 @@ from tollhouse.upstream.client import PooledClient
 from tollhouse.upstream.dns import Lifetimes, Resolver
 from tollhouse.upstream.pool import KeepAlive, Pools
 from tollhouse.upstream.target_names import TargetNames
-from tollhouse.upstream.tls import context_for
+from tollhouse.upstream.tls import UpstreamTls
 
 log = logging.getLogger("tollhouse.node")
 
@@ -96,7 +98,7 @@ class Node:
                 settings.upstream_keepalive_idle_timeout,
             ),
             clock,
-            context_for,
+            UpstreamTls(settings.lua_ssl_trusted_certificate),
         )
         resolver = Resolver(clock, self._tasks, name_lifetimes(settings))
         #: what is known of the health of upstreams' targets
@@ -127,6 +129,9 @@ class Node:
         self._compilation: Compilation | None = None
         self._gateway: Gateway | None = None
         self._listeners: list[Listener] = []
+        #: TLS of the listeners that have it, and what it shows
+        self._tls: list[ServerTls] = []
+        self._certificates = Certificates()
 
     # Configuration
 
@@ -148,11 +153,12 @@ class Node:
     async def apply(self, snapshot: Snapshot) -> None:
         """Compiles a snapshot in slices and serves it from then on."""
         directory = await in_slices(building_directory(snapshot))
+        resolved = self._vaults.knowing(snapshot.vaults).resolved
         compilation = await in_slices(
             compiling(
                 snapshot,
                 self._workshop,
-                self._vaults.knowing(snapshot.vaults).resolved,
+                resolved,
                 partial(self._registry.make, services=self._services, at_start=self._compilation is None),
                 self._still_current(),
             )
@@ -162,6 +168,9 @@ class Node:
         if self._gateway is None:
             self._gateway = self._make_gateway(compiled)
         self._gateway.snapshot = compiled
+        self._certificates = Certificates.of(snapshot, resolved)
+        for tls in self._tls:
+            tls.show(self._certificates)
         before, self._compilation = self._compilation, compilation
         if before is not None:
             before.objects.close_missing(plugins)
@@ -191,7 +200,7 @@ class Node:
             raise RuntimeError("there is no snapshot to serve")
         limits = _limits(self._settings)
         for listen, sock in sockets:
-            tls = server_context(self._settings.ssl_cert, self._settings.ssl_cert_key) if listen.tls else None
+            tls = self._listener_tls() if listen.tls else None
             listener = Listener(sock, self._gateway, limits, self.traffic, port=listen.port, tls=tls)
             await listener.start()
             self._listeners.append(listener)
@@ -200,6 +209,13 @@ class Node:
         gc.freeze()
         # Exchanges make no reference cycles, so the collector has little to find and need not look often.
         gc.set_threshold(50_000, 50, 100)
+
+    def _listener_tls(self) -> ssl.SSLContext:
+        settings = self._settings
+        tls = ServerTls(settings.ssl_cert, settings.ssl_cert_key, settings.tls_terms, HTTP1)
+        tls.show(self._certificates)
+        self._tls.append(tls)
+        return tls.context
 
     async def _look(self) -> None:
         while True:

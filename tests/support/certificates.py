@@ -2,14 +2,18 @@
 
 import datetime
 import ipaddress
+import json
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+
+_Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +23,18 @@ class Issued:
     certificate: Path
     key: Path
 
+    def entity(self, id_: str) -> str:
+        """It as an entry of `certificates` in a declarative file."""
+        return f"{{id: {id_}, cert: {_quoted(self.certificate)}, key: {_quoted(self.key)}}}"
+
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context
+
+
+def _quoted(file: Path) -> str:
+    return json.dumps(file.read_text())
 
 
 class Authority:
@@ -42,15 +54,22 @@ class Authority:
         """A client that trusts nobody else."""
         return ssl.create_default_context(cafile=self.file)
 
-    def issue(self, *names: str) -> Issued:
+    @property
+    def pem(self) -> str:
+        return self.file.read_text()
+
+    def issue(self, *names: str, with_rsa: bool = False) -> Issued:
         """A certificate for names and addresses."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key: _Key = (
+            rsa.generate_private_key(65537, 2048) if with_rsa else ec.generate_private_key(ec.SECP256R1())
+        )
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
         certificate = (self._builder(subject, key).add_extension(alternatives, critical=False)).sign(
             self._key, hashes.SHA256()
         )
-        issued = Issued(self._folder / f"{names[0]}.pem", self._folder / f"{names[0]}.key")
+        file = f"{names[0]}-rsa" if with_rsa else names[0]
+        issued = Issued(self._folder / f"{file}.pem", self._folder / f"{file}.key")
         issued.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         issued.key.write_bytes(
             key.private_bytes(
@@ -59,7 +78,7 @@ class Authority:
         )
         return issued
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: _Key) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()

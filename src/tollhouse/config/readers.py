@@ -140,6 +140,15 @@ def existing_file(text: str) -> str | None:
     return text or None
 
 
+def authorities(text: str) -> tuple[str, ...]:
+    """Files of certificate authorities, and `system`."""
+    found = words(text)
+    for name in found:
+        if name != "system":
+            existing_file(name)
+    return found
+
+
 def networks(text: str) -> tuple[str, ...]:
     """Addresses, ranges of them, and `unix:`."""
     for word in words(text):

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from tollhouse.config import readers
 from tollhouse.config.admin_tokens import AdminToken, read_tokens
+from tollhouse.config.ciphers import TlsTerms, read_protocols, tls_terms
 from tollhouse.config.listen import Listen, parse_listens
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.constraints import is_reference
@@ -253,6 +254,25 @@ class Settings:
         "", readers.existing_file, "Certificate of `ssl` listeners, PEM; one is made up if there is none."
     )
     ssl_cert_key: str | None = option("", readers.existing_file, "Its private key.")
+    ssl_cipher_suite: str = option(
+        "intermediate",
+        readers.one_of("modern", "intermediate", "old", "custom"),
+        "Mozilla's recommendation that `ssl` listeners follow; `custom` is what the next three say.",
+    )
+    ssl_ciphers: str = option(
+        "", readers.plain, "Ciphers of a `custom` suite before TLS 1.3, OpenSSL's names."
+    )
+    ssl_protocols: tuple[str, ...] = option(
+        "TLSv1.2 TLSv1.3", read_protocols, "Versions of TLS of a `custom` suite."
+    )
+    ssl_prefer_server_ciphers: bool = option(
+        "on", readers.switch, "Whether the order of the ciphers of a `custom` suite counts."
+    )
+    lua_ssl_trusted_certificate: tuple[str, ...] = option(
+        "system",
+        readers.authorities,
+        "Authorities that vouch for upstreams, PEM files; `system` are those of the machine.",
+    )
     declarative_config: str | None = option("", readers.optional, "The declarative file to serve.")
     declarative_config_string: str | None = option("", readers.optional, "Its text, instead of a file.")
     vault_env_prefix: str = option(
@@ -277,6 +297,16 @@ class Settings:
         readers.positive,
         "Limits that can be counted at once on this node, 64 bytes each. Tollhouse's own.",
     )
+
+    @property
+    def tls_terms(self) -> TlsTerms:
+        """What `ssl` listeners offer."""
+        return tls_terms(
+            self.ssl_cipher_suite,
+            self.ssl_ciphers,
+            self.ssl_protocols,
+            prefer_own=self.ssl_prefer_server_ciphers,
+        )
 
 
 def options() -> Mapping[str, Option]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tollhouse.errors import Reject
+from tollhouse.flow.forwarded import host_without_port
 from tollhouse.pdk.exchange import Patience
 from tollhouse.upstream.dns import Resolver
 from tollhouse.upstream.http1 import Timeouts
-from tollhouse.upstream.pool import Address, Pool, Pools
+from tollhouse.upstream.pool import USUAL_TLS, Address, Pool, Pools, TlsProfile
 
 log = logging.getLogger("tollhouse.flow")
 
@@ -26,6 +27,11 @@ class Endpoint:
 
     pool: Pool
     host: str
+    pools: Pools
+
+    def for_host(self, host: str) -> "Endpoint":
+        """The same, asked for by another name: TLS follows Host, as in Kong."""
+        return Endpoint(self.pools.named(self.pool.address, _tls_name(host)), self.host, self.pools)
 
 
 class Targets(Protocol):
@@ -76,11 +82,23 @@ class Dial:
     resolver: Resolver
     tls: bool = False
     verify: bool = False
+    tls_profile: TlsProfile = USUAL_TLS
+    http2: bool = False
 
     def endpoint(self, ip: str, port: int, host: str) -> Endpoint:
         """The endpoint at an address; `host` is the name for Host and TLS."""
-        address = Address(ip, port, True, host, self.verify) if self.tls else Address(ip, port)
-        return Endpoint(self.pools.at(address), host_field(host, port, tls=self.tls))
+        name = _tls_name(host)
+        address = (
+            Address(ip, port, True, name, self.verify, self.tls_profile, self.http2)
+            if self.tls
+            else Address(ip, port, http2=self.http2)
+        )
+        return Endpoint(self.pools.at(address), host_field(host, port, tls=self.tls), self.pools)
+
+
+def _tls_name(host: str) -> str:
+    """What TLS asks for: Host without port and brackets. A bare IPv6 address has more than one colon."""
+    return (host_without_port(host) if host.startswith("[") or host.count(":") == 1 else host).strip("[]")
 
 
 def host_field(host: str, port: int, *, tls: bool) -> str:

@@ -18,6 +18,7 @@ from tollhouse.flow.guards import guard_of
 from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.plan import Plan, Scoped, plan_of
 from tollhouse.flow.precedence import Precedence, groups_of, scope_of
+from tollhouse.flow.profiles import TlsProfiles
 from tollhouse.flow.snapshot import CompiledRoute, CompiledSnapshot
 from tollhouse.model.entities import PluginInstance, Route, Service, Upstream
 from tollhouse.model.snapshot import Snapshot
@@ -28,7 +29,7 @@ from tollhouse.routing.upstream_path import path_builder
 from tollhouse.stores.directory import PRESENTED
 from tollhouse.upstream.dns import Resolver
 from tollhouse.upstream.http1 import Timeouts
-from tollhouse.upstream.pool import Pools
+from tollhouse.upstream.pool import USUAL_TLS, Pools
 from tollhouse.upstream.target_names import TargetNames
 
 #: entities handled between two pauses
@@ -115,7 +116,7 @@ def compiling(
     precedence = Precedence([plugin for _, plugin in objects.made.values()], groups_of(snapshot))
     plans = _Plans(precedence)
     services = {service.id: service for service in snapshot.services}
-    backends = _Backends(snapshot, workshop)
+    backends = _Backends(snapshot, workshop, resolved)
     yield
     routes: dict[str, CompiledRoute] = {}
     served: list[Route] = []
@@ -193,8 +194,9 @@ def _route(
 class _Backends:
     """Backends of services, made once each."""
 
-    def __init__(self, snapshot: Snapshot, workshop: Workshop) -> None:
+    def __init__(self, snapshot: Snapshot, workshop: Workshop, resolved: Callable[[Any], Any]) -> None:
         self._workshop = workshop
+        self._profiles = TlsProfiles(snapshot, resolved)
         self._upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in snapshot.upstreams}
         self._targets: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for target in snapshot.targets:
@@ -222,11 +224,18 @@ class _Backends:
 
     def _make(self, service: Service) -> Backend:
         tls = service.protocol in ("https", "grpcs", "tls")
-        dial = Dial(self._workshop.pools, self._workshop.resolver, tls=tls, verify=bool(service.tls_verify))
+        dial = Dial(
+            self._workshop.pools,
+            self._workshop.resolver,
+            tls=tls,
+            verify=bool(service.tls_verify),
+            tls_profile=self._profiles.of(service, self._upstreams.get(service.host)) if tls else USUAL_TLS,
+        )
         targets = self._targets_of(service, dial)
         return Backend(
             targets=targets,
-            endpoint=targets.endpoint if isinstance(targets, Fixed) else None,
+            # The name that TLS asks for may depend on the request.
+            endpoint=targets.endpoint if isinstance(targets, Fixed) and not tls else None,
             retries=_or(service.retries, 5),
             timeouts=Timeouts(
                 _or(service.connect_timeout, _TIMEOUT_MS) / 1000,

@@ -80,6 +80,9 @@ async def again(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", fault: Ups
 async def _attempts(ex: DrivenExchange, backend: Backend, gateway: "Gateway") -> Arrival:
     while True:
         endpoint = backend.targets.now(ex) or await gateway.settled(backend.targets.pick(ex))
+        host = ex.upstream_host
+        if host is not None and ex.upstream_address is None and endpoint.pool.address.tls:
+            endpoint = endpoint.for_host(host)
         started = perf_counter()
         ex.sent_at = ex.sent_at or started
         connection: UpstreamConnection | None = None

@@ -9,7 +9,7 @@ from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
 from tollhouse.pdk.exchange import Request
 from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
-from tollhouse.server.tls import common_name
+from tollhouse.server.tls import common_name, shown_chain
 from tollhouse.wire.body import body_reader
 from tollhouse.wire.http1 import has_bare_lf
 
@@ -99,7 +99,7 @@ class ClientConnection(asyncio.Protocol):
         if secured is not None:
             self.sni = getattr(secured, "server_name_indication", None)
             self.peer_name = common_name(transport.get_extra_info("peercert"))
-            self.certificates = tuple(filter(None, (secured.getpeercert(binary_form=True),)))
+            self.certificates = shown_chain(secured)
         self.deadline = self._listener.now() + self.limits.header_seconds
         self.number = self._listener.opened(self)
 

@@ -85,14 +85,15 @@ async def _when_connected(control: Control, on_ready: Callable[[], None]) -> Non
 
 
 def _tls(settings: Settings) -> Callable[[], ssl.SSLContext]:
-    return partial(server_context, settings.ssl_cert, settings.ssl_cert_key)
+    return partial(server_context, settings.ssl_cert, settings.ssl_cert_key, None, settings.tls_terms)
 
 
 def _admin_tls(settings: Settings) -> Callable[[], ssl.SSLContext]:
     certificate, key = settings.ssl_cert, settings.ssl_cert_key
     if settings.admin_ssl_cert is not None:
         certificate, key = settings.admin_ssl_cert, settings.admin_ssl_cert_key
-    return partial(server_context, certificate, key, settings.admin_ssl_client_certificate)
+    authorities = settings.admin_ssl_client_certificate
+    return partial(server_context, certificate, key, authorities, settings.tls_terms)
 
 
 async def _listen(

@@ -23,6 +23,7 @@ from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.snapshot import Snapshot, encode
 from tollhouse.models.process import ModelProcess
 from tollhouse.node import Identity
+from tollhouse.server.self_signed import own_pair
 from tollhouse.server.sockets import Bound, bind
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, needs_local_model
@@ -39,6 +40,15 @@ _GRACE_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.5
 
 
+def _with_certificate(settings: Settings) -> Settings:
+    """The settings with a certificate of the node's own, where an `ssl` listener has been given none."""
+    listens = (*settings.proxy_listen, *settings.admin_listen, *settings.status_listen)
+    if settings.ssl_cert is not None or not any(listen.tls for listen in listens):
+        return settings
+    certificate, key = own_pair(settings.prefix)
+    return replace(settings, ssl_cert=certificate, ssl_cert_key=key)
+
+
 class Supervisor:
     """One node."""
 
@@ -49,11 +59,13 @@ class Supervisor:
         admin = [bind(listen, "KONG_ADMIN_LISTEN") for listen in settings.admin_listen]
         status = [bind(listen, "KONG_STATUS_LISTEN") for listen in settings.status_listen]
         #: the settings with the ports that port 0 became
-        self.settings = replace(
-            settings,
-            proxy_listen=tuple(listen for listen, _ in proxy),
-            admin_listen=tuple(listen for listen, _ in admin),
-            status_listen=tuple(listen for listen, _ in status),
+        self.settings = _with_certificate(
+            replace(
+                settings,
+                proxy_listen=tuple(listen for listen, _ in proxy),
+                admin_listen=tuple(listen for listen, _ in admin),
+                status_listen=tuple(listen for listen, _ in status),
+            )
         )
         self._model = ModelProcess.installed()
         if needs_local_model(snapshot) and self._model is None:

@@ -3,8 +3,8 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
 
 from tollhouse.errors import Cause, UpstreamFault
 from tollhouse.pdk.exchange import Response
@@ -12,6 +12,22 @@ from tollhouse.upstream.http1 import UpstreamConnection
 from tollhouse.wire.http1 import ResponseReader
 
 _ANY: Final = float("inf")
+#: pools of names that clients have chosen; beyond so many, those without a connection are forgotten
+_NAMED_KNOWN: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TlsProfile:
+    """What TLS towards a target uses besides its name, PEM: the gateway's own certificate and key, the
+    authorities that are trusted in place of the usual ones, and how many intermediate ones at most."""
+
+    certificate: str | None = None
+    key: str | None = None
+    authorities: tuple[str, ...] | None = None
+    depth: int | None = None
+
+
+USUAL_TLS: Final = TlsProfile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +39,16 @@ class Address:
     tls: bool = False
     server_name: str | None = None
     verify: bool = True
+    tls_profile: TlsProfile = USUAL_TLS
+    http2: bool = False
+
+
+class Tls(Protocol):
+    """Makes TLS contexts and judges handshakes; both raise `UpstreamFault`."""
+
+    def context_for(self, address: Address) -> ssl.SSLContext: ...
+
+    def check(self, address: Address, connection: ssl.SSLObject) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +72,7 @@ class Pool:
         keep_alive: KeepAlive,
         reader: ResponseReader[Response],
         clock: Callable[[], float],
-        tls: Callable[[Address], ssl.SSLContext],
+        tls: Tls,
     ) -> None:
         self.address = address
         self._size = keep_alive.pool_size
@@ -57,6 +83,7 @@ class Pool:
         self._tls = tls
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
+        self._connecting = 0
 
     def take(self) -> UpstreamConnection | None:
         """The most recently used idle connection, `None` if a new one must be opened."""
@@ -65,11 +92,12 @@ class Pool:
     async def connect(self, timeout_seconds: float) -> UpstreamConnection:
         """Opens a connection. Raises `UpstreamFault` with `sent=False`."""
         address = self.address
-        context = self._tls(address) if address.tls else None
+        context = self._tls.context_for(address) if address.tls else None
         loop = asyncio.get_running_loop()
+        self._connecting += 1
         try:
             async with asyncio.timeout(timeout_seconds):
-                _, connection = await loop.create_connection(
+                transport, connection = await loop.create_connection(
                     lambda: UpstreamConnection(self),
                     address.host,
                     address.port,
@@ -82,6 +110,14 @@ class Pool:
             raise UpstreamFault(Cause.TLS_FAILED, f"{self._name()}: {error}") from error
         except OSError as error:
             raise UpstreamFault(Cause.CONNECT_REFUSED, f"{self._name()}: {error}") from error
+        finally:
+            self._connecting -= 1
+        if context is not None:
+            try:
+                self._tls.check(address, transport.get_extra_info("ssl_object"))
+            except UpstreamFault:
+                transport.abort()
+                raise
         self._open.add(connection)
         return connection
 
@@ -120,7 +156,7 @@ class Pool:
 
     @property
     def is_unused(self) -> bool:
-        return not self._open
+        return not self._open and not self._connecting
 
 
 @dataclass(slots=True)
@@ -129,20 +165,34 @@ class Pools:
 
     keep_alive: KeepAlive
     clock: Callable[[], float]
-    tls: Callable[[Address], ssl.SSLContext]
+    tls: Tls
     _reader: ResponseReader[Response] = field(default_factory=lambda: ResponseReader(Response))
     _pools: dict[Address, Pool] = field(default_factory=dict)
+    _named: dict[Address, Pool] = field(default_factory=dict)
 
     def at(self, address: Address) -> Pool:
         """The pool for that address, made when first asked for."""
         pool = self._pools.get(address)
         if pool is None:
-            pool = Pool(address, self.keep_alive, self._reader, self.clock, self.tls)
-            self._pools[address] = pool
+            pool = self._pools[address] = self._make(address)
         return pool
 
+    def named(self, address: Address, server_name: str) -> Pool:
+        """The pool for an address under a name that the client has chosen. To be used at once, for it is
+        forgotten when it has no connection."""
+        address = replace(address, server_name=server_name)
+        pool = self._pools.get(address) or self._named.get(address)
+        if pool is None:
+            if len(self._named) >= _NAMED_KNOWN:
+                self._named = {key: each for key, each in self._named.items() if not each.is_unused}
+            pool = self._named[address] = self._make(address)
+        return pool
+
+    def _make(self, address: Address) -> Pool:
+        return Pool(address, self.keep_alive, self._reader, self.clock, self.tls)
+
     def __iter__(self) -> Iterator[Pool]:
-        return iter(list(self._pools.values()))
+        return iter([*self._pools.values(), *self._named.values()])
 
     def look(self, now: float) -> None:
         """The clock of all connections."""

@@ -13,7 +13,7 @@ from tollhouse.pdk.tasks import Tasks
 from tollhouse.upstream.client import PooledClient
 from tollhouse.upstream.dns import Lifetimes, Resolver
 from tollhouse.upstream.pool import KeepAlive, Pools
-from tollhouse.upstream.tls import context_for
+from tollhouse.upstream.tls import UpstreamTls
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[PooledClient]:
-    pools = Pools(KeepAlive(), time.perf_counter, context_for)
+    pools = Pools(KeepAlive(), time.perf_counter, UpstreamTls())
     yield PooledClient(pools, Resolver(time.perf_counter, Tasks(), Lifetimes()))
     pools.close()
 
