@@ -32,7 +32,9 @@ from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import HTTP1, ServerTls
 from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
+from tollhouse.stores.links import Links
 from tollhouse.stores.memory import NodeMemory
+from tollhouse.stores.queues import Queues
 from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.sinks import Sinks
 from tollhouse.stores.vaults import Vaults
@@ -110,9 +112,11 @@ class Node:
         self._vaults = Vaults(
             os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
         )
-        self._sinks = Sinks(
-            self.metrics.counter("tollhouse_log_dropped_total", "Log lines that could not be kept", ("sink",))
+        dropped = self.metrics.counter(
+            "tollhouse_log_dropped_total", "Log lines that could not be kept or handed over", ("sink",)
         )
+        self._sinks = Sinks(dropped)
+        self._queues = Queues(dropped, self._tasks)
         self._services = Services(
             node=NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model),
             counters=SharedCounters(memory.counters, time.time, alone=alone),
@@ -120,6 +124,8 @@ class Node:
             meter=self.metrics,
             directory=self._directory,
             sinks=self._sinks,
+            queues=self._queues,
+            links=Links(resolver.resolve, settings.syslog_socket),
             records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
             cloud=CloudAccess(os.environ, time.time),
             http=PooledClient(self._pools, resolver),
@@ -253,9 +259,10 @@ class Node:
         for listener in self._listeners:
             for connection in list(listener.connections):
                 connection.abort()
-        self._pools.close()
         if self._compilation is not None:
             self._compilation.objects.close_missing(PluginObjects({}))
+        await self._queues.drain()
+        self._pools.close()
         self._sinks.close()
         await self._tasks.cancel()
 

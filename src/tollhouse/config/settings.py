@@ -89,6 +89,11 @@ class Settings:
     status_access_log: str | None = option(
         "off", readers.file_or_off, "The same for requests to the status API."
     )
+    syslog_socket: str = option(
+        "/dev/log",
+        readers.plain,
+        "Path of the system's syslog socket, which the syslog plugin writes to. Tollhouse's own.",
+    )
     admin_audit_log: str | None = option(
         "logs/audit.jsonl",
         readers.file_or_off,

@@ -31,9 +31,13 @@ class HttpClient(Protocol):
         limit_bytes: int = ANSWER_LIMIT_BYTES,
         verify: bool = True,
         public_only: bool = False,
+        keepalive_seconds: float | None = None,
+        connect_seconds: float | None = None,
     ) -> HttpAnswer:
         """The answer, within that time and size. `public_only` is for addresses that strangers chose:
-        none that is not on the public internet is connected to, whatever a name resolves to.
+        none that is not on the public internet is connected to, whatever a name resolves to. With
+        `keepalive_seconds` a connection that was idle for no longer is used again by every method: the
+        request may then reach the server twice. `connect_seconds` is for connecting alone.
 
         Raises `ValueError` for what is no URL, and `UpstreamFault` where there is no answer.
         """

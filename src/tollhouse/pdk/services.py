@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from tollhouse.model.entities import CaCertificate, Consumer, ConsumerGroup
 from tollhouse.pdk.caller import Caller
+from tollhouse.pdk.delivery import Links, Queues
 from tollhouse.pdk.http import HttpClient
 
 
@@ -213,6 +214,8 @@ class Services:
     meter: Meter
     directory: Directory
     sinks: Sinks
+    queues: Queues
+    links: Links
     records: Records
     cloud: Cloud
     http: HttpClient

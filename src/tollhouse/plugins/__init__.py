@@ -44,9 +44,11 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "file-log": "file_log:FileLog",
         "header-size-limiting": "header_size_limiting:HeaderSizeLimiting",
         "hmac-auth": "hmac_auth:HmacAuth",
+        "http-log": "http_log:HttpLog",
         "ip-restriction": "ip_restriction:IpRestriction",
         "jwt": "jwt:Jwt",
         "key-auth": "key_auth:KeyAuth",
+        "loggly": "loggly:Loggly",
         "mtls-auth": "mtls_auth:MtlsAuth",
         "openid-connect": "openid_connect:OpenidConnect",
         "prometheus": "prometheus:Prometheus",
@@ -63,6 +65,9 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "retry": "retry:Retry",
         "route-by-header": "route_by_header:RouteByHeader",
         "session": "session:Session",
+        "syslog": "syslog:Syslog",
+        "tcp-log": "tcp_log:TcpLog",
+        "udp-log": "udp_log:UdpLog",
         "upstream-timeout": "upstream_timeout:UpstreamTimeout",
     }
 )

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import stat
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from select import PIPE_BUF
@@ -20,6 +21,8 @@ log = logging.getLogger("tollhouse.sinks")
 
 _PENDING_LINES: Final = 20_000
 _FLUSH_SECONDS: Final = 0.05
+#: how often it is looked whether a file has been moved away
+_LOOK_SECONDS: Final = 1.0
 #: how long the end of a node waits for files that hang
 _END_SECONDS: Final = 2.0
 #: Opened anew, these would have an offset of their own, and fail where they are sockets.
@@ -89,12 +92,15 @@ class _File:
         #: whether it is opened for every batch, so that it may be moved away
         self.reopen = False
         self._descriptor: int | None = None
+        self._looked = 0.0
         self._is_failing = False
 
     def append(self, lines: list[bytes]) -> int:
         """Writes the lines; returns how many were lost."""
         lost = 0
         try:
+            if self._descriptor is not None and self._has_gone(self._descriptor):
+                self.close()
             if self._descriptor is None:
                 self._descriptor = _opened(self._path)
             for piece in _pieces(lines, self._descriptor):
@@ -110,6 +116,17 @@ class _File:
         if self.reopen or self._is_failing:
             self.close()
         return lost
+
+    def _has_gone(self, descriptor: int) -> bool:
+        """Whether another file, or none, is at the path now; looked at once a second."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS or self._path in _STANDARD:
+            return False
+        self._looked = now
+        try:
+            return not os.path.samestat(os.stat(self._path), os.fstat(descriptor))
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None

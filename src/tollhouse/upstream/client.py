@@ -51,22 +51,29 @@ class PooledClient:
         limit_bytes: int = ANSWER_LIMIT_BYTES,
         verify: bool = True,
         public_only: bool = False,
+        keepalive_seconds: float | None = None,
+        connect_seconds: float | None = None,
     ) -> HttpAnswer:
         place = _place(url)
         data = _head(method, place, headers, len(body)) + body
+        connecting = min(connect_seconds or timeout_seconds, timeout_seconds)
         timeouts = Timeouts(timeout_seconds, timeout_seconds, timeout_seconds)
         try:
             async with asyncio.timeout(timeout_seconds):
                 pool = await self._pool(place, verify=verify, public_only=public_only)
-                connection = pool.take() if method in _REPEATABLE else None
+                connection = None
+                if keepalive_seconds is not None:
+                    connection = pool.take_recent(keepalive_seconds)
+                elif method in _REPEATABLE:
+                    connection = pool.take()
                 try:
-                    connection = connection or await pool.connect(timeout_seconds)
+                    connection = connection or await pool.connect(connecting)
                     return await _Call(connection, limit_bytes).of(data, method, timeouts)
                 except UpstreamFault as fault:
                     stale = connection is not None and connection.carried > 1 and fault.cause is Cause.RESET
                     if not stale:
                         raise
-                    fresh = await pool.connect(timeout_seconds)
+                    fresh = await pool.connect(connecting)
                     return await _Call(fresh, limit_bytes).of(data, method, timeouts)
         except TimeoutError:
             raise UpstreamFault(

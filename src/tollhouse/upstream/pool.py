@@ -89,6 +89,19 @@ class Pool:
         """The most recently used idle connection, `None` if a new one must be opened."""
         return self._idle.pop() if self._idle else None
 
+    def take_recent(self, idle_seconds: float) -> UpstreamConnection | None:
+        """An idle connection that has not been so for longer than that."""
+        connection = self.take()
+        if connection is None or not idle_seconds:
+            if connection is not None:
+                connection.close()
+            return None
+        since = connection.idle_since
+        if since and self._clock() - since > idle_seconds:
+            connection.close()
+            return None
+        return connection
+
     async def connect(self, timeout_seconds: float) -> UpstreamConnection:
         """Opens a connection. Raises `UpstreamFault` with `sent=False`."""
         address = self.address

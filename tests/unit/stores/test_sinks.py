@@ -90,6 +90,21 @@ async def test_a_file_that_is_moved_away_is_made_anew_if_asked(sinks: Sinks, tmp
     assert (tmp_path / "log.1").read_text() == "before\n"
 
 
+async def test_a_file_that_is_rotated_is_made_anew_soon(sinks: Sinks, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    sink = sinks.file(str(path), reopen=False)
+    sink.write(b"before\n")
+    await until_holds(path, 1)
+    path.rename(tmp_path / "log.1")
+
+    async with asyncio.timeout(10):
+        while not path.exists():
+            sink.write(b"later\n")
+            await asyncio.sleep(0.05)
+
+    assert (await until_holds(path, 1))[0] == "later"
+
+
 async def test_lines_for_a_file_that_cannot_be_opened_are_counted(
     sinks: Sinks, dropped: Counter, tmp_path: Path
 ) -> None:

@@ -1,0 +1,89 @@
+"""What all logging plugins share: the record of an exchange as JSON, with the fields that are asked for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from tollhouse.model.checks import Custom
+from tollhouse.model.schema import item, setting
+from tollhouse.pdk.custom_fields import apply_custom_fields, compile_custom_fields, custom_fields_problem
+from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.lua import ExchangeNames
+from tollhouse.pdk.services import Services
+
+#: nginx's status for a client that went away before there was an answer
+CLIENT_GONE: Final = 499
+_SERVER_ERRORS: Final = 500
+_CLIENT_ERRORS: Final = 400
+
+
+def _problem(config: Mapping[str, Any]) -> str | None:
+    return custom_fields_problem(config.get("custom_fields_by_lua"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSettings:
+    """The settings of every plugin that sends log records."""
+
+    custom_fields_by_lua: dict[str, str] | None = setting(
+        None,
+        keys=item(len_min=1),
+        values=item(len_min=1),
+        doc="Fields to set in the record, each by Lua that returns the value.",
+    )
+
+    CHECKS: ClassVar[tuple[Custom, ...]] = (Custom(_problem),)
+
+
+def encoder(conf: RecordSettings, services: Services) -> Callable[[Exchange], bytes]:
+    """Gives the record of a finished exchange as one line of JSON."""
+    fields = compile_custom_fields(conf.custom_fields_by_lua or {})
+    record_of, wall_clock = services.records.record, services.wall_clock
+
+    def encoded(ex: Exchange) -> bytes:
+        record = record_of(ex)
+        if fields:
+            apply_custom_fields(record, fields, ExchangeNames(ex, wall_clock))
+        return msgspec.json.encode(record)
+
+    return encoded
+
+
+def status_of(ex: Exchange) -> int:
+    """The status of the answer, as log records have it."""
+    return ex.response.status if ex.response is not None else CLIENT_GONE
+
+
+#: syslog's severities (RFC 5424, 6.2.1), most urgent first
+SEVERITIES: Final = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveritySettings(RecordSettings):
+    """How urgent a record is, by its answer."""
+
+    log_level: str = setting(
+        "info", required=True, one_of=SEVERITIES, doc="Records less urgent are not sent."
+    )
+    successful_severity: str = setting(
+        "info", required=True, one_of=SEVERITIES, doc="Severity of answers with a status below 400."
+    )
+    client_errors_severity: str = setting(
+        "info", required=True, one_of=SEVERITIES, doc="Severity of answers with a status of 4xx."
+    )
+    server_errors_severity: str = setting(
+        "info", required=True, one_of=SEVERITIES, doc="Severity of answers with a status of 500 and above."
+    )
+
+
+def severity_of(conf: SeveritySettings, status: int) -> int | None:
+    """The number of a record's severity; `None` if it is not to be sent."""
+    name = conf.successful_severity
+    if status >= _SERVER_ERRORS:
+        name = conf.server_errors_severity
+    elif status >= _CLIENT_ERRORS:
+        name = conf.client_errors_severity
+    severity = SEVERITIES.index(name)
+    return severity if severity <= SEVERITIES.index(conf.log_level) else None

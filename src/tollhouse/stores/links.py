@@ -1,0 +1,172 @@
+"""Ways to collectors that are not spoken to in HTTP: TCP, UDP and the system's own syslog.
+
+A link connects when it is first used, and again when the other end has gone. Names are looked up each
+time, so that a collector may move.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from ipaddress import ip_address
+
+from tollhouse.pdk.delivery import TlsTo, Undelivered
+
+#: the addresses of a host, none if it has none
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+
+
+class StreamLink:
+    """A TCP connection, kept while it is used."""
+
+    def __init__(
+        self,
+        place: Callable[[], Awaitable[tuple[str, int]]],
+        timeout_seconds: float,
+        keepalive_seconds: float,
+        tls: tuple[ssl.SSLContext, str] | None,
+    ) -> None:
+        self._place = place
+        self._timeout = timeout_seconds
+        self._keepalive = keepalive_seconds
+        self._tls = tls
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+
+    async def send(self, data: bytes) -> None:
+        """Writes the bytes, on the connection that is there if it still stands."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+        try:
+            async with asyncio.timeout(self._timeout):
+                if self._streams is None or self._streams[0].at_eof():
+                    self.close()
+                    self._streams = await self._connected()
+                writer = self._streams[1]
+                writer.write(data)
+                await writer.drain()
+        except TimeoutError:
+            self.close()
+            raise Undelivered("the collector does not take what is sent in time") from None
+        except OSError:
+            self.close()
+            raise
+        self._leaving = asyncio.get_running_loop().call_later(self._keepalive, self.close)
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = await self._place()
+        if self._tls is None:
+            return await asyncio.open_connection(host, port)
+        context, name = self._tls
+        return await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+
+    def close(self) -> None:
+        streams, self._streams = self._streams, None
+        if self._leaving is not None:
+            self._leaving.cancel()
+        if streams is not None:
+            streams[1].close()
+
+
+class DatagramLink:
+    """A socket that sends datagrams to one address, which it asks for each time."""
+
+    def __init__(
+        self, place: Callable[[], Awaitable[tuple[str, int] | str]], timeout_seconds: float, what: str
+    ) -> None:
+        self._place = place
+        self._timeout = timeout_seconds
+        self._what = what
+        self._to: tuple[str, int] | str | None = None
+        self._socket: socket.socket | None = None
+
+    async def send(self, data: bytes) -> None:
+        """Sends one datagram."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                sock = self._connected(await self._place())
+                await asyncio.get_running_loop().sock_sendall(sock, data)
+        except TimeoutError:
+            raise Undelivered(f"{self._what} does not take what is sent in time") from None
+        except OSError as error:
+            self.close()
+            if error.errno == errno.EMSGSIZE:
+                raise Undelivered(f"{len(data)} bytes are too many for a datagram", again=False) from None
+            raise
+
+    def _connected(self, to: tuple[str, int] | str) -> socket.socket:
+        if self._socket is None or to != self._to:
+            self.close()
+            family = socket.AF_UNIX
+            if not isinstance(to, str):
+                family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
+            self._socket, self._to = socket.socket(family, socket.SOCK_DGRAM), to
+            self._socket.setblocking(False)
+            self._socket.connect(to)
+        return self._socket
+
+    def close(self) -> None:
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            with suppress(OSError):
+                sock.close()
+
+
+class Links:
+    """Makes links for one worker. `syslog` is the path of the system's socket."""
+
+    def __init__(self, resolve: Resolve, syslog: str) -> None:
+        self._resolve = resolve
+        self._syslog = syslog
+
+    def stream(
+        self,
+        host: str,
+        port: int,
+        *,
+        timeout_seconds: float,
+        keepalive_seconds: float,
+        tls: TlsTo | None = None,
+    ) -> StreamLink:
+        """A TCP connection, over TLS if asked."""
+        secured = (_context(tls), tls.server_name or host) if tls is not None else None
+        return StreamLink(partial(self._at, host, port), timeout_seconds, keepalive_seconds, secured)
+
+    def datagrams(self, host: str, port: int, *, timeout_seconds: float) -> DatagramLink:
+        """UDP."""
+        return DatagramLink(partial(self._at, host, port), timeout_seconds, f"{host}:{port}")
+
+    def local_syslog(self) -> DatagramLink:
+        """The system's own syslog."""
+        return DatagramLink(self._syslog_place, 1.0, self._syslog)
+
+    async def _syslog_place(self) -> str:
+        return self._syslog
+
+    async def _at(self, host: str, port: int) -> tuple[str, int]:
+        host = host.strip("[]")
+        if _is_ip(host):
+            return host, port
+        addresses = await self._resolve(host)
+        if not addresses:
+            raise Undelivered(f"{host} has no address")
+        return addresses[0], port
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _context(tls: TlsTo) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
