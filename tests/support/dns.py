@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import cast
 
-A, AAAA = 1, 28
+A, AAAA, SRV = 1, 28, 33
 NO_ERROR, FORMAT_ERROR, SERVER_FAILURE, NAME_ERROR, NOT_IMPLEMENTED, REFUSED = range(6)
 
 
@@ -17,6 +17,8 @@ class Zone:
     addresses: tuple[str, ...] = ()
     seconds: int = 60
     code: int = NO_ERROR
+    #: SRV records: priority, weight, port, host
+    services: tuple[tuple[int, int, int, str], ...] = ()
     #: no answer at all
     silent: bool = False
 
@@ -72,7 +74,7 @@ class NameServer(asyncio.DatagramProtocol):
         if zone.silent or self._transport is None:
             return
         records = b"".join(_records(zone, kind))
-        count = sum(_kind(address) == kind for address in zone.addresses)
+        count = len(zone.services) if kind == SRV else sum(_kind(each) == kind for each in zone.addresses)
         head = data[:2] + struct.pack("!HHHHH", 0x8180 | zone.code, 1, count, 0, 0)
         self._transport.sendto(head + data[12 : end + 4] + records, addr)
 
@@ -83,6 +85,10 @@ def _kind(address: str) -> int:
 
 def _records(zone: Zone, kind: int) -> list[bytes]:
     found = []
+    for priority, weight, port, host in zone.services if kind == SRV else ():
+        labels = b"".join(bytes([len(label)]) + label.encode() for label in host.split(".")) + b"\0"
+        data = struct.pack("!HHH", priority, weight, port) + labels
+        found.append(struct.pack("!HHHIH", 0xC00C, SRV, 1, zone.seconds, len(data)) + data)
     for address in zone.addresses:
         if _kind(address) == kind:
             packed = socket.inet_pton(socket.AF_INET6 if kind == AAAA else socket.AF_INET, address)

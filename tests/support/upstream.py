@@ -43,6 +43,7 @@ class Upstream:
     garbage: list[bytes] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self) -> "Upstream":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
@@ -60,6 +61,10 @@ class Upstream:
     async def stop(self) -> None:
         assert self._server is not None
         self._server.close()
+        serving = list(self._serving)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def until(self, requests: int, target: str = "/") -> None:
         """Waits until so many requests for targets that begin so have come."""
@@ -72,6 +77,10 @@ class Upstream:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         try:
             while (received := await read_request(reader)) is not None:
                 self.received.append(received)
