@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 async def until_answered(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", failover: Failover) -> None:
     """Raises what the last attempt failed with, if the plugin knows no other target."""
-    early = list(ex.early_headers or ())
+    early = ex.early_headers
     tries: list[Try] = []
     try:
         while True:
@@ -35,7 +35,7 @@ async def until_answered(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", f
                 if not await gateway.settled(failover.again(ex, failure)):
                     raise
                 _begin_anew(ex)
-                ex.early_headers = list(early) or None
+                ex.early_headers = early
     finally:
         ex.tries = [*tries, *(ex.tries or ())] or None
 

@@ -74,10 +74,9 @@ def _filter_head(ex: DrivenExchange, plan: "Plan", response: Response) -> None:
 
 
 def put_early(ex: DrivenExchange, response: Response) -> None:
-    if ex.early_headers is not None:
-        for fields in ex.early_headers:
-            response.headers.prepend(fields)
-        ex.early_headers = None
+    for fields in ex.early_headers:
+        response.headers.prepend(fields)
+    ex.early_headers = ()
 
 
 async def _collected(
@@ -190,11 +189,10 @@ def _proxied_head(
     known = block.returned if headers.values is block.values else None
     kept_back, lines, beside, is_dated = known or _returned(headers, gateway)
     early = b""
-    if ex.early_headers is not None:
-        for fields in ex.early_headers:
-            early += fields.data
-            if not headers.values.keys().isdisjoint(fields.unwanted):
-                unwanted = unwanted.union(fields.unwanted)
+    for fields in ex.early_headers:
+        early += fields.data
+        if fields.unwanted and not headers.values.keys().isdisjoint(fields.unwanted):
+            unwanted = unwanted.union(fields.unwanted)
     if unwanted:
         lines = headers.without(kept_back | unwanted)
     request = ex.request

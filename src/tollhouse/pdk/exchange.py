@@ -276,7 +276,7 @@ class Exchange:
     #: set by a plugin that gives an upstream's answer itself: the client is told as if it were asked now
     counts_as_proxied: bool = False
     #: fields that plugins put on the answer before there is one; they stand before the upstream's own
-    early_headers: list[FieldSet] | None = None
+    early_headers: tuple[FieldSet, ...] = ()
     #: set by a plugin that must see the whole answer before its head goes out
     wants_whole_response: bool = False
     #: set in `header_filter` by a plugin that must see the beginning of a streamed body before its head
@@ -363,10 +363,7 @@ class Exchange:
 
     def add_early_headers(self, fields: FieldSet) -> None:
         """Puts fields on the answer, whoever will make it."""
-        if self.early_headers is None:
-            self.early_headers = [fields]
-        else:
-            self.early_headers.append(fields)
+        self.early_headers += (fields,)
 
     def set_early_header(self, name: str, value: str) -> None:
         """Puts one field on the answer, whoever will make it."""

@@ -89,11 +89,11 @@ class Histogram(Protocol):
 
 
 class Distribution(Protocol):
-    """One series of a histogram."""
+    """One series of a histogram; `distribution[value] += 1` counts one observation."""
 
-    def observe(self, value: float) -> None:
-        """Counts one observation."""
-        ...
+    def __getitem__(self, value: float, /) -> int: ...
+
+    def __setitem__(self, value: float, times: int, /) -> None: ...
 
 
 class Meter(Protocol):

@@ -27,6 +27,7 @@ class CorrelationId(Plugin[Config]):
         self._uuid = str(uuid.uuid4())
         self._count = 0
         self._replaced = (self._key,)
+        self._echoes = self.conf.echo_downstream
         self._generate = {
             "uuid": self._new_uuid,
             "uuid#counter": self._next_count,
@@ -36,23 +37,22 @@ class CorrelationId(Plugin[Config]):
     def access(self, ex: Exchange) -> None:
         headers = ex.request.headers
         known = headers.values.get(self._key)
-        line = None
-        if not known:
+        if known:
+            line = self._prefix + known.encode("latin-1")
+        else:
             known = self._generate(ex)
             line = self._prefix + known.encode("latin-1")
             headers.set_field((self._key, known, line))
         ex.correlation_id = known
-        if self.conf.echo_downstream:
-            self._echo(ex, line or self._prefix + known.encode("latin-1"))
+        if self._echoes:
+            ex.early_headers += (FieldSet(None, line + b"\r\n", self._replaced),)
 
     def own_answer(self, ex: Exchange) -> None:
         """Without a route there was no access phase, and only what the client sent can be told."""
         known = ex.request.headers.values.get(self._key)
-        if self.conf.echo_downstream and known and not ex.correlation_id:
-            self._echo(ex, self._prefix + known.encode("latin-1"))
-
-    def _echo(self, ex: Exchange, line: bytes) -> None:
-        ex.add_early_headers(FieldSet(None, line + b"\r\n", self._replaced))
+        if self._echoes and known and not ex.correlation_id:
+            line = self._prefix + known.encode("latin-1")
+            ex.add_early_headers(FieldSet(None, line + b"\r\n", self._replaced))
 
     def _new_uuid(self, ex: Exchange) -> str:
         return str(uuid.uuid4())

@@ -4,6 +4,7 @@ Names are tried in order, for each name the header, then the query, then the bod
 the key twice is refused rather than guessed at.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,6 +46,21 @@ class KeyAuth(Authentication[Config]):
         challenge = f'Key realm="{conf.realm}"' if conf.realm else "Key"
         self._challenge = {"WWW-Authenticate": challenge}
         self.request_body_limit = BODY_LIMIT if conf.key_in_body else None
+        plain = conf.key_in_header and conf.run_on_preflight and not conf.hide_credentials
+        #: the header that has the key of nearly all requests, where nothing else has to be asked before
+        self._header = self._places[0][1] if plain and conf.anonymous is None and self._places else None
+
+    def access(self, ex: Exchange) -> Awaitable[None] | None:
+        header = self._header
+        if header is None:
+            return super().access(ex)
+        headers = ex.request.headers
+        key = headers.values.get(header)
+        caller = self.services.directory.caller(KIND, key) if key and not headers.has_repeats else None
+        if caller is None or getattr(caller.credential, "ttl", None) is not None:
+            return super().access(ex)
+        ex.authenticate(caller)
+        return None
 
     def skips(self, ex: Exchange) -> bool:
         return ex.request.method == "OPTIONS" and not self.conf.run_on_preflight

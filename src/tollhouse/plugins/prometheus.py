@@ -119,7 +119,15 @@ class Prometheus(Plugin[Config]):
             ingress.value += request.head_bytes + request.received
             egress.value += ex.bytes_out
         if found.latencies is not None:
-            _observe(ex, found.latencies)
+            whole, upstream, gateway = found.latencies
+            sent, answered = ex.sent_at, ex.answered_at
+            milliseconds = int((ex.ended_at - ex.started) * 1000)
+            whole[milliseconds] += 1
+            if sent and answered:
+                waited = int((answered - sent) * 1000)
+                upstream[waited] += 1
+                milliseconds -= waited
+            gateway[milliseconds if milliseconds > 0 else 0] += 1
         if self._ai_metrics:
             metered = ex.peek(Metered)
             if metered is not None and metered.provider and ex.sent_at:
@@ -215,7 +223,7 @@ class _Calls:
         usage = metered.usage
         prompt, completion = usage.prompt_tokens, usage.completion_tokens
         self._role_requests.value += 1
-        self._role_seconds.observe(seconds)
+        self._role_seconds[seconds] += 1
         self._role_input.value += prompt
         self._role_output.value += completion
         if metered.error:
@@ -241,7 +249,7 @@ class _Calls:
         if metered.cost_nano_usd:
             self._cost.value += metered.cost_nano_usd / 1e9
         if metered.latency_ms:
-            self._latency.observe(metered.latency_ms)
+            self._latency[metered.latency_ms] += 1
 
 
 @dataclass(slots=True)
@@ -253,15 +261,3 @@ class _Series:
     bytes: tuple[Count, Count] | None = None
     #: of the whole, of the upstream, of the gateway
     latencies: tuple[Distribution, Distribution, Distribution] | None = None
-
-
-def _observe(ex: Exchange, latencies: tuple[Distribution, Distribution, Distribution]) -> None:
-    whole, upstream, gateway = latencies
-    milliseconds = int((ex.ended_at - ex.started) * 1000)
-    whole.observe(milliseconds)
-    sent, answered = ex.sent_at, ex.answered_at
-    if sent and answered:
-        waited = int((answered - sent) * 1000)
-        upstream.observe(waited)
-        milliseconds -= waited
-    gateway.observe(milliseconds if milliseconds > 0 else 0)

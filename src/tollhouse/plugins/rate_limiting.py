@@ -77,7 +77,7 @@ class Config:
 class _Period:
     """One configured limit, with the header fields that tell of it."""
 
-    __slots__ = ("allowed", "limit", "name", "reset", "scarce", "seconds", "start", "told", "whole")
+    __slots__ = ("allowed", "limit", "lines", "name", "reset", "scarce", "seconds", "start", "told", "whole")
 
     def __init__(self, name: str, limit: float) -> None:
         self.name = name
@@ -98,6 +98,8 @@ class _Period:
         """Comes up to this second; says whether another window has begun."""
         before, self.start = self.start, start_of(self.name, now)
         self.reset = str(reset_after(self.name, self.start, now))
+        #: all lines for a client that has been let through, where this is the only limit; twice what is left
+        self.lines = f"{self.told}%d\r\n{self.scarce}%d\r\nRateLimit-Reset: {self.reset}\r\n".encode()
         return self.start != before
 
 
@@ -111,6 +113,7 @@ class RateLimiting(Plugin[Config]):
         limits = ((name, getattr(conf, name)) for name in SECONDS)
         self._periods = tuple(_Period(name, limit) for name, limit in limits if limit is not None)
         self._others = self._periods[1:]
+        self._only = None if self._others else self._periods[0]
         # Kong's key: the ids the plugin is bound to, so that a reload with the same ids counts on.
         self._scope = f"rl:{self.scope.route or NOBODY}:{self.scope.service or NOBODY}:"
         self._header = (conf.header_name or "").lower()
@@ -121,15 +124,20 @@ class RateLimiting(Plugin[Config]):
         self._tallies: dict[str, Tally] = {}
 
     def access(self, ex: Exchange) -> None:
-        clock = self._clock
-        now = clock()
-        if not self._second <= now < self._second + 1:
+        second = self._second
+        if not second <= (now := self._clock()) < second + 1:
             self._roll(now)
         consumer = ex.consumer
         identifier = consumer.id if self._by_consumer and consumer is not None else self._identifier(ex)
         taken, counts = (self._tallies.get(identifier) or self._tally(identifier)).take()
         if self._tells:
-            ex.add_early_headers(FieldSet(None, self._lines_for(counts, taken)))
+            only = self._only
+            if only is not None and taken:
+                left = only.whole - counts[0]
+                lines = only.lines % ((left, left) if left > 0 else (0, 0))
+            else:
+                lines = self._lines_for(counts, taken)
+            ex.early_headers += (FieldSet(None, lines),)
         if not taken:
             raise Reject(int(self.conf.error_code), self.conf.error_message)
 

@@ -134,7 +134,7 @@ def _response_headers(ex: Exchange) -> dict[str, str | list[str]]:
     if ex.response is None:
         return {}
     headers = ex.response.headers.grouped()
-    for fields in ex.early_headers or ():
+    for fields in ex.early_headers:
         headers.update(fields.values)
     headers.setdefault("connection", "keep-alive" if ex.request.keep_alive else "close")
     for line in ex.gateway_fields.split("\r\n"):

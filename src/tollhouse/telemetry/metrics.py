@@ -6,9 +6,12 @@ asked; the gatherer adds it up, so that a worker that is replaced takes nothing 
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+#: different values of a distribution that wait for their buckets
+_VALUES_KEPT: Final = 256
 
 
 class Count:
@@ -50,20 +53,36 @@ class Counter:
         return taken
 
 
-class Distribution:
-    """One series of a histogram: a count for each bucket, one for what is above all, then the sum."""
+class Distribution(dict[float, int]):
+    """One series of a histogram: how often each value was observed since that was last looked at.
 
-    __slots__ = ("_buckets", "numbers")
+    Most values, being whole milliseconds, come again and again: `distribution[value] += 1` is all that an
+    observation costs, and each value is put into its bucket once for many requests.
+    """
+
+    __slots__ = ("_buckets", "_numbers")
 
     def __init__(self, buckets: tuple[float, ...]) -> None:
         self._buckets = buckets
-        self.numbers: list[float] = [0] * (len(buckets) + 2)
+        self._numbers: list[float] = [0] * (len(buckets) + 2)
 
-    def observe(self, value: float) -> None:
-        """Counts one observation."""
-        numbers = self.numbers
-        numbers[bisect_left(self._buckets, value)] += 1
-        numbers[-1] += value
+    def __missing__(self, value: float) -> int:
+        if len(self) >= _VALUES_KEPT:
+            self._settle()
+        return 0
+
+    def _settle(self) -> None:
+        numbers = self._numbers
+        for value, times in self.items():
+            numbers[bisect_left(self._buckets, value)] += times
+            numbers[-1] += value * times
+        self.clear()
+
+    def taken(self) -> list[float]:
+        """A count for each bucket, one for what is above all, then the sum; counting starts anew."""
+        self._settle()
+        numbers, self._numbers = self._numbers, [0] * len(self._numbers)
+        return numbers
 
 
 class Histogram:
@@ -90,10 +109,9 @@ class Histogram:
         """What was observed since the last time."""
         taken = []
         for labels, distribution in self.values.items():
-            numbers = distribution.numbers
+            numbers = distribution.taken()
             if any(numbers):
                 taken.append((labels, numbers))
-                distribution.numbers = [0] * len(numbers)
         return taken
 
 

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+import msgspec
+
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _COMMA: Final = ", "
 _FORWARDS_KEPT: Final = 8
@@ -41,35 +43,34 @@ def wire_field(name: str, value: str) -> WireField:
         return name.lower(), value, f"{name}: {value}".encode("latin-1")
 
 
-class FieldSet:
+class FieldSet(msgspec.Struct, eq=False):
     """Fields put on a message together: values by lower-case name, and their lines, each with CRLF.
 
     No name occurs twice. `unwanted` are names that must not stay beside them. Made of lines alone it
     reads the values out of them when they are asked for, which they seldom are.
     """
 
-    __slots__ = ("_values", "data", "lasting", "unwanted")
-
-    def __init__(self, values: dict[str, str] | None, data: bytes, unwanted: tuple[str, ...] = ()) -> None:
-        self._values = values
-        self.data = data
-        self.unwanted = unwanted
-        #: made once and put on many messages, so that it is worth while to remember what comes of it
-        self.lasting = False
+    known: dict[str, str] | None
+    data: bytes
+    unwanted: tuple[str, ...] = ()
+    #: every name that it puts or rules out, of a set made once and put on many messages, so that it is worth
+    #: while to remember what comes of it; else `None`
+    touches: frozenset[str] | None = None
 
     @property
     def values(self) -> dict[str, str]:
-        values = self._values
+        values = self.known
         if values is None:
-            values = self._values = {key: _value(line) for key, line in _split(self.data)}
+            values = self.known = {key: _value(line) for key, line in _split(self.data)}
         return values
 
     @classmethod
     def of(cls, fields: Sequence[WireField], unwanted: Iterable[str] = ()) -> "FieldSet":
         """The set of these fields, to be kept and put on many messages."""
         values = {key: value for key, value, _ in fields}
-        made = cls(values, b"".join([line + b"\r\n" for _, _, line in fields]), tuple(unwanted))
-        made.lasting = True
+        lines = b"".join([line + b"\r\n" for _, _, line in fields])
+        made = cls(values, lines, tuple(unwanted))
+        made.touches = frozenset((*values, *made.unwanted))
         return made
 
 
@@ -282,11 +283,9 @@ class Headers:
 
     def assign(self, fields: FieldSet) -> None:
         """Sets every field of the set and removes what it does not want beside them."""
-        if fields.lasting and self._owned is None and self._added is None:
-            block = self.block.with_set(fields)
-            if block is not None:
-                self.block, self.values = block, block.values
-                return
+        touches = fields.touches
+        if touches is not None and self._owned is None and self._assign_to_block(fields, touches):
+            return
         present, given = self.values.keys(), fields.values
         if self._owned is None and present.isdisjoint(given) and present.isdisjoint(fields.unwanted):
             self._join(given, fields.data)
@@ -294,6 +293,25 @@ class Headers:
         self._owned = assigned(self._lines(), fields)
         values = {**self.values, **given}
         self.values = {key: value for key, value in values.items() if key not in fields.unwanted}
+
+    def _assign_to_block(self, fields: FieldSet, touches: frozenset[str]) -> bool:
+        """Takes the remembered block with these fields, if there is one and what was added stays beside."""
+        added = self._added
+        if added is not None:
+            for names, _ in added:
+                if not touches.isdisjoint(names):
+                    return False
+        block = self.block.changed.get(fields) or self.block.with_set(fields)
+        if block is None:
+            return False
+        values = block.values
+        if added is not None:
+            values = dict(values)
+            for names, _ in added:
+                for name in names:
+                    values[name] = self.values[name]
+        self.block, self.values = block, values
+        return True
 
     def _join(self, values: dict[str, str], lines: bytes) -> None:
         self._own_values()
@@ -306,10 +324,14 @@ class Headers:
     def set_field(self, field: WireField) -> None:
         """Replaces every field line of that name by this one, at the place of the first."""
         key, value, line = field
-        self._own_values()
+        if self.values is self.block.values:
+            self.values = dict(self.values)
         if key not in self.values:
             self.values[key] = value
-            self._append(key, line)
+            if self._added is None and self._owned is None:
+                self._added = [((key,), line + b"\r\n")]
+            else:
+                self._append(key, line)
             return
         lines = self._lines()
         place = next(i for i, (found, _) in enumerate(lines) if found == key)

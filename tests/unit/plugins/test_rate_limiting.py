@@ -51,7 +51,6 @@ def ask(worker: RateLimiting, address: str = "10.0.0.1") -> tuple[bool, dict[str
     except Reject as reject:
         refusal = reject
     assert refusal is None or (refusal.status, refusal.message) == (429, "API rate limit exceeded")
-    assert ex.early_headers is not None
     (fields,) = ex.early_headers
     lines = fields.data.decode().split("\r\n")[:-1]
     told = dict(line.split(": ") for line in lines)

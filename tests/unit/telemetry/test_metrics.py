@@ -33,7 +33,7 @@ def test_what_a_dead_worker_had_counted_stays() -> None:
     for worker in range(3):  # each one a process that replaces the one before
         metrics = Metrics()
         metrics.counter("c", "", ()).series(()).value += worker + 1
-        metrics.histogram("h", "", (), (10,)).series(()).observe(worker * 10)
+        metrics.histogram("h", "", (), (10,)).series(())[worker * 10] += 1
         gathered.add(over_the_wire(metrics.hand_over()))
 
     assert gathered.render()[-4:] == ['h_bucket{le="10"} 2', 'h_bucket{le="+Inf"} 3', "h_count 3", "h_sum 30"]
@@ -44,7 +44,7 @@ def test_a_histogram_counts_a_value_in_all_buckets_that_hold_it() -> None:
     metrics, gathered = Metrics(), Gathered()
     latency = metrics.histogram("latency_ms", "Latency", ("route",), (1, 5, 10.5)).series(("r",))
     for value in (0, 1, 2, 5, 6, 11):
-        latency.observe(value)
+        latency[value] += 1
     gathered.add(metrics.hand_over())
 
     assert gathered.render()[2:] == [
@@ -54,6 +54,22 @@ def test_a_histogram_counts_a_value_in_all_buckets_that_hold_it() -> None:
         'latency_ms_bucket{route="r",le="+Inf"} 6',
         'latency_ms_count{route="r"} 6',
         'latency_ms_sum{route="r"} 25',
+    ]
+
+
+def test_any_number_of_different_values_is_counted() -> None:
+    metrics, gathered = Metrics(), Gathered()
+    latency = metrics.histogram("latency_ms", "Latency", (), (999.5,)).series(())
+    for value in (*range(2000), 7, 7.5):
+        latency[value] += 1
+    assert len(latency) < 300
+    gathered.add(metrics.hand_over())
+
+    assert gathered.render()[2:] == [
+        'latency_ms_bucket{le="999.5"} 1002',
+        'latency_ms_bucket{le="+Inf"} 2002',
+        "latency_ms_count 2002",
+        "latency_ms_sum 1999014.5",
     ]
 
 

@@ -80,12 +80,35 @@ def test_what_came_off_the_wire_is_known_from_what_was_put_there() -> None:
 def test_what_was_added_stands_beside_the_block() -> None:
     headers = Headers.of(block())
     headers.set("X-New", "9")
-    headers.assign(FieldSet.of([wire_field("X-Other", "8")]))
+    headers.assign(FieldSet(None, b"X-Other: 8\r\n"))
 
     assert headers.added(NONE) == b"X-New: 9\r\nX-Other: 8\r\n"
     assert headers.added(frozenset({"x-other"})) is None
     headers.set("X-B", "4")
     assert headers.added(NONE) is None
+
+
+def test_a_lasting_set_changes_the_block_under_what_was_added() -> None:
+    shared, caller = block(), FieldSet.of([wire_field("X-B", "4")], ["x-a"])
+    headers = Headers.of(shared)
+    headers.set("X-New", "9")
+
+    headers.assign(caller)
+
+    assert headers.block is shared.with_set(caller)
+    assert list(headers.items()) == [("host", "a"), ("x-b", "4"), ("x-new", "9")]
+    assert headers.values == {"host": "a", "x-b": "4", "x-new": "9"}
+    assert headers.added(NONE) == b"X-New: 9\r\n"
+
+
+def test_a_lasting_set_replaces_what_was_added_under_its_names() -> None:
+    headers = Headers.of(block())
+    headers.set("X-New", "9")
+
+    headers.assign(FieldSet.of([wire_field("X-New", "8")], ["x-a"]))
+
+    assert list(headers.items()) == [("host", "a"), ("x-b", "3"), ("x-new", "8")]
+    assert headers.values == {"host": "a", "x-b": "3", "x-new": "8"}
 
 
 def test_names_by_their_beginning_are_remembered_for_the_block_alone() -> None:
