@@ -30,6 +30,7 @@ from tollhouse.server.certificates import Certificates
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import HTTP1, ServerTls
+from tollhouse.stores.claims import SharedClaims
 from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
 from tollhouse.stores.links import Links
@@ -121,6 +122,7 @@ class Node:
             node=NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model),
             counters=SharedCounters(memory.counters, time.time, alone=alone),
             responses=SharedResponses(memory.responses, time.time),
+            claims=SharedClaims(memory.claims, SharedResponses(memory.claims, time.time)),
             meter=self.metrics,
             directory=self._directory,
             sinks=self._sinks,

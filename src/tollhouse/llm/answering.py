@@ -205,8 +205,7 @@ class Answering:
         first.add(content)
         response = ex.response
         if whole and response is not None and response.status == 200 and self._firsts is not None:
-            kind = response.headers.values.get("content-type", _JSON)
-            self._firsts.keep(first, {"Content-Type": kind}, self.services.clock())
+            self._firsts.keep(first, response.headers.values.get("content-type", _JSON))
 
     def _judge(self, ex: Exchange, call: Call, passage: Passage, *, last: bool) -> None:
         """Lets the head go with the first piece of the answer. Raises `Reject` if there will be none."""
@@ -246,7 +245,7 @@ class Answering:
         call = ex.peek(Call)
         if call is None:
             return
-        if call.first is not None and not call.first.over.is_set() and self._firsts is not None:
+        if call.first is not None and self._firsts is not None:
             self._firsts.drop(call.first)
         self.settle(ex, call)
 

@@ -1,70 +1,69 @@
 """Retries with the same `Idempotency-Key`: they get the first call's answer, and nothing is asked twice.
 
-Answers are kept in the memory of one worker, within limits of time and size; another worker or node does
-not know them. Failed calls are not kept: a retry of one asks anew.
+Which calls are running, and the answers of those that ended well, all workers of a node know; another node
+does not. Failed calls are not kept: a retry of one asks anew, and so does one of a call whose worker died.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
+import msgspec
+
 from tollhouse.llm.form import Refusal
 from tollhouse.pdk import Exchange, Reject
-from tollhouse.pdk.tasks import Signal
+from tollhouse.pdk.services import Claims
 
-#: answers beyond this are not kept, in bytes
-ANSWER_LIMIT_BYTES: Final = 4 * 1024 * 1024
-#: all that one plugin keeps in a worker, in bytes
-TOTAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _KEY_CHARACTERS: Final = 255
 _REUSED: Final = "this Idempotency-Key was used with another request"
 _TOO_LONG: Final = f"an Idempotency-Key has at most {_KEY_CHARACTERS} characters"
 
-#: who calls, and the key that they chose
-Key = tuple[str, str]
+
+class _Known(msgspec.Struct):
+    """What was asked with a key, and what was answered; no content while that is to come."""
+
+    digest: bytes
+    content_type: str = ""
+    content: bytes | None = None
+
+
+_read_known: Final = msgspec.msgpack.Decoder(_Known).decode
 
 
 @dataclass(slots=True, eq=False)
 class First:
     """The first call with a key."""
 
-    key: Key
+    key: str
     digest: bytes
-    #: set when it has ended, with or without an answer that can be given again
-    over: Signal = field(default_factory=Signal)
-    content: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    expires: float = 0.0
+    #: an answer beyond this is not kept, in bytes
+    limit_bytes: int
+    #: it has ended, with or without an answer that can be given again
+    over: bool = False
     _pieces: list[bytes] = field(default_factory=list)
     _size: int = 0
 
     def add(self, piece: bytes) -> None:
         self._size += len(piece)
-        if self._size <= ANSWER_LIMIT_BYTES:
+        if self._size <= self.limit_bytes:
             self._pieces.append(piece)
 
     def taken(self) -> bytes | None:
         """All that was added, `None` if it was too much."""
         pieces, self._pieces = self._pieces, []
-        return b"".join(pieces) if self._size <= ANSWER_LIMIT_BYTES else None
-
-    def again(self) -> Reject:
-        """The answer once more."""
-        return Reject(200, body=self.content or b"", headers=self.headers, exact=True)
+        return b"".join(pieces) if self._size <= self.limit_bytes else None
 
 
 class Firsts:
-    """The first calls of one plugin. Instants are seconds of the node's clock."""
+    """The first calls of one plugin."""
 
-    def __init__(self, keep_seconds: int) -> None:
+    def __init__(self, keep_seconds: int, plugin_id: str, claims: Claims) -> None:
         self._keep_seconds = keep_seconds
-        #: in the order of their beginning
-        self._known: dict[Key, First] = {}
-        self._bytes = 0
+        self._plugin_id = plugin_id
+        self._claims = claims
 
-    @staticmethod
-    def key_of(ex: Exchange, chosen: str) -> tuple[Key, bytes]:
+    def key_of(self, ex: Exchange, chosen: str) -> tuple[str, bytes]:
         """The key and a digest of what is asked. Callers whom no plugin has named are told apart by what
         they present. Raises `Refusal` for a key that is too long."""
         if len(chosen) > _KEY_CHARACTERS:
@@ -73,41 +72,59 @@ class Firsts:
         who = ex.consumer.id if ex.consumer is not None else headers.get("authorization", "")
         asked = sha256(ex.request.target.raw.encode("utf-8", "replace") + b"\n")
         asked.update(ex.request.content or b"")
-        return (who, chosen), asked.digest()
+        key = sha256(f"{who}\n{chosen}".encode("utf-8", "replace")).hexdigest()
+        return f"{self._plugin_id}/{key}", asked.digest()
 
-    def claim(self, key: Key, digest: bytes, now: float) -> tuple[First, bool]:
-        """The first call with that key, and whether it is this one. Raises `Refusal` if the other asked
-        for something else."""
-        known = self._known.get(key)
-        if known is not None and known.expires and known.expires <= now:
-            self.drop(known)
-            known = None
-        if known is None:
-            first = self._known[key] = First(key, digest)
-            return first, True
+    def claim(self, key: str, digest: bytes) -> First | None:
+        """This call as the first with that key; `None` if another is running.
+
+        Raises `Reject` with the answer that the first one got, and `Refusal` if it asked for something
+        else."""
+        known = self._answered(key, digest)
+        if not self._claims.take(key):
+            if known is not None and known.digest != digest:
+                raise Refusal(_REUSED, 422)
+            return None
+        try:
+            self._answered(key, digest)  # it may have been until a moment ago
+        except BaseException:
+            self._claims.free(key)
+            raise
+        self._claims.put(key, msgspec.msgpack.encode(_Known(digest)), self._keep_seconds)
+        # Digest and type stand beside the answer.
+        return First(key, digest, self._claims.largest_bytes - 1024)
+
+    def _answered(self, key: str, digest: bytes) -> _Known | None:
+        """What is known of a call that has not been answered."""
+        found = self._claims.find(key)
+        known = None if found is None else _read_known(found)
+        if known is None or known.content is None:
+            return known
         if known.digest != digest:
             raise Refusal(_REUSED, 422)
-        return known, False
+        headers = {"Content-Type": known.content_type, "Idempotency-Replayed": "true"}
+        raise Reject(200, body=known.content, headers=headers, exact=True)
 
-    def keep(self, first: First, headers: Mapping[str, str], now: float) -> None:
+    def freed(self, key: str) -> Awaitable[None]:
+        """Waits until no call with that key is running."""
+        return self._claims.freed(key)
+
+    def keep(self, first: First, content_type: str) -> None:
         """The call has ended well."""
-        first.content = first.taken()
-        if first.content is None:
+        content = first.taken()
+        if content is None:
             self.drop(first)
             return
-        first.headers = {**headers, "Idempotency-Replayed": "true"}
-        first.expires = now + self._keep_seconds
-        self._bytes += len(first.content)
-        first.over.set()
-        for known in list(self._known.values()) if self._bytes > TOTAL_LIMIT_BYTES else ():
-            if self._bytes <= TOTAL_LIMIT_BYTES:
-                break
-            if known.content is not None:
-                self.drop(known)
+        known = _Known(first.digest, content_type, content)
+        self._claims.put(first.key, msgspec.msgpack.encode(known), self._keep_seconds)
+        self._end(first)
 
     def drop(self, first: First) -> None:
         """Nothing is known of that call any longer; whoever waits for it has to ask."""
-        if self._known.get(first.key) is first:
-            del self._known[first.key]
-            self._bytes -= len(first.content or b"")
-        first.over.set()
+        if not first.over:
+            self._claims.forget(first.key)
+            self._end(first)
+
+    def _end(self, first: First) -> None:
+        first.over = True
+        self._claims.free(first.key)

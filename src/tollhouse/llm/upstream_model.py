@@ -25,7 +25,7 @@ from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
 from tollhouse.llm.on_vertex import OnVertex
-from tollhouse.llm.once import First, Firsts
+from tollhouse.llm.once import Firsts
 from tollhouse.llm.overrides import Overrides
 from tollhouse.llm.passing import Passing
 from tollhouse.llm.pictures import WITHOUT_URLS, Pictures
@@ -80,7 +80,7 @@ class UpstreamModel:
         #: largest request body that is read, in bytes; `None` if none is
         self.request_body_limit = self._body_limit if needs_body else None
         ttl = conf.limits.idempotency_ttl
-        self._firsts = (firsts or Firsts(ttl)) if ttl else None
+        self._firsts = (firsts or Firsts(ttl, plugin_id, services.claims)) if ttl else None
         self._answering = answering = self._make_answering()
         self.header_filter = answering.header_filter
         self.body_filter = answering.body_filter
@@ -173,21 +173,17 @@ class UpstreamModel:
         get its answer."""
         try:
             key, digest = firsts.key_of(ex, ex.request.headers.values[_IDEMPOTENCY])
-            first, is_mine = firsts.claim(key, digest, self.services.clock())
+            first = firsts.claim(key, digest)
         except Refusal as refusal:
             raise self._envelope.reject(refusal) from None
-        if is_mine:
-            ex.slot(Call).first = first
-            ex.outlives_client = True
-            return self._begin(ex)
-        if first.content is not None:
-            raise first.again()
-        return self._join(ex, firsts, first)
+        if first is None:
+            return self._join(ex, firsts, key)
+        ex.slot(Call).first = first
+        ex.outlives_client = True
+        return self._begin(ex)
 
-    async def _join(self, ex: Exchange, firsts: Firsts, first: First) -> None:
-        await first.over.wait()
-        if first.content is not None:
-            raise first.again()
+    async def _join(self, ex: Exchange, firsts: Firsts, key: str) -> None:
+        await firsts.freed(key)
         waiting = self._once(ex, firsts)
         if waiting is not None:
             await waiting

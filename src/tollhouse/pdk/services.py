@@ -65,6 +65,33 @@ class Responses(Protocol):
         ...
 
 
+class Claims(Protocol):
+    """Work that is done once on a node, whichever worker is asked for it, and what came of it."""
+
+    #: the longest result that is kept, in bytes
+    largest_bytes: int
+
+    def take(self, key: str) -> bool:
+        """Whether the work is now the caller's: nobody else's until it is freed or its process dies."""
+        ...
+
+    def free(self, key: str) -> None: ...
+
+    async def freed(self, key: str) -> None:
+        """Waits until nobody has claimed it."""
+        ...
+
+    def find(self, key: str) -> bytes | None:
+        """What came of it, if that is still known."""
+        ...
+
+    def put(self, key: str, value: bytes, seconds: float) -> None:
+        """Keeps what came of it for so long."""
+        ...
+
+    def forget(self, key: str) -> None: ...
+
+
 class Counter(Protocol):
     """A metric that only grows."""
 
@@ -211,6 +238,7 @@ class Services:
     node: NodeInfo
     counters: Counters
     responses: Responses
+    claims: Claims
     meter: Meter
     directory: Directory
     sinks: Sinks

@@ -134,7 +134,7 @@ class AiGateway(Plugin[Config]):
         self.request_body_limit = self.conf.max_request_body_size
         self._accesses = {str(access.name): access for access in self.conf.providers}
         ttl = self.conf.limits.idempotency_ttl
-        self._firsts = Firsts(ttl) if ttl else None
+        self._firsts = Firsts(ttl, self.id, self.services.claims) if ttl else None
         self._upstreams: dict[tuple[str, FormName], UpstreamModel] = {}
         for name in self._accesses:
             self._upstream(name, "openai_chat")

@@ -209,7 +209,7 @@ class AiProxyAdvanced(Plugin[Config]):
         # Whatever may be sent twice must be read whole.
         self.request_body_limit = conf.max_request_body_size
         ttl = conf.limits.idempotency_ttl
-        firsts = Firsts(ttl) if ttl else None
+        firsts = Firsts(ttl, self.id, self.services.claims) if ttl else None
         entries = [self._entry(place, target, firsts) for place, target in enumerate(conf.targets)]
         models = Balanced(entries, self._rules([entry.target for entry in entries]), self.services)
         self.access = models.access

@@ -1,9 +1,11 @@
 """Retries with an `Idempotency-Key`: answered once, asked once, paid once."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-from tests.support.ai_proxy import STREAM, TEXT, TEXT_TOKENS, ask, growth, message_of, open_stream
+from tests.support.ai_proxy import STREAM, TEXT, TEXT_TOKENS, ask, config, growth, message_of, open_stream
 from tests.support.gateway import Gateway
 from tests.support.models import ModelServer, ai_metrics, plain, replay, stream
 from tests.support.upstream import Received
@@ -92,3 +94,35 @@ async def test_callers_do_not_share_keys(node: Gateway, models: ModelServer) -> 
     for caller in ("Bearer a", "Bearer b"):
         reply = await ask(node, headers={"Idempotency-Key": "shared", "Authorization": caller})
         assert "idempotency-replayed" not in reply.headers
+
+
+@pytest.fixture
+async def workers(models: ModelServer, tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A node of two workers; the kernel spreads connections over them."""
+    gateway = await Gateway.start(config(models.url, str(tmp_path / "log")), workers=2)
+    yield gateway
+    await gateway.stop()
+
+
+async def test_retries_at_all_workers_are_asked_and_paid_once(workers: Gateway, models: ModelServer) -> None:
+    held = asyncio.Event()
+
+    async def later(received: Received, writer: asyncio.StreamWriter) -> bool:
+        await held.wait()
+        return await replay(TEXT)(received, writer)
+
+    models.play = later
+    asked = len(models.received)
+    key = {"Idempotency-Key": "spread"}
+
+    running = [asyncio.ensure_future(ask(workers, headers=key)) for _ in range(24)]
+    await models.until(asked + 1)
+    held.set()
+    replies = await asyncio.gather(*running)
+    replies += [await ask(workers, headers=key) for _ in range(8)]
+
+    assert {(reply.status, reply.body) for reply in replies} == {(200, TEXT.content)}
+    assert len(models.received) == asked + 1
+    assert sum("idempotency-replayed" not in reply.headers for reply in replies) == 1
+    metrics = await ai_metrics(workers)
+    assert growth({}, metrics)["kong_ai_llm_requests_total"] == 1

@@ -1,54 +1,101 @@
 """What is kept for retries."""
 
+import asyncio
+import os
+from collections.abc import Iterator
+
 import pytest
 
 from tollhouse.llm.form import Refusal
-from tollhouse.llm.once import ANSWER_LIMIT_BYTES, TOTAL_LIMIT_BYTES, Firsts
+from tollhouse.llm.once import First, Firsts
+from tollhouse.pdk import Reject
+from tollhouse.stores.claims import SharedClaims
+from tollhouse.stores.responses import SharedResponses, shared_responses
 
-KEY = ("me", "key")
-
-
-def test_an_answer_is_forgotten_when_its_time_is_over() -> None:
-    firsts = Firsts(10)
-    first, _ = firsts.claim(KEY, b"digest", 0.0)
-    first.add(b"answer")
-    firsts.keep(first, {}, 1.0)
-
-    assert firsts.claim(KEY, b"digest", 10.9) == (first, False)
-    assert firsts.claim(KEY, b"digest", 11.0)[1]
+KEY = "me/key"
 
 
-def test_another_request_is_refused_while_the_first_is_known() -> None:
-    firsts = Firsts(10)
-    first, _ = firsts.claim(KEY, b"digest", 0.0)
+class Clock:
+    now = 1000.0
 
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def claims(clock: Clock) -> Iterator[SharedClaims]:
+    descriptor = shared_responses(1024 * 1024)
+    results = SharedResponses(descriptor, clock)
+    yield SharedClaims(descriptor, results)
+    results.close()
+    os.close(descriptor)
+
+
+@pytest.fixture
+def firsts(claims: SharedClaims) -> Firsts:
+    return Firsts(10, "plugin", claims)
+
+
+def claimed(firsts: Firsts, digest: bytes = b"digest") -> First:
+    first = firsts.claim(KEY, digest)
+    assert first is not None
+    return first
+
+
+def test_an_answer_is_given_again_until_its_time_is_over(firsts: Firsts, clock: Clock) -> None:
+    first = claimed(firsts)
+    first.add(b"ans")
+    first.add(b"wer")
+    firsts.keep(first, "text/plain")
+
+    with pytest.raises(Reject) as again:
+        firsts.claim(KEY, b"digest")
+    assert (again.value.status, again.value.body) == (200, b"answer")
+
+    clock.now += 10
+    claimed(firsts)
+
+
+def test_another_request_is_refused_while_the_first_is_known(firsts: Firsts) -> None:
+    first = claimed(firsts)
     with pytest.raises(Refusal):
-        firsts.claim(KEY, b"other", 0.0)
+        firsts.claim(KEY, b"other")
+
+    firsts.keep(first, "text/plain")
+    with pytest.raises(Refusal):
+        firsts.claim(KEY, b"other")
+
+
+def test_a_failed_call_is_forgotten(firsts: Firsts) -> None:
+    first = claimed(firsts)
+    firsts.drop(first)
+    second = claimed(firsts, b"other")
+
+    firsts.drop(first)  # says nothing of the second
+    assert firsts.claim(KEY, b"other") is None
+    firsts.drop(second)
+
+
+def test_an_answer_that_is_too_large_is_not_kept(firsts: Firsts) -> None:
+    first = claimed(firsts)
+    first.add(b"x" * first.limit_bytes)
+    first.add(b"x")
+    firsts.keep(first, "text/plain")
+
+    assert first.over
+    claimed(firsts)
+
+
+async def test_who_waits_goes_on_when_the_first_has_ended(firsts: Firsts) -> None:
+    first = claimed(firsts)
+    waiting = asyncio.ensure_future(firsts.freed(KEY))
+    await asyncio.wait({waiting}, timeout=0)
+    assert not waiting.done()
 
     firsts.drop(first)
-    assert first.over.is_set()
-    assert firsts.claim(KEY, b"other", 0.0)[1]
-
-
-def test_an_answer_that_is_too_large_is_not_kept() -> None:
-    firsts = Firsts(10)
-    first, _ = firsts.claim(KEY, b"digest", 0.0)
-    first.add(b"x" * ANSWER_LIMIT_BYTES)
-    first.add(b"x")
-    firsts.keep(first, {}, 0.0)
-
-    assert first.content is None
-    assert first.over.is_set()
-    assert firsts.claim(KEY, b"digest", 0.0)[1]
-
-
-def test_the_oldest_answers_give_way() -> None:
-    firsts = Firsts(10)
-    count = TOTAL_LIMIT_BYTES // ANSWER_LIMIT_BYTES + 1
-    for place in range(count):
-        first, _ = firsts.claim(("me", str(place)), b"digest", 0.0)
-        first.add(b"x" * ANSWER_LIMIT_BYTES)
-        firsts.keep(first, {}, 0.0)
-
-    known = [firsts.claim(("me", str(place)), b"digest", 0.0)[1] for place in range(count)]
-    assert known == [True] + [False] * (count - 1)
+    await waiting
