@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "stop": "Let a running node finish its work and end.",
     "migrations": "Make and bring up the tables of a PostgreSQL database.",
     "compat": "Tell what of a configuration for Kong is the same here, differs or is not supported.",
+    "rehearse": "Replay recorded requests against a configuration without sending any.",
     "check": "Check a declarative file without serving it.",
     "config": "Render, check, compare, apply and write declarative configurations.",
     "explain": "Show where a request would go, and through which plugins.",
