@@ -22,6 +22,7 @@ from tollhouse.flow.forwarded import Trust
 from tollhouse.flow.gateway import Gateway
 from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.snapshot import CompiledSnapshot
+from tollhouse.model.entities import Vault
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.services import NodeInfo, Services
 from tollhouse.pdk.tasks import Tasks
@@ -113,6 +114,7 @@ class Node:
         self._vaults = Vaults(
             os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
         )
+        self._vault_entities: tuple[Vault, ...] = ()
         dropped = self.metrics.counter(
             "tollhouse_log_dropped_total", "Log lines that could not be kept or handed over", ("sink",)
         )
@@ -131,6 +133,8 @@ class Node:
             records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
             cloud=CloudAccess(os.environ, time.time),
             http=PooledClient(self._pools, resolver),
+            trusts=_trust(settings).trusts,
+            secret=lambda reference: self._vaults.knowing(self._vault_entities).secret(reference),
             wall_clock=time.time,
             clock=clock,
         )
@@ -161,6 +165,7 @@ class Node:
     async def apply(self, snapshot: Snapshot) -> None:
         """Compiles a snapshot in slices and serves it from then on."""
         directory = await in_slices(building_directory(snapshot))
+        self._vault_entities = tuple(snapshot.vaults)
         resolved = self._vaults.knowing(snapshot.vaults).resolved
         compilation = await in_slices(
             compiling(
@@ -192,9 +197,7 @@ class Node:
             compiled,
             self._tasks,
             advertised=Advertised.of(settings.headers, settings.headers_upstream),
-            trust=Trust.of(
-                settings.trusted_ips, settings.real_ip_header, recursive=settings.real_ip_recursive
-            ),
+            trust=_trust(settings),
             default_kind=_ERROR_KINDS[settings.error_default_type],
             backend_at=backend_at(self._workshop),
             access_log=AccessLog.to(settings.proxy_access_log, self._sinks, time.time),
@@ -278,6 +281,10 @@ def name_lifetimes(settings: Settings) -> Lifetimes:
         settings.dns_error_ttl,
         settings.dns_cache_size,
     )
+
+
+def _trust(settings: Settings) -> Trust:
+    return Trust.of(settings.trusted_ips, settings.real_ip_header, recursive=settings.real_ip_recursive)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -139,6 +139,13 @@ class Settings:
         "Folders of custom plugins, separated by colons: `plugins` names those that are used. "
         "Tollhouse's own.",
     )
+    python_pdk_style: str = option(
+        "auto",
+        readers.one_of("auto", "lua", "python"),
+        "What `kong.*` calls give to files written for Kong's Python PDK: `lua` is a pair of value and "
+        "error, `python` the value alone, errors being raised (Kong's `--no-lua-style`); `auto` is `lua` for "
+        "files that unpack pairs. Tollhouse's own.",
+    )
     allow_missing_plugins: bool = option(
         "off",
         readers.switch,

@@ -1,6 +1,7 @@
 """Runs the code of a custom plugin and judges what it defines, before any request meets it."""
 
 import hashlib
+import inspect
 import linecache
 import sys
 import traceback
@@ -11,6 +12,8 @@ from typing import Any
 
 from tollhouse.custom.find import Place
 from tollhouse.custom.judge import Flaw, judged
+from tollhouse.custom.kong.plugin import is_kongs, kong_plugin
+from tollhouse.custom.kong.shim import importable
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.pdk.plugin import Plugin
 
@@ -30,11 +33,16 @@ def digest_of(place: Place) -> str:
     return hashlib.sha256(_source(place, place.file)).hexdigest() if place.file is not None else ""
 
 
-def load(place: Place) -> Loaded:
-    """The plugin at a place. Raises `ConfigErrors` with file and line."""
-    module, found = _from_file(place, place.file) if place.file is not None else _from_entry(place)
+def load(place: Place, style: str) -> Loaded:
+    """The plugin at a place; `style` is how `kong.*` calls return in files of Kong's form. Raises
+    `ConfigErrors` with file and line."""
+    with importable():
+        module, found = _from_file(place, place.file) if place.file is not None else _from_entry(place)
     try:
-        cls = judged(place.name, module, found)
+        if found is None and is_kongs(module):
+            cls = kong_plugin(place.name, module, inspect.getsource(module), style)
+        else:
+            cls = judged(place.name, module, found)
     except Flaw as flaw:
         raise _refused(place, str(flaw), flaw.line, getattr(module, "__file__", None)) from flaw
     version = getattr(module, "version", None) or getattr(module, "__version__", None)

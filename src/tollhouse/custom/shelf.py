@@ -16,9 +16,10 @@ log = logging.getLogger("tollhouse.plugins")
 class Shelf:
     """Plugins by name. Nothing is run before the first `refresh`."""
 
-    def __init__(self, names: Iterable[str], folders: Sequence[Path]) -> None:
+    def __init__(self, names: Iterable[str], folders: Sequence[Path], style: str = "auto") -> None:
         found = ((name, find(name, folders)) for name in names)
         self.places: Mapping[str, Place] = {name: place for name, place in found if place is not None}
+        self._style = style
         self._loaded: dict[str, Loaded] = {}
         self._is_read = False
 
@@ -31,7 +32,7 @@ class Shelf:
             before = self._loaded.get(name)
             try:
                 if before is None or before.digest != digest_of(place):
-                    fresh[name] = load(place)
+                    fresh[name] = load(place, self._style)
             except ConfigErrors as refused:
                 errors += refused.errors
         self._is_read = True
@@ -51,7 +52,7 @@ class Shelf:
             try:
                 before = self._loaded.get(name)
                 if before is None or before.digest != digest_of(place):
-                    self._loaded[name] = load(place)
+                    self._loaded[name] = load(place, self._style)
             except ConfigErrors as errors:
                 log.error("%s", errors)
 

@@ -247,5 +247,9 @@ class Services:
     records: Records
     cloud: Cloud
     http: HttpClient
+    #: whether forwarded headers from an address are believed
+    trusts: Callable[[str], bool]
+    #: what a `{vault://...}` reference stands for; raises `LookupError`
+    secret: Callable[[str], str]
     wall_clock: Callable[[], float]
     clock: Callable[[], float]

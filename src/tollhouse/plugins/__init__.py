@@ -92,6 +92,7 @@ class Registry:
         *,
         allow_missing: bool = False,
         folders: Sequence[Path] = (),
+        style: str = "auto",
     ) -> None:
         #: whether configurations may name plugins that this version does not have; those do nothing
         self._allow_missing = allow_missing
@@ -100,7 +101,7 @@ class Registry:
             names |= set(BUNDLED) if word == "bundled" else {word}
         self.names = tuple(sorted(name for name in names if name in BUNDLED))
         #: plugins of files and of installed packages
-        self.custom = Shelf(sorted(names - set(BUNDLED) - {"off"}), folders)
+        self.custom = Shelf(sorted(names - set(BUNDLED) - {"off"}), folders, style)
         #: names that were asked for and that nobody knows
         self.unknown = tuple(sorted(names - set(BUNDLED) - set(self.custom.places) - {"off"}))
 
@@ -108,7 +109,12 @@ class Registry:
     def of(cls, settings: Settings, *, allow_missing: bool | None = None) -> "Registry":
         """The plugins that a node with these settings has."""
         allowed = settings.allow_missing_plugins if allow_missing is None else allow_missing
-        return cls(settings.plugins, allow_missing=allowed, folders=settings.plugins_path)
+        return cls(
+            settings.plugins,
+            allow_missing=allowed,
+            folders=settings.plugins_path,
+            style=settings.python_pdk_style,
+        )
 
     def plugin_class(self, name: str) -> type[Plugin[Any]] | None:
         """The class of a plugin, `None` if it is not enabled."""
