@@ -32,22 +32,36 @@ def explain(request_id: str, log: IO[bytes]) -> None:
     record = next(_records(log, request_id), None)
     if record is None:
         fail(f"no request {request_id} is in that log")
-    if "call" not in record.get("ai", {}):
+    ai = record.get("ai", {})
+    own_calls = ai.get("own_calls", ())
+    if "call" not in ai and not own_calls:
         fail("that request called no model, or its plugin does not log statistics (logging.log_statistics)")
-    meta, call = record["ai"]["proxy"]["meta"], record["ai"]["call"]
+    problems = []
+    if "call" in ai:
+        meta = ai["proxy"]["meta"]
+        answered = f"{meta['provider_name']} {meta['request_model']}, answered by {meta['response_model']}"
+        problems.append(_explain(answered, ai["call"]))
+    for own in own_calls:
+        asked = f"{own['provider']} {own['model']}, asked by the gateway itself for {own['purpose']}"
+        problems.append(_explain(asked, own))
+    for problem in filter(None, problems):
+        fail(problem)
+
+
+def _explain(title: str, call: dict[str, Any]) -> str | None:
+    """Shows one call; what is wrong with its cost."""
     who = "reported by the provider" if call["usage_source"] == "provider" else "estimated by the gateway"
-    say(
-        f"{meta['provider_name']} {meta['request_model']}, answered by {meta['response_model']}; tokens {who}"
-    )
+    say(f"{title}; tokens {who}")
     if call.get("error"):
         say(f"the call did not end well ({call['error']}): what was delivered counts")
     bill = bill_of(call)
     if bill is None:
         say(f"tokens: {_tokens(call)}")
-        fail("nobody knows the price of this model: set `prices` in the plugin's configuration")
+        return "nobody knows the price of this model: set `prices` in the plugin's configuration"
     _show(bill, call["price"])
     if not bill.agrees:
-        fail(f"the log says {bill.logged_usd} USD: the record was changed, or written by another version")
+        return f"the log says {bill.logged_usd} USD: the record was changed, or written by another version"
+    return None
 
 
 def _records(log: IO[bytes], request_id: str) -> Iterator[Any]:

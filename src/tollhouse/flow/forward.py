@@ -157,6 +157,8 @@ def request_head(ex: DrivenExchange, endpoint: Endpoint, gateway: "Gateway") -> 
     matched = ex.matched
     if matched is None:
         raise Reject(503, NO_SERVICE)
+    if ex.remake is not None:
+        return _own_head(ex, endpoint, ex.upstream_target or matched.upstream_target)
     block = headers.block
     added = b"" if headers.values is block.values else headers.added(_NOT_FORWARDED)
     if added is None:
@@ -176,6 +178,16 @@ def request_head(ex: DrivenExchange, endpoint: Endpoint, gateway: "Gateway") -> 
         f"{hop}{forwarded}{request_id}{request.framing}"
     )
     return b"".join((head.encode("latin-1"), lines, added, b"\r\n"))
+
+
+def _own_head(ex: DrivenExchange, endpoint: Endpoint, target: str) -> bytes:
+    """The head where the gateway asks for itself: nothing of the client's hop, as from Kong."""
+    request = ex.request
+    method, host = ex.upstream_method or request.method, ex.upstream_host or endpoint.host
+    agent = "" if "user-agent" in request.headers.values else "User-Agent: tollhouse\r\n"
+    length = len(request.content or b"")
+    head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{agent}Content-Length: {length}\r\n"
+    return b"".join((head.encode("latin-1"), request.headers.without(_NOT_FORWARDED), b"\r\n"))
 
 
 def _remembered(block: FieldBlock, gateway: "Gateway") -> tuple[str, bytes, bool]:

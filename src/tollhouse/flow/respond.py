@@ -1,7 +1,7 @@
 """The way back: the upstream's answer or the gateway's own, through the plugins, to the client."""
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
@@ -11,7 +11,7 @@ from tollhouse.flow import answers
 from tollhouse.flow.download import Download, collect
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.tunnel import tunnel
-from tollhouse.pdk.exchange import Request, Response
+from tollhouse.pdk.exchange import Exchange, Request, Response
 from tollhouse.upstream.http1 import Arrival
 from tollhouse.wire.headers import Headers
 from tollhouse.wire.http1 import KEEP_ALIVE, asks_for_websocket, connection_tokens
@@ -49,6 +49,8 @@ def relay(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arrival: Arrival
         ex.connection = None
     if ex.failover is not None and ex.failover.refuses(ex, response):
         raise TryAnother
+    if ex.remake is not None:
+        return _remade(ex, gateway, response, content, ex.remake, done=done)
     if not done:
         whole = bool(plan.response) or ex.wants_whole_response
         return (
@@ -77,6 +79,20 @@ def put_early(ex: DrivenExchange, response: Response) -> None:
     for fields in ex.early_headers:
         response.headers.prepend(fields)
     ex.early_headers = ()
+
+
+async def _remade(
+    ex: DrivenExchange,
+    gateway: "Gateway",
+    response: Response,
+    content: bytes,
+    remake: Callable[[Exchange], Awaitable[None]],
+    *,
+    done: bool,
+) -> None:
+    """Lets a plugin answer in place of the upstream, by raising `Reject`."""
+    response.content = content if done else await collect(ex, content)
+    await gateway.settled(remake(ex))
 
 
 async def _collected(

@@ -212,6 +212,13 @@ class UpstreamModel:
         except Refusal as refusal:
             raise self._envelope.reject(refusal) from None
 
+    async def direct_own(self, ex: Exchange) -> None:
+        """Directs an exchange that the gateway made up itself. Raises `Refusal`, in no client's envelope."""
+        self._send(ex)
+        waiting = None if self._signer is None else self._signer.sign(ex)
+        if waiting is not None:
+            await waiting
+
     def _send(self, ex: Exchange) -> None:
         request = ex.request
         headers, content = request.headers, request.content

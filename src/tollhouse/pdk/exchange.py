@@ -291,6 +291,10 @@ class Exchange:
     patience: Patience | None = None
     #: set by a plugin that has other targets for the request, should this one fail
     failover: Failover | None = None
+    #: set by a plugin in `access` that gives another answer in place of the upstream's: awaited once that
+    #: is here whole, in `response.content`; it raises `Reject`. As in Kong the upstream is asked by the
+    #: gateway itself then, and told nothing of the client's way here.
+    remake: Callable[["Exchange"], Awaitable[None]] | None = None
     #: set by a plugin in `access` that answers in place of an upstream, and not at once
     own_stream: OwnStream | None = None
     #: the upstream's answer is taken to its end though the client has gone

@@ -37,7 +37,8 @@ class HttpClient(Protocol):
         """The answer, within that time and size. `public_only` is for addresses that strangers chose:
         none that is not on the public internet is connected to, whatever a name resolves to. With
         `keepalive_seconds` a connection that was idle for no longer is used again by every method: the
-        request may then reach the server twice. `connect_seconds` is for connecting alone.
+        request may then reach the server twice. `connect_seconds` is for connecting alone. A header with
+        an empty value is not sent, nor what would be sent of itself under its name.
 
         Raises `ValueError` for what is no URL, and `UpstreamFault` where there is no answer.
         """

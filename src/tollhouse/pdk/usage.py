@@ -86,3 +86,11 @@ class Metered(msgspec.Struct):
     withheld: tuple[str, ...] = ()
     #: what the client told of the call in headers: traces, tags, whose it is
     told: Mapping[str, Any] | None = None
+
+
+class OwnCalls:
+    """Calls of models that the gateway made of its own accord while it served an exchange. Each is a line
+    of its own beside what the client asked for; in the order in which they ended, with the plugin's name."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, Metered]] = []

@@ -33,6 +33,8 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "ai-prompt-template": "ai_prompt_template:AiPromptTemplate",
         "ai-proxy": "ai_proxy:AiProxy",
         "ai-proxy-advanced": "ai_proxy_advanced:AiProxyAdvanced",
+        "ai-request-transformer": "ai_request_transformer:AiRequestTransformer",
+        "ai-response-transformer": "ai_response_transformer:AiResponseTransformer",
         "basic-auth": "basic_auth:BasicAuth",
         "bedrock-proxy": "bedrock_proxy:BedrockProxy",
         "bot-detection": "bot_detection:BotDetection",

@@ -6,7 +6,7 @@ from typing import Final
 from tollhouse.model.entities import Route, Service
 from tollhouse.pdk import Count, Distribution, Exchange, Plugin, setting
 from tollhouse.pdk.services import Counter, Histogram
-from tollhouse.pdk.usage import Metered
+from tollhouse.pdk.usage import Metered, OwnCalls
 
 _KONG_MS: Final = (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)
 _REQUEST_MS: Final = (25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 30000, 60000)
@@ -98,6 +98,14 @@ class Prometheus(Plugin[Config]):
             ),
         )
         self._calls: dict[tuple[str, str, str], _Calls] = {}
+        own = ("purpose", "ai_provider", "ai_model")
+        self._own_calls = meter.counter(
+            "tollhouse_llm_own_calls_total", "Calls of models that the gateway made itself", own
+        )
+        self._own_tokens = meter.counter(
+            "tollhouse_llm_own_tokens_total", "Tokens of such calls", (*own, "token_type")
+        )
+        self._own_cost = meter.counter("tollhouse_llm_own_cost_total", "Cost of such calls, in USD", own)
 
     def log(self, ex: Exchange) -> None:
         matched, response = ex.matched, ex.response
@@ -133,6 +141,19 @@ class Prometheus(Plugin[Config]):
             if metered is not None and metered.provider and ex.sent_at:
                 for call in (*metered.earlier, metered):
                     self._ai(ex, call)
+            own = ex.peek(OwnCalls)
+            if own is not None:
+                self._count_own(own)
+
+    def _count_own(self, own: OwnCalls) -> None:
+        for purpose, metered in own.made:
+            labels = (purpose, metered.provider, metered.model)
+            usage = metered.usage
+            self._own_calls.series(labels).value += 1
+            self._own_tokens.series((*labels, "prompt_tokens")).value += usage.prompt_tokens
+            self._own_tokens.series((*labels, "completion_tokens")).value += usage.completion_tokens
+            if metered.cost_nano_usd:
+                self._own_cost.series(labels).value += metered.cost_nano_usd / 1e9
 
     def _series_of(self, served: Service | None, taken: Route, key: tuple[str, str, int, bool]) -> "_Series":
         """What requests of that kind are counted in, from now on under the key."""

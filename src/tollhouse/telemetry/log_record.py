@@ -7,7 +7,7 @@ import msgspec
 
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.log_fields import LogFields
-from tollhouse.pdk.usage import Metered
+from tollhouse.pdk.usage import Metered, OwnCalls
 
 _SECRET_HEADERS: Final = (
     *("authorization", "proxy-authorization"),
@@ -64,6 +64,9 @@ class LogRecords:
             record["ai"] = {"proxy": ai_block(metered), "call": call_block(metered)}
             if metered.earlier:
                 record["ai"]["earlier_calls"] = [earlier_block(earlier) for earlier in metered.earlier]
+        own = ex.peek(OwnCalls)
+        if own is not None:
+            _put_own_calls(record, own)
         added = ex.peek(LogFields)
         if added is not None:
             added.fill(record)
@@ -122,6 +125,17 @@ class LogRecords:
                 }
             )
         return tries
+
+
+def _put_own_calls(record: dict[str, Any], own: OwnCalls) -> None:
+    """Calls that plugins made: Kong's object under the plugin's name, and all they cost in a list."""
+    told = [(purpose, metered) for purpose, metered in own.made if metered.statistics]
+    if not told:
+        return
+    block = record.setdefault("ai", {})
+    for purpose, metered in told:
+        block[purpose] = {**ai_block(metered), "cache": {}}
+    block["own_calls"] = [{"purpose": purpose, **earlier_block(metered)} for purpose, metered in told]
 
 
 def _without_nulls(value: Any) -> dict[str, Any]:
@@ -184,7 +198,7 @@ def ai_block(metered: Metered) -> dict[str, Any]:
 
 
 def earlier_block(metered: Metered) -> dict[str, Any]:
-    """A call that had to be paid for though another target answered."""
+    """A call beside the one that the client's answer came from."""
     return {"provider": metered.provider, "model": metered.model, **call_block(metered)}
 
 

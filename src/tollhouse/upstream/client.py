@@ -157,7 +157,7 @@ def _head(method: str, place: _Place, headers: Iterable[tuple[str, str]], length
         fields["content-length"] = ("Content-Length", str(length))
     if not all(_VISIBLE.fullmatch(name) and _LINE.fullmatch(value) for name, value in fields.values()):
         raise ValueError("a header field with characters that would end its line")
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.values())
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.values() if value)
     return f"{method} {place.target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
 
 

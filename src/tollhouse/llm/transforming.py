@@ -1,0 +1,132 @@
+"""What the plugins that let a model rewrite requests and answers have in common: settings, and the asking."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+import re2  # type: ignore[import-untyped]
+
+from tollhouse.llm import prompts, settings
+from tollhouse.llm.endpoint import Unserved, served
+from tollhouse.llm.own_call import CallFailed, OwnModel, OwnTerms
+from tollhouse.llm.templates import is_template
+from tollhouse.model.checks import Check, Conditional, Custom, MutuallyRequired
+from tollhouse.model.regex import compiled, problem, translated
+from tollhouse.pdk import Exchange, setting
+from tollhouse.pdk.services import Services
+
+_NO_MATCH: Final = "AI response did not match specified regular expression"
+
+
+def _is_served(llm: Mapping[str, Any]) -> str | None:
+    model = llm["model"]
+    name, options = model["provider"], model["options"] or {}
+    texts = {"model.name": model["name"], "model.options.upstream_url": options.get("upstream_url")}
+    texts["model.options.upstream_path"] = options.get("upstream_path")
+    for place, text in texts.items():
+        if is_template(text):
+            return f"{place} cannot depend on the request here: {text}"
+    if model["name"] is None and name != "local":
+        return "model.name is needed: there is no client here that could choose one"
+    try:
+        served(
+            name,
+            route_type="llm/v1/chat",
+            server_format=options.get(f"{name}_format"),
+            upstream_url=options.get("upstream_url"),
+            client="openai_chat",
+        )
+    except Unserved as reason:
+        return str(reason)
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Llm:
+    route_type: Literal["llm/v1/chat", "llm/v1/completions", "preserve"] = setting(
+        required=True, doc="What the model is asked for; `llm/v1/chat` alone is possible."
+    )
+    auth: settings.Auth | None = setting(None, required=False, doc="The provider's key.")
+    model: settings.Model = setting(required=True, doc="Which model, and where.")
+    logging: settings.Logging = setting(
+        settings.Logging, required=True, doc="What log and metrics plugins may know."
+    )
+
+    CHECKS = (*settings.CHECKS, Custom(_is_served))
+
+
+#: Kong's checks of both plugins, and what is refused because it would have no effect
+CHECKS: Final[tuple[Check, ...]] = (
+    Conditional(
+        "config.llm.route_type",
+        {"not_one_of": ("llm/v1/chat",)},
+        "config.llm.route_type",
+        {"eq": "llm/v1/chat"},
+        "'config.llm.route_type' must be 'llm/v1/chat' for AI transformer plugins",
+    ),
+    MutuallyRequired("config.http_proxy_host", "config.http_proxy_port"),
+    MutuallyRequired("config.https_proxy_host", "config.https_proxy_port"),
+)
+
+
+def no_proxy(value: str) -> str | None:
+    """Validates the host of a proxy towards the model."""
+    return f"calls of models through a proxy are not supported: {value}"
+
+
+def pattern_problem(text: str) -> str | None:
+    """Validates a regular expression."""
+    wrong = problem(text)
+    return wrong and f"not a valid regex: {text} ({wrong})"
+
+
+class Rewriter:
+    """Asks a model to rewrite a text, and takes of its answer what a pattern finds."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        plugin_id: str,
+        services: Services,
+        llm: Llm,
+        prompt: str,
+        pattern: str | None,
+        timeout_ms: int,
+        verify: bool,
+    ) -> None:
+        terms = OwnTerms(llm.auth, llm.model, llm.logging)
+        self._model = OwnModel(
+            terms, services, purpose=name, plugin_id=plugin_id, timeout_ms=timeout_ms, verify=verify
+        )
+        self._prompt = prompt
+        self._find = None if pattern is None else _finder(pattern)
+
+    async def rewritten(self, ex: Exchange, text: bytes) -> str:
+        """Raises `Reject` in Kong's words."""
+        try:
+            said = await self._model.ask(ex, self._prompt, text.decode("utf-8", "replace"))
+        except CallFailed as failed:
+            raise prompts.refused(str(failed)) from None
+        if self._find is None:
+            return said
+        found = self._find(said)
+        if found is None:
+            raise prompts.refused(_NO_MATCH)
+        return found[0]
+
+
+class _Found(Protocol):
+    def __getitem__(self, group: int) -> str: ...
+
+
+def _finder(pattern: str) -> Callable[[str], _Found | None]:
+    """RE2 takes time in proportion to a text's length whatever it is; only patterns that it does not know
+    are Python's."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        found: Callable[[str], _Found | None] = re2.compile(translated(pattern), options).search
+    except re2.error:
+        return compiled(pattern).search
+    return found
