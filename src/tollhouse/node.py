@@ -30,7 +30,7 @@ from tollhouse.plugins import Registry
 from tollhouse.server.certificates import Certificates
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
-from tollhouse.server.tls import HTTP1, ServerTls
+from tollhouse.server.tls import HTTP1, HTTP2, ServerTls
 from tollhouse.stores.claims import SharedClaims
 from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
@@ -211,8 +211,10 @@ class Node:
             raise RuntimeError("there is no snapshot to serve")
         limits = _limits(self._settings)
         for listen, sock in sockets:
-            tls = self._listener_tls() if listen.tls else None
-            listener = Listener(sock, self._gateway, limits, self.traffic, port=listen.port, tls=tls)
+            tls = self._listener_tls(http2=listen.http2) if listen.tls else None
+            listener = Listener(
+                sock, self._gateway, limits, self.traffic, port=listen.port, tls=tls, http2=listen.http2
+            )
             await listener.start()
             self._listeners.append(listener)
         self._tasks.spawn(self._look(), "clock")
@@ -221,9 +223,10 @@ class Node:
         # Exchanges make no reference cycles, so the collector has little to find and need not look often.
         gc.set_threshold(50_000, 50, 100)
 
-    def _listener_tls(self) -> ssl.SSLContext:
+    def _listener_tls(self, *, http2: bool) -> ssl.SSLContext:
         settings = self._settings
-        tls = ServerTls(settings.ssl_cert, settings.ssl_cert_key, settings.tls_terms, HTTP1)
+        protocols = HTTP2 if http2 else HTTP1
+        tls = ServerTls(settings.ssl_cert, settings.ssl_cert_key, settings.tls_terms, protocols)
         tls.show(self._certificates)
         self._tls.append(tls)
         return tls.context

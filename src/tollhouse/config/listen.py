@@ -16,6 +16,7 @@ class Listen:
     tls: bool = False
     backlog: int = 16384
     path: str | None = None
+    http2: bool = False
 
     def __str__(self) -> str:
         if self.path is not None:
@@ -34,7 +35,7 @@ def parse_listens(text: str) -> tuple[Listen, ...]:
 def _parse(text: str) -> Listen:
     address, *flags = text.split()
     backlog = 16384
-    tls = False
+    tls = http2 = False
     for flag in flags:
         name, _, value = flag.partition("=")
         if name in _NOT_YET:
@@ -43,11 +44,12 @@ def _parse(text: str) -> Listen:
             backlog = int(value)
         elif name in _PLAIN or name.startswith(("so_keepalive", "ipv6only")):
             tls |= name == "ssl"
+            http2 |= name == "http2"
         else:
             raise ValueError(f"unknown listen flag '{flag}'")
     if address.startswith("unix:"):
-        return Listen("", 0, tls, backlog, address.removeprefix("unix:"))
+        return Listen("", 0, tls, backlog, address.removeprefix("unix:"), http2)
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"'{address}' is not an address like 0.0.0.0:8000")
-    return Listen(host.strip("[]"), int(port), tls, backlog)
+    return Listen(host.strip("[]"), int(port), tls, backlog, None, http2)

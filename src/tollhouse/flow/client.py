@@ -57,6 +57,8 @@ class Body(Protocol):
 class Client(ClientSide, Protocol):
     """The client's connection."""
 
+    #: of HTTP, as `Via` names it
+    protocol_version: str
     sni: str | None
     #: the common name in the certificate that the client had to show, if it had to
     peer_name: str | None

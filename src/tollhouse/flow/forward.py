@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from tollhouse.errors import Cause, Reject, UpstreamFault
+from tollhouse.flow.advertise import PRODUCT
 from tollhouse.flow.backend import Backend, Endpoint
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.upload import Upload
@@ -162,10 +163,10 @@ def request_head(ex: DrivenExchange, endpoint: Endpoint, gateway: "Gateway") -> 
     block = headers.block
     added = b"" if headers.values is block.values else headers.added(_NOT_FORWARDED)
     if added is None:
-        hop, lines, is_first_hop = _forwarded(headers, gateway)
+        hop, lines, is_first_hop = _forwarded(headers, gateway, ex.client.protocol_version)
         added = b""
     else:
-        hop, lines, is_first_hop = block.forwarded or _remembered(block, gateway)
+        hop, lines, is_first_hop = block.forwarded or _remembered(block, gateway, ex.client.protocol_version)
     client = ex.client
     if is_first_hop and client.forwarded_host == headers.values.get("host"):
         forwarded = client.forwarded + matched.forwarded
@@ -190,19 +191,20 @@ def _own_head(ex: DrivenExchange, endpoint: Endpoint, target: str) -> bytes:
     return b"".join((head.encode("latin-1"), request.headers.without(_NOT_FORWARDED), b"\r\n"))
 
 
-def _remembered(block: FieldBlock, gateway: "Gateway") -> tuple[str, bytes, bool]:
+def _remembered(block: FieldBlock, gateway: "Gateway", version: str) -> tuple[str, bytes, bool]:
     """What the client's fields decide of a head, for all requests that come with the same ones."""
-    forwarded = block.forwarded = _forwarded(Headers.of(block), gateway)
+    forwarded = block.forwarded = _forwarded(Headers.of(block), gateway, version)
     return forwarded
 
 
-def _forwarded(headers: Headers, gateway: "Gateway") -> tuple[str, bytes, bool]:
+def _forwarded(headers: Headers, gateway: "Gateway", version: str) -> tuple[str, bytes, bool]:
     """The fields of this hop, the lines that go along, and whether there is no X-Forwarded-For."""
     values = headers.values
     unwanted, hop = _NOT_FORWARDED, "Connection: keep-alive\r\n"
     if "connection" in values or "te" in values:
         unwanted, hop = _hop_by_hop(headers)
-    via = f"Via: {values['via']}, {gateway.via}\r\n" if "via" in values else gateway.via_field
+    own = f"{version} {PRODUCT}"
+    via = f"Via: {values['via']}, {own}\r\n" if "via" in values else f"Via: {own}\r\n"
     return f"{hop}{via}", headers.without(unwanted), "x-forwarded-for" not in values
 
 

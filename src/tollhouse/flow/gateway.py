@@ -47,7 +47,6 @@ class Gateway:
         self._real_ip = bool(trust.networks) or trust.unix
         self.default_kind = default_kind
         self.via = f"1.1 {PRODUCT}"
-        self.via_field = f"Via: {self.via}\r\n"
         self.server_field = f"Server: {PRODUCT}\r\n"
         self.plain_headers = advertised.plain
         self.id_upstream = advertised.request_id_upstream

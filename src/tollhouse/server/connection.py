@@ -59,6 +59,8 @@ class ClientConnection(asyncio.Protocol):
         "writing_paused",
     )
 
+    protocol_version = "1.1"
+
     def __init__(self, listener: "Listener") -> None:
         self._listener = listener
         self.limits: Limits = listener.limits

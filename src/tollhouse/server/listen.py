@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Final, Protocol
 
 from tollhouse.errors import BadRequest
@@ -12,6 +13,7 @@ from tollhouse.flow.client import Client
 from tollhouse.pdk.exchange import Request
 from tollhouse.server.connection import ClientConnection
 from tollhouse.server.limits import Limits
+from tollhouse.server.negotiate import FirstBytes
 from tollhouse.wire.http1 import RequestReader
 
 #: what a client that connected while the node drains has for its TLS handshake
@@ -24,6 +26,21 @@ class Handler(Protocol):
     def begin(self, client: Client, request: Request) -> None: ...
 
     def refuse(self, client: Client, error: BadRequest, request: Request | None) -> None: ...
+
+
+class Connection(Protocol):
+    """One of a listener's connections."""
+
+    requests: int
+
+    @property
+    def flow(self) -> object | None: ...
+
+    def look(self, now: float) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 class Traffic:
@@ -46,6 +63,7 @@ class Listener:
         *,
         port: int,
         tls: ssl.SSLContext | None = None,
+        http2: bool = False,
     ) -> None:
         self._socket = sock
         self._tls = tls
@@ -56,7 +74,12 @@ class Listener:
         self.port = port
         self.scheme = "https" if tls else "http"
         self.reader = RequestReader(Request)
-        self.connections: set[ClientConnection] = set()
+        #: what it remembers is told apart, for what is forwarded names the version that came
+        self.http2_reader = RequestReader(Request)
+        self._accept: Callable[[], asyncio.Protocol] = partial(
+            FirstBytes if http2 else ClientConnection, self
+        )
+        self.connections: set[Connection] = set()
         self.draining = False
         self.begin: Callable[[Client, Request], None] = handler.begin
         self.refuse: Callable[[Client, BadRequest, Request | None], None] = handler.refuse
@@ -65,16 +88,16 @@ class Listener:
 
     async def start(self) -> None:
         self._server = await self._loop.create_server(
-            lambda: ClientConnection(self), sock=self._socket, ssl=self._tls, backlog=16384
+            self._accept, sock=self._socket, ssl=self._tls, backlog=16384
         )
 
-    def opened(self, connection: ClientConnection) -> int:
+    def opened(self, connection: Connection) -> int:
         """A connection came in; returns its number."""
         self.connections.add(connection)
         self._traffic.accepted += 1
         return self._traffic.accepted
 
-    def closed(self, connection: ClientConnection) -> None:
+    def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
         self._traffic.requests += connection.requests
 
@@ -105,5 +128,5 @@ class Listener:
                 return
             sock.setblocking(False)
             yield self._loop.connect_accepted_socket(
-                lambda: ClientConnection(self), sock, ssl=self._tls, ssl_handshake_timeout=patience
+                self._accept, sock, ssl=self._tls, ssl_handshake_timeout=patience
             )

@@ -20,7 +20,7 @@ from tollhouse.node import LOOK_SECONDS, name_lifetimes
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
-from tollhouse.server.tls import server_context
+from tollhouse.server.tls import HTTP2, server_context
 from tollhouse.stores.sinks import Sinks
 from tollhouse.supervisor.control import Control
 from tollhouse.supervisor.follow import Follower
@@ -102,7 +102,11 @@ async def _listen(
     listeners = []
     for listen, sock in sockets:
         context = tls() if listen.tls else None
-        listener = Listener(sock, handler, Limits(), Traffic(), port=listen.port, tls=context)
+        if context is not None and listen.http2:
+            context.set_alpn_protocols(list(HTTP2))
+        listener = Listener(
+            sock, handler, Limits(), Traffic(), port=listen.port, tls=context, http2=listen.http2
+        )
         await listener.start()
         listeners.append(listener)
     return listeners

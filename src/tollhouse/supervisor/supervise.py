@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,8 +42,12 @@ _POLL_SECONDS: Final = 0.5
 
 
 def _with_certificate(settings: Settings) -> Settings:
-    """The settings with a certificate of the node's own, where an `ssl` listener has been given none."""
+    """The settings with a certificate of the node's own, where an `ssl` listener has been given none. Raises
+    `ConfigErrors` if a listener needs what is not installed."""
     listens = (*settings.proxy_listen, *settings.admin_listen, *settings.status_listen)
+    if any(listen.http2 for listen in listens) and find_spec("h2") is None:
+        message = "listeners with `http2` need h2: pip install 'tollhouse[http2]'"
+        raise ConfigErrors([ConfigError("KONG_PROXY_LISTEN", message)])
     if settings.ssl_cert is not None or not any(listen.tls for listen in listens):
         return settings
     certificate, key = own_pair(settings.prefix)
