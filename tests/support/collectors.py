@@ -9,6 +9,12 @@ from pathlib import Path
 PATIENCE_SECONDS = 30
 
 
+def naming(route: str) -> Callable[[bytes], bool]:
+    """Whether a record is one of that route."""
+    text = f'"name":"{route}"'.encode()
+    return lambda piece: text in piece
+
+
 class _Heard:
     """Pieces that have come."""
 
