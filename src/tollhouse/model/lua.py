@@ -45,7 +45,13 @@ def pattern(text: str) -> re.Pattern[str]:
 
 
 def _translated(body: str) -> Iterator[str]:
+    is_repeated = True  # a quantifier behind another one, or at the beginning, stands for itself
     for escaped, negated, inside, quantifier, plain in _TOKEN.findall(body):
+        if quantifier and is_repeated:
+            yield re.escape(quantifier)
+            is_repeated = False
+            continue
+        is_repeated = bool(quantifier)
         if escaped:
             yield _escape(escaped)
         elif inside:

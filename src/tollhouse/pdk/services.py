@@ -192,6 +192,9 @@ class Sinks(Protocol):
 class Records(Protocol):
     """Makes Kong's log object of a finished exchange."""
 
+    @property
+    def workspace_id(self) -> str: ...
+
     def record(self, ex: Any) -> dict[str, Any]: ...
 
     def entity(self, value: Any) -> dict[str, Any]:

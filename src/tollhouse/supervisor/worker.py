@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import os
-import resource
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.model.snapshot import Reader
 from tollhouse.node import Identity, Node, in_slices
+from tollhouse.pdk.memory import resident_bytes
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.supervisor.channel import Applied, Apply, Channel, Decided, Hello, LogLevel, Observed, Report
 from tollhouse.supervisor.shared import SnapshotFile
@@ -138,16 +137,6 @@ class Worker:
                 resident_bytes(),
             )
         )
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in use now."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return usage if sys.platform == "darwin" else usage * 1024
-    return pages * resource.getpagesize()
 
 
 async def serve(

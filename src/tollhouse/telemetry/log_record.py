@@ -26,7 +26,7 @@ class LogRecords:
 
     def __init__(self, wall_at: Callable[[float], float], workspace_id: str) -> None:
         self._wall_at = wall_at
-        self._workspace_id = workspace_id
+        self.workspace_id = workspace_id
 
     def record(self, ex: Exchange) -> dict[str, Any]:
         """The log object of a finished exchange."""
@@ -46,7 +46,7 @@ class LogRecords:
             "client_ip": ex.client_ip,
             "started_at": int(self._wall_at(ex.started) * 1000),
             "source": "upstream" if response is not None and response.from_upstream else "kong",
-            "workspace": self._workspace_id,
+            "workspace": self.workspace_id,
             "workspace_name": "default",
         }
         if matched is not None:
@@ -74,7 +74,7 @@ class LogRecords:
 
     def entity(self, value: Any) -> dict[str, Any]:
         """A route or service in Kong's shape, without what is not set."""
-        shown = {**_without_nulls(value), "ws_id": self._workspace_id}
+        shown = {**_without_nulls(value), "ws_id": self.workspace_id}
         if "expression" not in shown:
             shown.pop("priority", None)  # the other router flavours do not know it
         return shown

@@ -25,6 +25,9 @@ from tollhouse.model import lua
         ("a$", "a\n", False),
         ("^[]a]+$", "]a", True),
         ("%%", "100%", True),
+        ("^[0-9]+-[0-9]+$", "200-299", True),
+        ("^[0-9]+-[0-9]+$", "200", False),
+        ("-a", "b-a", True),
     ],
 )
 def test_a_lua_pattern_finds_what_lua_finds(pattern: str, text: str, found: bool) -> None:
