@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from tollhouse.llm.cost import model_in, models_in
@@ -32,7 +34,7 @@ def provider_for(model: str, available: Collection[str]) -> tuple[str, str]:
     for names, maker in _MAKERS:
         if maker in available and names.match(model):
             return maker, model
-    knowing = [name for name in available if _knows(name, model)]
+    knowing = list(islice((name for name in available if _knows(name, model)), 2))
     if len(knowing) == 1:
         return knowing[0], model
     for name in available:
@@ -47,6 +49,18 @@ def models_of(provider: Provider) -> list[str]:
         return [provider.usual_model] if provider.usual_model else []
     # Names that end so are the beginnings of names: of fine-tuned models.
     return [name for name in models_in(provider.prices) if not name.endswith(("-", ":"))]
+
+
+@lru_cache(maxsize=16)
+def listed(available: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The models of these providers, each under a name that leads back to it, and whose they are.
+
+    With many providers it takes a second to find out: to be asked for when somebody wants to know."""
+    return tuple(
+        (model if provider_for(model, available) == (name, model) else f"{name}/{model}", name)
+        for name in available
+        for model in models_of(PROVIDERS[name])
+    )
 
 
 def _knows(name: str, model: str) -> bool:

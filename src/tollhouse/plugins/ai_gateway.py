@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NoReturn
 import msgspec
 
 from tollhouse.llm import listing, settings
-from tollhouse.llm.catalog import models_of, provider_for
+from tollhouse.llm.catalog import listed, provider_for
 from tollhouse.llm.chat import Trouble
 from tollhouse.llm.counting import counted_tokens
 from tollhouse.llm.dialogue import FORMS
@@ -139,8 +139,6 @@ class AiGateway(Plugin[Config]):
         for name in self._accesses:
             self._upstream(name, "openai_chat")
         self._providers: dict[str, tuple[str, str]] = {}
-        listed = [entry for name in self._accesses for entry in self._listed(name)]
-        self._models = {entry.id: entry for entry in listed}
         self._operations = Operations(self._terms_at, self.services, self.id)
         keepers = (name for name in self._accesses if PROVIDERS[name].form == "openai_chat")
         self._keeper_of_files = next(keepers, "")
@@ -168,15 +166,6 @@ class AiGateway(Plugin[Config]):
             drop_unsupported=conf.drop_unsupported,
         )
 
-    def _listed(self, name: str) -> list[listing.Entry]:
-        """A provider's models, each under a name that leads back to it."""
-        entries = []
-        for model in models_of(PROVIDERS[name]):
-            leads_here = self._provider_for(model) == (name, model)
-            shown = model if leads_here else f"{name}/{model}"
-            entries.append(listing.Entry(shown, name))
-        return entries
-
     def access(self, ex: Exchange) -> Awaitable[None] | None:
         asked = recognised(ex.request.path)
         if asked is None:
@@ -196,12 +185,13 @@ class AiGateway(Plugin[Config]):
 
     def _tell_models(self, ex: Exchange, asked: Asked) -> NoReturn:
         form = listing.asking_form(asked.form, ex.request.headers.values)
+        models = {name: listing.Entry(name, whose) for name, whose in listed(tuple(self._accesses))}
         if not asked.model:
-            raise Reject(200, body=listing.all_of(form, list(self._models.values())), exact=True)
-        if asked.model not in self._models:
+            raise Reject(200, body=listing.all_of(form, list(models.values())), exact=True)
+        if asked.model not in models:
             text = f"The model '{asked.model}' does not exist"
             raise _error(form, "not_found", text, "model_not_found")
-        raise Reject(200, body=listing.one(form, self._models[asked.model]), exact=True)
+        raise Reject(200, body=listing.one(form, models[asked.model]), exact=True)
 
     def _operate(self, ex: Exchange, asked: Asked, chosen: "_Chosen") -> Awaitable[None] | None:
         """Everything that is no chat. Raises `Refusal`."""
