@@ -37,6 +37,7 @@ from tollhouse.stores.directory import Directory, building_directory
 from tollhouse.stores.links import Links
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.stores.queues import Queues
+from tollhouse.stores.redis_servers import RedisServers
 from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.sinks import Sinks
 from tollhouse.stores.vaults import Vaults
@@ -123,6 +124,9 @@ class Node:
         self._services = Services(
             node=NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model),
             counters=SharedCounters(memory.counters, time.time, alone=alone),
+            redis=RedisServers(
+                (settings.redis_host, settings.redis_port), self.metrics, self._tasks, time.time
+            ),
             responses=SharedResponses(memory.responses, time.time),
             claims=SharedClaims(memory.claims, SharedResponses(memory.claims, time.time)),
             meter=self.metrics,

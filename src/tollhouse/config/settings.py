@@ -304,6 +304,12 @@ class Settings:
         readers.size,
         "Memory for answers that proxy-cache keeps, shared by all processes of the node.",
     )
+    redis_host: str = option(
+        "127.0.0.1",
+        readers.plain,
+        "Redis or Valkey server of plugins whose settings name none. Tollhouse's own.",
+    )
+    redis_port: int = option("6379", readers.positive, "Its port. Tollhouse's own.")
     counter_slots: int = option(
         "131072",
         readers.positive,

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from tollhouse.errors import ClientGone
 from tollhouse.pdk.exchange import ClientSide
-from tollhouse.upstream.wait import Wait
+from tollhouse.pdk.wait import Wait
 
 
 class Running(Protocol):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tollhouse.errors import Cause, PeerError, Reject, UpstreamFault
 from tollhouse.flow.drive import DrivenExchange
-from tollhouse.upstream.wait import Wait
+from tollhouse.pdk.wait import Wait
 from tollhouse.wire.body import LAST_CHUNK, chunk
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.wait import NOBODY, Wait
 from tollhouse.upstream.http1 import UpstreamConnection
-from tollhouse.upstream.wait import Wait
 
 if TYPE_CHECKING:
     from tollhouse.balance.members import Member
@@ -65,14 +65,6 @@ class DrivenExchange(Exchange):
             pass
 
 
-class _Nobody:
-    """Takes the place of a driver that no longer waits."""
-
-    def advance(self, value: Any = None) -> None: ...
-
-    def throw(self, error: BaseException) -> None: ...
-
-
 async def settled(task: asyncio.Task[T]) -> T:
     """Waits for a task from within a driven flow; ends it when the flow is thrown out of waiting."""
     if not task.done():
@@ -81,7 +73,7 @@ async def settled(task: asyncio.Task[T]) -> T:
         try:
             await done
         except BaseException:
-            done.driver = _Nobody()
+            done.driver = NOBODY
             task.cancel()
             raise
     return task.result()

@@ -18,9 +18,9 @@ from tollhouse.flow.run import run
 from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.pdk.exchange import Matched, Patience, Request, Response
 from tollhouse.pdk.tasks import Tasks
+from tollhouse.pdk.wait import Wait
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.upstream.http1 import Timeouts
-from tollhouse.upstream.wait import Wait
 
 _ADDRESSES_KNOWN: Final = 1024
 _OWN_FIELDS: Final = frozenset({"x-kong-upstream-latency", "x-kong-proxy-latency", "x-kong-request-id"})

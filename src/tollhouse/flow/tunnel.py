@@ -7,8 +7,8 @@ from time import perf_counter
 
 from tollhouse.errors import UpstreamFault
 from tollhouse.flow.drive import DrivenExchange
+from tollhouse.pdk.wait import Wait
 from tollhouse.upstream.http1 import UpstreamConnection
-from tollhouse.upstream.wait import Wait
 
 
 class _Tunnel(Wait):

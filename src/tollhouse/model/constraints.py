@@ -66,6 +66,8 @@ class Constraints(TypedDict, total=False):
     abstract: bool
     #: accepted and returned, but not part of the published schema (`ttl`)
     hidden: bool
+    #: beside Kong's fields: neither published nor shown until it is set
+    extra: bool
 
 
 #: what Kong publishes under other names or in another shape, elsewhere, or not at all
@@ -75,6 +77,7 @@ _UNPUBLISHED: Final = frozenset(
         "validator",
         "as_set",
         "hidden",
+        "extra",
         "items",
         "keys",
         "values",

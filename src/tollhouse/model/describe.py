@@ -15,7 +15,7 @@ def describe(record: Record, only: Collection[str] | None = None) -> dict[str, A
         "fields": [
             {name: describe_field(field)}
             for name, field in record.fields.items()
-            if not field.rules.get("hidden") and (only is None or name in only)
+            if not (field.rules.get("hidden") or field.rules.get("extra")) and (only is None or name in only)
         ],
         "entity_checks": [check.describe() for check in (*record.checks, *record.outer_checks)],
     }

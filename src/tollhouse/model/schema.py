@@ -101,7 +101,11 @@ class Record:
         self._judges = {name: field.judge for name, field in fields.items()}
         absent = {name: field.absent() for name, field in fields.items()}
         #: defaults that may be shared, and those that are copied for every entity
-        self._blank = {name: value.partial if _is_wrong(value) else value for name, value in absent.items()}
+        self._blank = {
+            name: value.partial if _is_wrong(value) else value
+            for name, value in absent.items()
+            if not fields[name].rules.get("extra")
+        }
         self._fresh = tuple(entry for entry in self._blank.items() if isinstance(entry[1], dict | list))
         self._needed = tuple((name, value.error) for name, value in absent.items() if _is_wrong(value))
 

@@ -25,13 +25,6 @@ def falling_limits(limits: Mapping[str, Any], the: str) -> str | None:
     return None
 
 
-def only_local(config: Mapping[str, Any]) -> str | None:
-    """Refuses the policies that this version cannot serve yet."""
-    if config.get("policy") == "local":
-        return None
-    return f"policy '{config.get('policy')}' is not supported by this version of Tollhouse: use 'local'"
-
-
 def caller_id(ex: Exchange, limit_by: str) -> str:
     """Whom a count belongs to: the consumer or credential, else the client's address."""
     if limit_by == "credential" and ex.credential is not None:

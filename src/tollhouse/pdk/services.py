@@ -8,6 +8,8 @@ from tollhouse.model.entities import CaCertificate, Consumer, ConsumerGroup
 from tollhouse.pdk.caller import Caller
 from tollhouse.pdk.delivery import Links, Queues
 from tollhouse.pdk.http import HttpClient
+from tollhouse.pdk.redis import RedisClient, Settings
+from tollhouse.pdk.wait import Answered
 
 
 class Tally(Protocol):
@@ -18,6 +20,10 @@ class Tally(Protocol):
 
         Returns whether it was added, and the counts after it (before it if it was not added).
         """
+        ...
+
+    def allow(self, limits: Sequence[float]) -> None:
+        """Other limits than those of the windows, from now on."""
         ...
 
 
@@ -48,6 +54,62 @@ class Window:
     start: int
     seconds: int
     limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Whether a request fits, the counts after it was added, or as they were if it was not, and those of the
+    windows before."""
+
+    fits: bool
+    counts: list[int]
+    before: list[int]
+
+
+class SharedTally(Protocol):
+    """Windows of one key that many nodes count together."""
+
+    def take(
+        self, done: Callable[[Taken | None], Any], weights: Sequence[float] = (), amount: int = 1
+    ) -> Answered | None:
+        """Adds `amount` to every window's count if that keeps each within its limit; the count of the window
+        before is added with its weight, a number for each window. `done` gets what came of it, `None` if it
+        cannot be found out, and may raise `Reject`. It is called by whoever awaits what this returns; at once
+        if there is nothing to wait for."""
+        ...
+
+
+class SharedCounts(Protocol):
+    """Counts outside of the node. Keys carry in braces whose they are, so that one server has all of them."""
+
+    def tally(self, windows: Sequence["Window"], before: Sequence["Window"], *, penalty: bool) -> SharedTally:
+        """Counts these windows together. `before` are those that ran until they began, if they weigh;
+        with `penalty` what does not fit counts too."""
+        ...
+
+    def read(self, windows: Sequence["Window"], done: Callable[[list[int] | None], Any]) -> Answered | None:
+        """The counts as they are now, in the manner of `SharedTally.take`."""
+        ...
+
+    def add(self, window: "Window", amount: int) -> None:
+        """Adds without asking for a limit and without waiting."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Redis(Protocol):
+    """Servers that plugins share, found by their configuration blocks."""
+
+    def client(self, settings: Settings) -> RedisClient:
+        """For commands of a plugin's own; to be released when the plugin closes."""
+        ...
+
+    def release(self, client: Any) -> None: ...
+
+    def counts(self, settings: Settings, sync_seconds: float | None = None) -> SharedCounts:
+        """Counts on a server: asked for each request, or told every so many seconds."""
+        ...
 
 
 class Responses(Protocol):
@@ -240,6 +302,7 @@ class Services:
 
     node: NodeInfo
     counters: Counters
+    redis: Redis
     responses: Responses
     claims: Claims
     meter: Meter

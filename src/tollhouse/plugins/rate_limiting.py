@@ -1,20 +1,26 @@
 """rate-limiting: so many requests in a second, minute, hour, day, month or year.
 
-Windows are fixed and aligned to the calendar. A request counts in all windows or in none: one that is
-refused is not counted. Policy `local` is exact on a node, whatever the number of its workers.
+Windows are aligned to the calendar. A request counts in all windows or in none. Policy `local` is exact on
+a node, whatever the number of its workers; policy `redis` is exact over all nodes that use the server, and
+counts refused requests too, as Kong does. With a `sync_rate` every worker counts for itself and tells Redis
+what it counted so often. While Redis is away the node counts alone if the plugin is fault-tolerant; else
+requests are refused with 500.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from tollhouse.model.checks import AtLeastOneOf, Conditional, Custom
 from tollhouse.model.validators import header_name
 from tollhouse.model.validators import path as uri_path
 from tollhouse.pdk import Exchange, FieldSet, Plugin, Reject, Tally, Window, setting
-from tollhouse.pdk.periods import NOBODY, caller_id, falling_limits, only_local, shown
-from tollhouse.pdk.redis import REDIS_SHORTHANDS, Redis
+from tollhouse.pdk.limiting import CALLERS_KNOWN, Limiter, Verdict, of_periods
+from tollhouse.pdk.periods import NOBODY, caller_id, falling_limits, shown
+from tollhouse.pdk.redis import REDIS_SHORTHANDS, Redis, redis_problem
+from tollhouse.pdk.services import SharedCounts
+from tollhouse.pdk.wait import Answered
 from tollhouse.pdk.windows import SECONDS, reset_after, start_of
 
 LimitBy = Literal["consumer", "credential", "ip", "service", "header", "path"]
@@ -30,7 +36,12 @@ def _sync_rate(config: Mapping[str, Any]) -> str | None:
 
 
 def _limits(config: Mapping[str, Any]) -> str | None:
-    return falling_limits(config, "The") or _sync_rate(config) or only_local(config)
+    needs_redis = config.get("policy") == "redis"
+    return (
+        falling_limits(config, "The")
+        or _sync_rate(config)
+        or (redis_problem(config) if needs_redis else None)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +72,15 @@ class Config:
     sync_rate: float = setting(
         -1, required=True, unit="s", doc="Seconds between exchanges with Redis; -1: each request."
     )
+    window_type: Literal["fixed", "sliding"] | None = setting(
+        None,
+        extra=True,
+        doc="Whether windows end all at once, as by default, or what was counted in the one before still "
+        "weighs in as much of the running one as is left. Tollhouse's own.",
+    )
 
     CHECKS = (
         AtLeastOneOf(*(f"config.{period}" for period in SECONDS)),
-        Conditional("config.policy", {"eq": "redis"}, "config.redis.host", {"required": True}),
         Conditional("config.policy", {"eq": "redis"}, "config.redis.port", {"required": True}),
         Conditional("config.policy", {"eq": "redis"}, "config.redis.timeout", {"required": True}),
         Conditional("config.limit_by", {"eq": "header"}, "config.header_name", {"required": True}),
@@ -122,8 +138,32 @@ class RateLimiting(Plugin[Config]):
         self._tells = not conf.hide_client_headers
         self._second = 0
         self._tallies: dict[str, Tally] = {}
+        self._shared: SharedCounts | None = None
+        if conf.policy == "redis":
+            sync_seconds = None if conf.sync_rate == -1 else conf.sync_rate
+            self._shared = self.services.redis.counts(conf.redis, sync_seconds)
+        slides = conf.window_type == "sliding"
+        self._limiter: Limiter | None = None
+        if self._shared is not None or slides:
+            self._limiter = Limiter(
+                of_periods([(period.name, period.limit) for period in self._periods]),
+                self.services.counters,
+                self._clock,
+                prefix=self._scope,
+                shared=self._shared,
+                slides=slides,
+                penalty=self._shared is not None and not slides,
+                fault_tolerant=conf.fault_tolerant,
+            )
 
-    def access(self, ex: Exchange) -> None:
+    def close(self) -> None:
+        if self._shared is not None:
+            self._shared.close()
+
+    def access(self, ex: Exchange) -> Answered | None:
+        if self._limiter is not None:
+            identifier = self._identifier(ex)
+            return self._limiter.take(identifier, lambda verdict: self._judge(ex, verdict))
         second = self._second
         if not second <= (now := self._clock()) < second + 1:
             self._roll(now)
@@ -139,6 +179,16 @@ class RateLimiting(Plugin[Config]):
                 lines = self._lines_for(counts, taken)
             ex.early_headers += (FieldSet(None, lines),)
         if not taken:
+            raise Reject(int(self.conf.error_code), self.conf.error_message)
+        return None
+
+    def _judge(self, ex: Exchange, verdict: Verdict) -> None:
+        """Tells of limits that are not counted on this node alone, and refuses what is above them."""
+        for period, wait in zip(self._periods, verdict.wait, strict=True):
+            period.reset = str(wait)
+        if self._tells:
+            ex.add_early_headers(FieldSet(None, self._lines_for(verdict.used, verdict.passes)))
+        if not verdict.passes:
             raise Reject(int(self.conf.error_code), self.conf.error_message)
 
     def _identifier(self, ex: Exchange) -> str:
@@ -160,12 +210,12 @@ class RateLimiting(Plugin[Config]):
     def _tally(self, identifier: str) -> Tally:
         key = self._scope + identifier
         windows = [Window(key, p.start, p.seconds, p.allowed) for p in self._periods]
-        if len(self._tallies) >= _CALLERS_KNOWN:
+        if len(self._tallies) >= CALLERS_KNOWN:
             self._tallies.clear()
         tally = self._tallies[identifier] = self.services.counters.tally(windows)
         return tally
 
-    def _lines_for(self, counts: list[int], taken: bool) -> bytes:
+    def _lines_for(self, counts: Sequence[int], taken: bool) -> bytes:
         """What is left in every window, and all of that window where least is left."""
         scarce = self._periods[0]
         least = max(scarce.whole - counts[0], 0)
@@ -177,6 +227,3 @@ class RateLimiting(Plugin[Config]):
                 scarce, least = period, left
         lines += f"{scarce.scarce}{least}\r\nRateLimit-Reset: {scarce.reset}\r\n"
         return (lines if taken else f"{lines}Retry-After: {scarce.reset}\r\n").encode()
-
-
-_CALLERS_KNOWN: Final = 50_000

@@ -7,12 +7,15 @@ block; otherwise the answer that goes over a limit is taken away.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tollhouse.model.checks import AtLeastOneOf, Conditional, Custom
 from tollhouse.pdk import Exchange, Plugin, Reject, Window, setting
-from tollhouse.pdk.periods import NOBODY, caller_id, falling_limits, only_local, shown
-from tollhouse.pdk.redis import REDIS_SHORTHANDS, Redis
+from tollhouse.pdk.limiting import UNREACHABLE
+from tollhouse.pdk.periods import NOBODY, caller_id, falling_limits, shown
+from tollhouse.pdk.redis import REDIS_SHORTHANDS, Redis, redis_problem
+from tollhouse.pdk.services import SharedCounts
+from tollhouse.pdk.wait import Answered
 from tollhouse.pdk.windows import SECONDS, start_of
 
 
@@ -26,6 +29,10 @@ class Limit:
     year: float | None = setting(None, gt=0, doc="Units in a year.")
 
     CHECKS = (AtLeastOneOf(*SECONDS), Custom(lambda limits: falling_limits(limits, "the")))
+
+
+def _problem(config: Mapping[str, Any]) -> str | None:
+    return redis_problem(config) if config.get("policy") == "redis" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +49,18 @@ class Config:
     limits: dict[str, Limit] = setting(required=True, len_min=1, doc="Limits by name.")
 
     CHECKS = (
-        Conditional("config.policy", {"eq": "redis"}, "config.redis.host", {"required": True}),
         Conditional("config.policy", {"eq": "redis"}, "config.redis.port", {"required": True}),
         Conditional("config.policy", {"eq": "redis"}, "config.redis.timeout", {"required": True}),
-        Custom(only_local),
+        Custom(_problem),
     )
     SHORTHANDS = REDIS_SHORTHANDS
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a caller had used when its request came, by limit and period, where counts are not at hand."""
+
+    used: dict[tuple[str, str], int]
 
 
 class ResponseRatelimiting(Plugin[Config]):
@@ -62,8 +75,34 @@ class ResponseRatelimiting(Plugin[Config]):
             name: tuple((p, getattr(limit, p)) for p in SECONDS if getattr(limit, p) is not None)
             for name, limit in self.conf.limits.items()
         }
+        self._places = [
+            (name, period, limit) for name in self._limits for period, limit in self._limits[name]
+        ]
+        self._shared: SharedCounts | None = None
+        if self.conf.policy == "redis":
+            self._shared = self.services.redis.counts(self.conf.redis)
 
-    def access(self, ex: Exchange) -> None:
+    def close(self) -> None:
+        if self._shared is not None:
+            self._shared.close()
+
+    def access(self, ex: Exchange) -> Answered | None:
+        if self._shared is None:
+            self._judge(ex)
+            return None
+        windows = [self._window(ex, *place) for place in self._places]
+
+        def done(counts: list[int] | None) -> None:
+            if counts is None and not self.conf.fault_tolerant:
+                raise Reject(500, UNREACHABLE)
+            if counts is not None:
+                places = ((name, period) for name, period, _ in self._places)
+                ex.put(_Seen(dict(zip(places, counts, strict=True))))
+            self._judge(ex)
+
+        return self._shared.read(windows, done)
+
+    def _judge(self, ex: Exchange) -> None:
         left = {name: min(self._left(ex, name).values()) for name in self._limits}
         for name, remaining in left.items():
             if remaining <= 0 and self.conf.block_on_first_violation:
@@ -86,8 +125,7 @@ class ResponseRatelimiting(Plugin[Config]):
                 if amount and left[period] <= 0:
                     over = True
                 if amount:
-                    count = self.services.counters.add(self._window(ex, name, period, limit), amount)
-                    left[period] = max(0, int(limit - count))
+                    left[period] = max(0, int(limit - self._add(ex, name, period, limit, amount)))
                 if not self.conf.hide_client_headers:
                     response.headers.set(f"X-RateLimit-Limit-{name}-{period}", shown(limit))
                     response.headers.set(f"X-RateLimit-Remaining-{name}-{period}", str(left[period]))
@@ -105,12 +143,23 @@ class ResponseRatelimiting(Plugin[Config]):
         return used
 
     def _window(self, ex: Exchange, name: str, period: str, limit: float) -> Window:
-        key = f"{self._scope}{caller_id(ex, self.conf.limit_by)}:{name}"
+        key = f"{{{self._scope}{caller_id(ex, self.conf.limit_by)}}}:{name}"
         return Window(key, start_of(period, self.services.wall_clock()), SECONDS[period], limit)
 
+    def _add(self, ex: Exchange, name: str, period: str, limit: float, amount: int) -> int:
+        """Counts what an answer cost; returns the new count as far as it is known."""
+        window = self._window(ex, name, period, limit)
+        seen = ex.peek(_Seen)
+        if self._shared is None or seen is None:
+            return self.services.counters.add(window, amount)
+        self._shared.add(window, amount)
+        return seen.used[name, period] + amount
+
     def _left(self, ex: Exchange, name: str) -> dict[str, int]:
+        seen = ex.peek(_Seen)
         read = self.services.counters.read
-        return {
-            period: max(0, int(limit - read(self._window(ex, name, period, limit))))
-            for period, limit in self._limits[name]
-        }
+        left = {}
+        for period, limit in self._limits[name]:
+            window = self._window(ex, name, period, limit)
+            left[period] = max(0, int(limit - (read(window) if seen is None else seen.used[name, period])))
+        return left

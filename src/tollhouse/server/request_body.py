@@ -4,7 +4,7 @@ from typing import Final, Protocol
 
 from tollhouse.errors import BadRequest
 from tollhouse.pdk.exchange import Request
-from tollhouse.upstream.wait import Wait
+from tollhouse.pdk.wait import Wait
 from tollhouse.wire.body import BodyReader
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

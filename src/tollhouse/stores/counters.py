@@ -89,6 +89,11 @@ class SharedTally:
         finally:
             lockf(counters.descriptor, LOCK_UN, 1, region)
 
+    def allow(self, limits: Sequence[float]) -> None:
+        """Other limits than those of the windows, from now on."""
+        for slot, limit in zip(self._slots, limits, strict=True):
+            slot.limit = limit
+
     def _take(self, amount: int = 1) -> tuple[bool, list[int]]:
         counters = self._counters
         memory, cells = counters.memory, counters.cells

@@ -182,17 +182,6 @@ def test_an_error_reads_as_file_line_path_and_text(refusal_of: Refuse) -> None:
         ("_transform: 5", {"_transform": "expected a boolean"}),
         ("services: [{id: 5, host: a}]", {"services": [{"id": "expected a string"}]}),
         (
-            "plugins: [{name: rate-limiting, config: {minute: 1, policy: redis}}]",
-            {
-                "plugins": [
-                    {
-                        "config": {"redis": {"host": "required field missing"}},
-                        "@entity": ["failed conditional validation given value of field 'config.policy'"],
-                    }
-                ]
-            },
-        ),
-        (
             "plugins: [{name: rate-limiting, config: {minute: 1, redis_host: a, redis: {host: b}}}]",
             {
                 "plugins": [
