@@ -1,7 +1,8 @@
 """What it takes to get from one configuration to another: entities to create, change and delete.
 
 Entities are the same if they have the same name (or key, or scope), whatever their ids: those of a running
-node may have been made up there.
+node may have been made up there. Those that have no counterpart by name are the same if they have the same id:
+they were given another name.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -59,10 +60,12 @@ def difference(
     for kind in ENTITIES.values():
         known = {_identity(kind, row): row for row in rows(running, kind, flavor)}
         left = dict(known)
-        for each in rows(wanted, kind, flavor):
-            row = _rebased(kind, each, ids)
-            identity = _identity(kind, row)
-            earlier = left.pop(identity, None)
+        asked = {
+            _identity(kind, row): row for row in (_rebased(kind, e, ids) for e in rows(wanted, kind, flavor))
+        }
+        renamed = {row["id"]: identity for identity, row in known.items() if identity not in asked}
+        for identity, row in asked.items():
+            earlier = left.pop(identity if identity in known else renamed.get(row["id"], identity), None)
             ids[row["id"]] = earlier["id"] if earlier else row["id"]
             row["id"] = ids[row["id"]]
             names[row["id"]] = _shown(kind, row, names)

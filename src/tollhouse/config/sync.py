@@ -1,10 +1,10 @@
 """Leading a store from what it holds to a wanted configuration, all of it in one transaction or nothing."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from itertools import groupby
 from typing import Final
 
-from tollhouse.config.difference import Action, Change, difference
+from tollhouse.config.difference import Action, Change, Row, difference
 from tollhouse.model.entities import Kind
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.stores.store import Stale, Store, Transaction
@@ -40,8 +40,12 @@ async def apply(store: Store, running: Snapshot, changes: Collection[Change]) ->
         await _carry_out(transaction, changes)
 
 
-async def _carry_out(transaction: Transaction, changes: Iterable[Change]) -> None:
+async def _carry_out(transaction: Transaction, changes: Collection[Change]) -> None:
     """Makes the changes in their order, those of a kind together where that is faster."""
+    vacated = _vacated(changes)
+    for change in changes:
+        if change.before is not None and change.id in vacated:
+            await transaction.replace(change.kind, vacated[change.id], before=change.before)
     for (action, kind), group in groupby(changes, key=_sort):
         if action == "create":
             rows = [change.after for change in group if change.after is not None]
@@ -50,9 +54,30 @@ async def _carry_out(transaction: Transaction, changes: Iterable[Change]) -> Non
             continue
         for change in group:
             if change.after is not None and change.before is not None:
-                await transaction.replace(kind, change.after, before=change.before)
+                await transaction.replace(
+                    kind, change.after, before=vacated.get(change.id, change.before)
+                )
             else:
                 await transaction.delete(kind, change.id)
+
+
+def _vacated(changes: Collection[Change]) -> Mapping[str, Row]:
+    """Entities that give up a value which another one takes over: as they are in between, by their ids. What
+    goes is deleted last, because of what depends on it, so it has to give up such values before."""
+    takers = {
+        (change.kind.name, field, change.after[field]): change.id
+        for change in changes
+        if change.after is not None
+        for field in change.kind.unique
+        if change.after.get(field) is not None
+    }
+    vacated: dict[str, Row] = {}
+    for change in changes:
+        for field in change.kind.unique if change.before is not None else ():
+            row = vacated.get(change.id) or dict(change.before or {})
+            if takers.get((change.kind.name, field, row.get(field)), change.id) != change.id:
+                vacated[change.id] = {**row, field: f"moving-{change.id}"}
+    return vacated
 
 
 def _sort(change: Change) -> tuple[Action, Kind]:

@@ -71,3 +71,33 @@ async def test_changes_to_what_has_changed_meanwhile_are_not_made(store: Postgre
         await apply(store, seen, planned)
     async with store.reading() as reader:
         assert await reader.find(ENTITIES["consumers"], "username", "c1") is None
+
+
+async def test_a_value_that_occurs_once_moves_from_what_goes_to_what_comes(store: PostgresStore) -> None:
+    await sync(store, Snapshot(consumers=(consumer(1, custom_id="x"), consumer(2))))
+    wanted = Snapshot(consumers=(consumer(2), consumer(3, custom_id="x")))
+
+    made = await sync(store, wanted)
+
+    assert [(change.action, change.name) for change in made] == [("create", "c3"), ("delete", "c1")]
+    assert (await store.snapshot()).consumers == wanted.consumers
+
+
+async def test_values_that_occur_once_are_exchanged(store: PostgresStore) -> None:
+    await sync(store, Snapshot(consumers=(consumer(1, custom_id="x"), consumer(2, custom_id="y"))))
+    wanted = Snapshot(consumers=(consumer(1, custom_id="y"), consumer(2, custom_id="x")))
+
+    await sync(store, wanted)
+
+    assert (await store.snapshot()).consumers == wanted.consumers
+
+
+async def test_a_new_name_under_the_same_id_keeps_what_belongs_to_it(store: PostgresStore) -> None:
+    await sync(store, Snapshot(consumers=(consumer(1),), keyauth_credentials=(key(3, 1),)))
+    wanted = Snapshot(consumers=(consumer(1, username="new"),), keyauth_credentials=(key(3, 1),))
+
+    made = await sync(store, wanted)
+
+    assert [(change.action, change.name) for change in made] == [("update", "new")]
+    found = await store.snapshot()
+    assert (found.consumers, found.keyauth_credentials) == (wanted.consumers, wanted.keyauth_credentials)
