@@ -326,3 +326,24 @@ async def _control_pid(node: Gateway) -> int:
     folder = Path(f"/proc/{node.process.pid}/task/{node.process.pid}")
     children = map(int, (folder / "children").read_text().split())
     return next(pid for pid in children if pid not in workers)
+
+
+async def test_a_key_is_refused_and_deleted_when_its_time_is_over(
+    postgres: Postgres, store: PostgresStore
+) -> None:
+    async with nodes(postgres, store, 1) as (node,):
+        await _insert(store, _route(2, "/a"))
+        await _call(node, "POST", "/plugins", 201, name="key-auth")
+        await _call(node, "POST", "/consumers", 201, username="u")
+        await _call(node, "POST", "/consumers/u/key-auth", 201, key="brief", ttl=2)
+        await _call(node, "POST", "/consumers/u/key-auth", 201, key="lasting")
+        await until(lambda: _serves(node, "/a?apikey=brief", 401))
+        await until(lambda: _serves(node, "/a?apikey=lasting"))
+
+        async def left() -> list[str]:
+            return [each.key for each in (await store.snapshot()).keyauth_credentials]
+
+        async def one_left() -> bool:
+            return await left() == ["lasting"]
+
+        await until(one_left)

@@ -1,8 +1,8 @@
 """What it takes to get from one configuration to another: entities to create, change and delete.
 
 Entities are the same if they have the same name (or key, or scope), whatever their ids: those of a running
-node may have been made up there. Those that have no counterpart by name are the same if they have the same id:
-they were given another name.
+node may have been made up there. Those that have no counterpart by name are the same if they have the same
+id: they were given another name.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -54,9 +54,7 @@ async def _carry_out(transaction: Transaction, changes: Collection[Change]) -> N
             continue
         for change in group:
             if change.after is not None and change.before is not None:
-                await transaction.replace(
-                    kind, change.after, before=vacated.get(change.id, change.before)
-                )
+                await transaction.replace(kind, change.after, before=vacated.get(change.id, change.before))
             else:
                 await transaction.delete(kind, change.id)
 

@@ -74,7 +74,7 @@ class KeyAuth(Authentication[Config]):
     def _is_expired(self, credential: Credential | None) -> bool:
         if not isinstance(credential, KeyAuthCredential) or credential.ttl is None:
             return False
-        return credential.created_at + credential.ttl < self.services.wall_clock()
+        return credential.created_at + credential.ttl <= self.services.wall_clock()
 
     def _key(self, ex: Exchange) -> str:
         conf = self.conf

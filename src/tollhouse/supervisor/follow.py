@@ -6,10 +6,12 @@ after any trouble with its connection. While the database is away the node serve
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 from tollhouse.errors import ConfigErrors
 from tollhouse.model.snapshot import Snapshot, encode
+from tollhouse.stores.expiry import Expiring, remove_expired
 from tollhouse.stores.store import StoreError
 from tollhouse.supervisor.configuration import check_entities
 from tollhouse.supervisor.control import Control, WorkersFailed
@@ -36,6 +38,7 @@ class Follower:
         self._store = store
         self._last_good = KeptSnapshot(control.settings.prefix, str(store.server))
         self._is_away = False
+        self._expiring = Expiring()
         #: hash of what cannot be served
         self._refused = ""
         self._unkept: bytes | None = None
@@ -50,6 +53,7 @@ class Follower:
                     while True:
                         await self._look()
                         self._note_back()
+                        await self._remove_expired()
                         pause = _FIRST_PAUSE
                         await changes.wait(_LOOK_SECONDS)
                         await asyncio.sleep(_BURST_SECONDS)
@@ -59,6 +63,13 @@ class Follower:
                 log.exception("following %s failed, trying again", self._store.server)
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _remove_expired(self) -> None:
+        """Every node tries; the first one finds something to do."""
+        now = time.time()
+        ended = self._expiring.over(self._control.snapshot, now)
+        if ended and await remove_expired(self._store, ended, now):
+            log.info("credentials whose time to live was over were deleted")
 
     def _note_away(self, problem: StoreError) -> None:
         if not self._is_away:
