@@ -36,6 +36,7 @@ from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.directory import Directory, building_directory
 from tollhouse.stores.links import Links
 from tollhouse.stores.memory import NodeMemory
+from tollhouse.stores.nats import Nats
 from tollhouse.stores.queues import Queues
 from tollhouse.stores.redis_servers import RedisServers
 from tollhouse.stores.responses import SharedResponses
@@ -127,6 +128,7 @@ class Node:
             redis=RedisServers(
                 (settings.redis_host, settings.redis_port), self.metrics, self._tasks, time.time
             ),
+            events=Nats(self._tasks),
             responses=SharedResponses(memory.responses, time.time),
             claims=SharedClaims(memory.claims, SharedResponses(memory.claims, time.time)),
             meter=self.metrics,

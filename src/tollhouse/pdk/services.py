@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from tollhouse.model.entities import CaCertificate, Consumer, ConsumerGroup
 from tollhouse.pdk.caller import Caller
 from tollhouse.pdk.delivery import Links, Queues
+from tollhouse.pdk.events import Events
 from tollhouse.pdk.http import HttpClient
 from tollhouse.pdk.redis import RedisClient, Settings
 from tollhouse.pdk.wait import Answered
@@ -303,6 +304,7 @@ class Services:
     node: NodeInfo
     counters: Counters
     redis: Redis
+    events: Events
     responses: Responses
     claims: Claims
     meter: Meter

@@ -56,6 +56,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "openid-connect": "openid_connect:OpenidConnect",
         "prometheus": "prometheus:Prometheus",
         "proxy-cache": "proxy_cache:ProxyCache",
+        "quota-mirror": "quota_mirror:QuotaMirror",
         "rate-limiting": "rate_limiting:RateLimiting",
         "redirect": "redirect:Redirect",
         "request-mirror": "request_mirror:RequestMirror",

@@ -2,9 +2,10 @@
 
 Whoever keeps the quotas mirrors them into Redis: the hash `quota:{TENANT}` has a field `requests:PERIOD` or
 `tokens:PERIOD` for each limit. The gateway counts what is used beside it, under
-`quota:{TENANT}:requests:PERIOD:START` and `quota:{TENANT}:tokens:PERIOD:START`, where START is when the period
-began, in seconds since the epoch. Requests are counted before they pass, so that all nodes together let no more
-through than the limit; tokens of models once they are known, so that requests under way may exceed it.
+`quota:{TENANT}:requests:PERIOD:START` and `quota:{TENANT}:tokens:PERIOD:START`, where START is when the
+period began, in seconds since the epoch. Requests are counted before they pass, so that all nodes together
+let no more through than the limit; tokens of models once they are known, so that requests under way may
+exceed it.
 """
 
 import logging
@@ -19,6 +20,7 @@ from tollhouse.model.checks import Custom
 from tollhouse.model.validators import header_name
 from tollhouse.pdk import Exchange, Plugin, Reject, setting
 from tollhouse.pdk.delivery import Queue, QueueSettings
+from tollhouse.pdk.events import Publisher
 from tollhouse.pdk.redis import REDIS_SHORTHANDS, Redis, RedisError, redis_problem
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.pdk.usage import Metered
@@ -131,10 +133,11 @@ class QuotaMirror(Plugin[Config]):
         self._unchecked = meter.counter(
             "tollhouse_quota_unchecked_total", "Requests and calls that could not be counted", ()
         ).series(())
-        self._publisher = self._queue = None
+        self._publisher: Publisher | None = None
+        self._queue: Queue[bytes] | None = None
         if conf.nats_url is not None:
             self._publisher = self.services.events.publisher(conf.nats_url)
-            self._queue: Queue[bytes] | None = self.services.queues.open(
+            self._queue = self.services.queues.open(
                 self.name, QueueSettings(), self._publish, size_of=len, ended=self._publisher.close
             )
 
@@ -144,7 +147,7 @@ class QuotaMirror(Plugin[Config]):
             self._queue.close()
 
     async def access(self, ex: Exchange) -> None:
-        ex.request.headers.remove(_EXCEEDED)
+        ex.request.headers.remove(_EXCEEDED.lower())
         tenant = self._tenant(ex)
         now = self.services.wall_clock()
         try:
