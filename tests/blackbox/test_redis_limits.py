@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from tests.support.gateway import Gateway
 from tests.support.load import Load
-from tests.support.upstream import Upstream
+from tests.support.upstream import Received, Upstream
 from tests.support.valkey import Valkey, cluster, sentinel
 
 LIMIT = 400
@@ -97,6 +97,31 @@ async def test_counts_told_now_and_then_reach_the_other_node(empty: Valkey, upst
             while (await nodes[1].request("GET", "/")).headers["ratelimit-remaining"] != "0":
                 await asyncio.sleep(0.05)
             while (await nodes[0].request("GET", "/")).status != 429:
+                await asyncio.sleep(0.05)
+    finally:
+        await asyncio.gather(*(node.stop() for node in nodes))
+
+
+@pytest.mark.parametrize(("rate", "exact"), [("0", True), ("0.05", False), ("-1", True)])
+async def test_rate_limiting_advanced_counts_for_all_nodes(
+    empty: Valkey, upstream: Upstream, rate: str, exact: bool
+) -> None:
+    text = config(upstream.url, at(empty), "year: 1")
+    head, _, _ = text.partition("    - name: rate-limiting")
+    text = f"""{head}    - name: rate-limiting-advanced
+      config: {{limit: [5, 9], window_size: [31536000, 63072000], window_type: fixed, identifier: ip,
+        namespace: all, strategy: redis, sync_rate: {rate}, redis: {{{at(empty)}}}}}
+"""
+    nodes = await asyncio.gather(Gateway.start(text), Gateway.start(text))
+    try:
+        assert await statuses(nodes[0], 5) == [200] * 5
+        if rate == "-1":  # no node learns of the other
+            assert (await nodes[1].request("GET", "/")).status == 200
+            assert await empty.counts() == {}
+            return
+        async with asyncio.timeout(20):
+            while (await nodes[1].request("GET", "/")).status != 429:
+                assert not exact
                 await asyncio.sleep(0.05)
     finally:
         await asyncio.gather(*(node.stop() for node in nodes))
@@ -248,3 +273,38 @@ async def test_a_new_master_that_sentinels_chose_is_found(upstream: Upstream) ->
         await node.stop()
         for server in (watcher, replica, master):
             server.stop()
+
+
+async def costly(received: Received, writer: asyncio.StreamWriter) -> bool:
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Kong-Limit: video=2\r\nContent-Length: 0\r\n\r\n")
+    return True
+
+
+async def test_response_ratelimiting_counts_for_all_nodes(empty: Valkey) -> None:
+    upstream = await Upstream(costly).start()
+    text = f"""_format_version: "3.0"
+services:
+- url: {upstream.url}
+  routes:
+  - paths: [/]
+    plugins:
+    - name: response-ratelimiting
+      config: {{limit_by: ip, policy: redis, redis_host: 127.0.0.1, redis_port: {empty.port},
+        fault_tolerant: false, block_on_first_violation: true, limits: {{video: {{year: 5}}}}}}
+"""
+    nodes = await asyncio.gather(Gateway.start(text), Gateway.start(text))
+    try:
+        told = []
+        for number in range(3):
+            reply = await nodes[number % 2].request("GET", "/video")
+            told.append((reply.status, reply.headers["x-ratelimit-remaining-video-year"]))
+            async with asyncio.timeout(10):
+                while list((await empty.counts()).values()) != [2 * number + 2]:
+                    await asyncio.sleep(0.02)
+        assert told == [(200, "3"), (200, "1"), (200, "0")]
+        refused = await nodes[1].request("GET", "/video")
+        assert refused.status == 429
+        assert "API rate limit exceeded for 'video'" in refused.body.decode()
+    finally:
+        await asyncio.gather(*(node.stop() for node in nodes))
+        await upstream.stop()

@@ -125,8 +125,11 @@ class Limiter:
     def _met(self, identifier: str) -> _Caller:
         key = f"{{{self._prefix}{identifier}}}"
         pairs = list(zip(self._spans, self._starts, strict=True))
-        windows = [Window(key, start, span.seconds, ceil(span.limit)) for span, start in pairs]
-        before = [Window(key, span.before(start), span.seconds, 0) for span, start in pairs]
+        windows = [
+            Window(key, start, span.seconds, ceil(span.limit), span.seconds if self._slides else 0)
+            for span, start in pairs
+        ]
+        before = [Window(key, span.before(start), span.seconds, 0, span.seconds) for span, start in pairs]
         if len(self._callers) >= CALLERS_KNOWN:
             self._callers.clear()
         caller = self._callers[identifier] = _Caller(windows, before if self._slides else ())

@@ -86,6 +86,12 @@ class Redis:
     )
 
 
+def _addresses_problem(value: Any) -> str | None:
+    if isinstance(value, list) and all(isinstance(address, str) for address in value):
+        return None
+    return "expected an array of strings"
+
+
 def _places(addresses: Sequence[str] | None, name: str) -> list[dict[str, Any]] | None:
     """Kong's older form of nodes, `host:port`."""
     if addresses is None:
@@ -142,8 +148,18 @@ class AdvancedRedis:
             ),
             {"between": (0, _LONGEST)},
         ),
-        Shorthand("sentinel_addresses", "array", lambda value: {"sentinel_nodes": _places(value, "host")}),
-        Shorthand("cluster_addresses", "array", lambda value: {"cluster_nodes": _places(value, "ip")}),
+        Shorthand(
+            "sentinel_addresses",
+            "any",
+            lambda value: {"sentinel_nodes": _places(value, "host")},
+            {"validator": _addresses_problem},
+        ),
+        Shorthand(
+            "cluster_addresses",
+            "any",
+            lambda value: {"cluster_nodes": _places(value, "ip")},
+            {"validator": _addresses_problem},
+        ),
         only_default("connection_is_proxied", False),
         only_default("cloud_authentication", None),
     )

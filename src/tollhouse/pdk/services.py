@@ -48,13 +48,15 @@ class Counters(Protocol):
 class Window:
     """One counter: whose it is, in which span of time, and how much it allows.
 
-    `start` and `seconds` are in whole seconds since the epoch.
+    `start` and `seconds` are in whole seconds since the epoch; `kept` is for how many seconds the count is
+    still of use when the window is over.
     """
 
     key: str
     start: int
     seconds: int
     limit: float
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)

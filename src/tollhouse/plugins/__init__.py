@@ -58,6 +58,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "proxy-cache": "proxy_cache:ProxyCache",
         "quota-mirror": "quota_mirror:QuotaMirror",
         "rate-limiting": "rate_limiting:RateLimiting",
+        "rate-limiting-advanced": "rate_limiting_advanced:RateLimitingAdvanced",
         "redirect": "redirect:Redirect",
         "request-mirror": "request_mirror:RequestMirror",
         "request-size-limiting": "request_size_limiting:RequestSizeLimiting",

@@ -54,7 +54,7 @@ class _Slot:
         self.region = int.from_bytes(digest[:8], "little") % regions
         self.first = int.from_bytes(digest[8:], "little") % _REGION_SLOTS
         self.identity = _IDENTITY.pack(digest, window.start, window.seconds)
-        self.end = window.start + window.seconds
+        self.end = window.start + window.seconds + window.kept
         self.limit = window.limit
         self.move(self.region * _REGION_SLOTS + self.first)
 

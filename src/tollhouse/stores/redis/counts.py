@@ -65,9 +65,7 @@ class ExactTally:
         words: list[str | float] = [verb, TAKE.digest if verb == "EVALSHA" else TAKE.text]
         words += [len(self._keys), *self._keys, amount, int(self._penalty)]
         for number, window in enumerate(self._windows):
-            # A window that weighs in the next one is kept until that one is over.
-            seconds = window.seconds * (2 if self._before else 1)
-            words += [window.limit, seconds, weights[number] if weights else 0]
+            words += [window.limit, window.seconds + window.kept, weights[number] if weights else 0]
         return packed(words)
 
 
@@ -124,9 +122,9 @@ class _Known:
 
     __slots__ = ("seconds", "told", "until", "untold")
 
-    def __init__(self, window: Window, seconds: int) -> None:
-        self.seconds = seconds
-        self.until = window.start + seconds
+    def __init__(self, window: Window) -> None:
+        self.seconds = window.seconds + window.kept
+        self.until = window.start + self.seconds
         self.told = 0
         self.untold = 0
 
@@ -141,8 +139,8 @@ class SyncedTally:
     def __init__(
         self, counts: "SyncedCounts", windows: Sequence[Window], before: Sequence[Window], *, penalty: bool
     ) -> None:
-        self._windows = [(window, counts.known(window, slides=bool(before))) for window in windows]
-        self._before = [counts.known(window, slides=True) for window in before]
+        self._windows = [(window, counts.known(window)) for window in windows]
+        self._before = [counts.known(window) for window in before]
         self._counts = counts
         self._penalty = penalty
 
@@ -179,12 +177,12 @@ class SyncedCounts:
     def tally(self, windows: Sequence[Window], before: Sequence[Window], *, penalty: bool) -> SharedTally:
         return SyncedTally(self, windows, before, penalty=penalty)
 
-    def known(self, window: Window, *, slides: bool) -> _Known:
+    def known(self, window: Window) -> _Known:
         """What is known of a window; one that is new here is asked for."""
         key = key_of(window)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = _Known(window, window.seconds * (2 if slides else 1))
+            known = self._known[key] = _Known(window)
             self._tell(key, known)
         return known
 
