@@ -24,7 +24,7 @@ from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.model.entities import Vault
 from tollhouse.model.snapshot import Snapshot
-from tollhouse.pdk.services import NodeInfo, Services
+from tollhouse.pdk.services import NodeInfo, Services, Tracing
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.plugins import Registry
 from tollhouse.server.certificates import Certificates
@@ -143,6 +143,7 @@ class Node:
             secret=lambda reference: self._vaults.knowing(self._vault_entities).secret(reference),
             wall_clock=time.time,
             clock=clock,
+            tracing=Tracing(frozenset(settings.tracing_instrumentations), settings.tracing_sampling_rate),
         )
         self._compilation: Compilation | None = None
         self._gateway: Gateway | None = None

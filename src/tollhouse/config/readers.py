@@ -106,6 +106,27 @@ def milliseconds(text: str) -> float:
     return whole(text) / 1000
 
 
+def instrumentations(text: str) -> tuple[str, ...]:
+    """Kong's kinds of spans. Raises `ValueError`."""
+    found = words(text)
+    allowed = (
+        "off", "all", "request", "db_query", "dns_query", "router", "http_client", "balancer",
+        "plugin_rewrite", "plugin_access", "plugin_header_filter",
+    )  # fmt: skip
+    wrong = [word for word in found if word not in allowed]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is none of {', '.join(allowed)}")
+    return found
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1. Raises `ValueError`."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError("a number from 0 to 1 is needed")
+    return value
+
+
 def optional_seconds(text: str) -> float | None:
     """A time; `None` for 0."""
     return seconds(text) or None

@@ -89,6 +89,16 @@ class Settings:
     status_access_log: str | None = option(
         "off", readers.file_or_off, "The same for requests to the status API."
     )
+    tracing_instrumentations: tuple[str, ...] = option(
+        "off",
+        readers.instrumentations,
+        "What the opentelemetry plugin makes spans of: `off`, `all`, or of `request`, `router`, `balancer`, "
+        "`plugin_rewrite`, `plugin_access` and `plugin_header_filter` those that are listed. `db_query`, "
+        "`dns_query` and `http_client` are known and never occur within a request here.",
+    )
+    tracing_sampling_rate: float = option(
+        "0.01", readers.share, "Share of traces that are sent, where neither client nor plugin says."
+    )
     syslog_socket: str = option(
         "/dev/log",
         readers.plain,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tollhouse.flow.backend import Backend
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.precedence import order
+from tollhouse.flow.timing import timed
 from tollhouse.pdk.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ class Plan:
 def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
     """The phases of these plugins, which are in order."""
     access: list[AccessStep] = []
+    is_timed = any(plugin.wants_timings for plugin in plugins)
     for plugin in plugins:
-        step = getattr(plugin, "access", None)
+        step = access_of(plugin, is_timed=is_timed)
         if step is not None:
             if plugin.request_body_limit is not None:
                 access.append(_ReadBody(plugin.request_body_limit, plugin.needs_body))
@@ -52,9 +54,9 @@ def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
     return Plan(
         plugins=tuple(plugins),
         access=tuple(access),
-        response=_phase(plugins, "response"),
-        header_filter=_phase(plugins, "header_filter"),
-        body_filter=_phase(plugins, "body_filter"),
+        response=_phase(plugins, "response", is_timed=is_timed),
+        header_filter=_phase(plugins, "header_filter", is_timed=is_timed),
+        body_filter=_phase(plugins, "body_filter", is_timed=is_timed),
         changes_body=any(
             plugin.changes_body and hasattr(plugin, "body_filter") and "body_filter" not in plugin.idle
             for plugin in plugins
@@ -69,10 +71,19 @@ def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
     )
 
 
-def _phase(plugins: Sequence[Plugin[Any]], name: str) -> tuple[Any, ...]:
-    return tuple(
-        getattr(plugin, name) for plugin in plugins if hasattr(plugin, name) and name not in plugin.idle
-    )
+def access_of(plugin: Plugin[Any], *, is_timed: bool) -> AccessStep | None:
+    """The access phase of a plugin, if it has one."""
+    step: AccessStep | None = getattr(plugin, "access", None)
+    return timed(step, "access", plugin.name) if is_timed and step is not None else step
+
+
+def _phase(plugins: Sequence[Plugin[Any]], name: str, *, is_timed: bool = False) -> tuple[Any, ...]:
+    steps = [
+        (plugin, getattr(plugin, name))
+        for plugin in plugins
+        if hasattr(plugin, name) and name not in plugin.idle
+    ]
+    return tuple(timed(step, name, plugin.name) if is_timed else step for plugin, step in steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,7 @@ class Scoped:
     def __init__(self, plan: Plan, effective: Callable[[str], Sequence[Plugin[Any]]]) -> None:
         self._plan = plan
         self._effective = effective
+        self._is_timed = any(each.wants_timings for each in plan.plugins)
         self._plans: dict[tuple[str, Plugin[Any]], Plan] = {}
 
     async def go_on(self, ex: DrivenExchange, gateway: "Gateway") -> Plan:
@@ -115,7 +127,7 @@ class Scoped:
         return plan
 
     async def _run(self, plugin: Plugin[Any], ex: DrivenExchange, gateway: "Gateway") -> None:
-        step = getattr(plugin, "access", None)
+        step = access_of(plugin, is_timed=self._is_timed)
         if step is None:
             return
         if plugin.request_body_limit is not None:

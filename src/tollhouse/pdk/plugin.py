@@ -51,6 +51,8 @@ class Plugin(Generic[C]):
     looks_at_answer: ClassVar[bool] = True
     #: whether `body_filter` may send something else than it was given, so that the length is not known
     changes_body: ClassVar[bool] = True
+    #: whether it wants to know how long the phases of the other plugins took (`pdk.timings`)
+    wants_timings: ClassVar[bool] = False
     #: phases that this configuration has no use for; `prepare` may set it
     idle: frozenset[str] = frozenset()
 

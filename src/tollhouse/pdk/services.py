@@ -248,6 +248,23 @@ class NodeInfo:
     local_model: tuple[str, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """What is traced: Kong's `tracing_*` settings."""
+
+    instrumentations: frozenset[str] = frozenset({"off"})
+    #: share of traces, unless a plugin says another one
+    sampling_rate: float = 0.01
+
+    @property
+    def is_on(self) -> bool:
+        return not self.instrumentations <= {"off"}
+
+    def has(self, instrumentation: str) -> bool:
+        """Whether spans of that kind are made."""
+        return "all" in self.instrumentations or instrumentation in self.instrumentations
+
+
 class Sinks(Protocol):
     """Opens sinks; two users of one file share it."""
 
@@ -323,3 +340,4 @@ class Services:
     secret: Callable[[str], str]
     wall_clock: Callable[[], float]
     clock: Callable[[], float]
+    tracing: Tracing = Tracing()

@@ -54,6 +54,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "loggly": "loggly:Loggly",
         "mtls-auth": "mtls_auth:MtlsAuth",
         "openid-connect": "openid_connect:OpenidConnect",
+        "opentelemetry": "opentelemetry:Opentelemetry",
         "prometheus": "prometheus:Prometheus",
         "proxy-cache": "proxy_cache:ProxyCache",
         "quota-mirror": "quota_mirror:QuotaMirror",
