@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import Any
 
 from tollhouse.pdk.timings import Timings
-from tollhouse.upstream.wait import Wait
+from tollhouse.pdk.wait import Wait
 
 
 def timed(step: Callable[..., Any], phase: str, plugin: str) -> Callable[..., Any]:
