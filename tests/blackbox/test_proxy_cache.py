@@ -1,6 +1,7 @@
 """proxy-cache: what is kept and given again, what clients are told, and how operators purge it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs
@@ -213,3 +214,12 @@ async def test_operators_look_at_kept_answers_and_purge_them(node: Gateway) -> N
     assert await statuses(node, "/purged?h=X-A:1", {}, {}) == ["Miss", "Hit"]
     assert (await node.admin_request("DELETE", "/proxy-cache")).status == 204
     assert await statuses(node, "/purged?h=X-A:1", {}, {}) == ["Miss", "Hit"]
+
+
+async def test_a_file_may_leave_the_strategy_out_and_the_admin_api_asks_for_it(node: Gateway) -> None:
+    body = b'{"name": "proxy-cache"}'
+    headers = {"Content-Type": "application/json"}
+    refused = await node.admin_request("POST", "/schemas/plugins/validate", headers, body)
+    assert json.loads(refused.body)["fields"] == {"config": {"strategy": "required field missing"}}
+    shown = json.loads((await node.admin_request("GET", "/plugins")).body)["data"]
+    assert {plugin["config"]["strategy"] for plugin in shown} == {"memory"}

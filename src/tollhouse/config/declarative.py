@@ -77,6 +77,15 @@ def load(
         return snapshot
 
 
+def with_assumed(schema: Record, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A plugin's input with settings that files in use leave out although Kong asks for them."""
+    config = schema.fields["config"].shape.record if "config" in schema.fields else None
+    given = raw.get("config") or {}
+    if config is None or not config.assumed or not isinstance(given, dict):
+        return raw
+    return {**raw, "config": {**config.assumed, **given}}
+
+
 def hash_of(text: str) -> str:
     """What tells one configuration from another: Kong's `configuration_hash`."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
@@ -128,7 +137,7 @@ class _Loader:
         schema = self._schema(kind, raw)
         if not isinstance(schema, Record):
             return self._refuse(entry, schema)
-        values, errors = schema.check(raw, skip=SKIPPED[kind.name])
+        values, errors = schema.check(with_assumed(schema, raw), skip=SKIPPED[kind.name])
         if errors:
             return self._refuse(entry, errors)
         if kind.cls is PluginInstance and isinstance(schema.fields["config"].shape.record, Unchecked):

@@ -68,6 +68,8 @@ class Constraints(TypedDict, total=False):
     hidden: bool
     #: beside Kong's fields: neither published nor shown until it is set
     extra: bool
+    #: has to be given over the Admin API; a declarative file that leaves it out means this
+    assumed: Any
 
 
 #: what Kong publishes under other names or in another shape, elsewhere, or not at all
@@ -78,6 +80,7 @@ _UNPUBLISHED: Final = frozenset(
         "as_set",
         "hidden",
         "extra",
+        "assumed",
         "items",
         "keys",
         "values",

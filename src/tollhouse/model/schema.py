@@ -91,6 +91,10 @@ class Record:
         inner = [shape.record for field in fields.values() if (shape := _innermost(field.shape)).record]
         #: whether such fields are here or further inside
         self.renames: bool = bool(self.attributes) or any(record.renames for record in inner if record)
+        #: what files mean that leave fields out which have to be given
+        self.assumed = {
+            name: field.rules["assumed"] for name, field in fields.items() if "assumed" in field.rules
+        }
         self.checks = checks
         #: checks that speak of `config.x`: they run on the plugin that holds this record
         self.outer_checks = outer_checks

@@ -72,7 +72,7 @@ class Config:
         doc="Content types that are kept, parameters included; `*` stands for any type or subtype.",
     )
     cache_ttl: int = setting(300, gt=0, unit="s", doc="How long an answer is fresh, in seconds.")
-    strategy: Literal["memory"] = setting("memory", required=True, doc="Where answers are kept.")
+    strategy: Literal["memory"] = setting(required=True, assumed="memory", doc="Where answers are kept.")
     cache_control: bool = setting(
         False, required=True, doc="Heed the Cache-Control of requests and answers (RFC 9111)."
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tollhouse.config.declarative import SKIPPED
+from tollhouse.config.declarative import SKIPPED, with_assumed
 from tollhouse.config.document import check_top_level, parse
 from tollhouse.config.interpolate import Interpolation
 from tollhouse.config.refusal import Path, Problems, dotted, texts
@@ -142,7 +142,9 @@ def _fields(
         return
     schema = variant(kind, raw, flavor, plugins)
     skipped = SKIPPED[kind.name]
-    errors = schema.check(raw, skip=skipped)[1] if isinstance(schema, Record) else schema
+    errors = (
+        schema.check(with_assumed(schema, raw), skip=skipped)[1] if isinstance(schema, Record) else schema
+    )
     refused = dict(texts((), errors)) if errors else {}
     own = {key: value for key, value in entry.raw.items() if key not in skipped and value is not None}
     known = differences.PLUGINS.get(plugin, ()) if plugin else differences.ENTITIES.get(kind.name, ())

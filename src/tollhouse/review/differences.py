@@ -59,6 +59,9 @@ _MODELS: Final = (
 #: by the name of a plugin
 PLUGINS: Final[Mapping[str, tuple[Difference, ...]]] = {
     "proxy-cache": (
+        Difference(
+            "config.strategy", "Kong asks for it; a file that leaves it out means memory here", _is(None)
+        ),
         Difference("", "a request's body is part of the key: two POSTs with other bodies are two questions"),
         Difference(
             "config.cache_control",
