@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "check": "Check a declarative file without serving it.",
     "config": "Render, check, compare, apply and write declarative configurations.",
     "explain": "Show where a request would go, and through which plugins.",
+    "plugin": "Write, list and install plugins.",
     "health": "Tell whether a node is running and ready.",
     "quickstart": "Start the example with the embedded model and send real requests through it.",
     "models": "Install models that the gateway can run itself.",

@@ -58,10 +58,8 @@ class KongPlugin(Plugin[dict[str, Any]]):
 
     def prepare(self) -> None:
         self._written = type(self).written_class(self.conf)
+        # Never shut down: requests under way outlive a reload. With the last of them the threads end.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=self.name)
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False)
 
     async def run(self, phase: str, ex: Exchange) -> None:
         """Runs a phase in a thread. Raises `Reject` if it ends the exchange."""
