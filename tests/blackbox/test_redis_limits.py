@@ -4,9 +4,13 @@ Windows are years, so that no test runs into the end of one.
 """
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
+from tests.support.certificates import Authority
 from tests.support.gateway import Gateway
 from tests.support.load import Load
 from tests.support.upstream import Received, Upstream
@@ -308,3 +312,74 @@ services:
     finally:
         await asyncio.gather(*(node.stop() for node in nodes))
         await upstream.stop()
+
+
+async def test_tls_with_a_certificate_that_is_checked(upstream: Upstream, tmp_path: Path) -> None:
+    """The server's program knows no TLS: what stands before it does, as in clouds."""
+    server = await Valkey.started()
+    authority = Authority(tmp_path)
+    issued = authority.issue("redis.test")
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+
+    front = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=issued.server_context())
+    place = f"host: 127.0.0.1, port: {front.sockets[0].getsockname()[1]}, ssl: true"
+    trusting = {"SSL_CERT_FILE": str(authority.file)}
+    cases = {
+        f"{place}, ssl_verify: true, server_name: redis.test": (trusting, [200, 200, 429]),
+        f"{place}, ssl_verify: true, server_name: other.test": (trusting, [500]),
+        f"{place}, ssl_verify: true": ({}, [500]),
+        f"{place}, ssl_verify: false": ({}, [200, 200, 429]),
+    }
+    try:
+        for redis, (environment, expected) in cases.items():
+            await server.say("FLUSHALL")
+            text = config(upstream.url, redis, "year: 2", ", fault_tolerant: false")
+            node = await Gateway.start(text, environment=environment)
+            try:
+                assert await statuses(node, len(expected)) == expected, redis
+            finally:
+                await node.stop()
+    finally:
+        front.close()
+        server.stop()
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
+
+
+async def test_a_configuration_that_names_no_server_uses_the_nodes_own(
+    empty: Valkey, upstream: Upstream
+) -> None:
+    text = config(upstream.url, "", "year: 2", ", fault_tolerant: false")
+    node = await Gateway.start(
+        text, environment={"TOLLHOUSE_REDIS_HOST": "127.0.0.1", "TOLLHOUSE_REDIS_PORT": str(empty.port)}
+    )
+    try:
+        assert await statuses(node, 3) == [200, 200, 429]
+    finally:
+        await node.stop()
+
+
+async def test_a_full_backlog_fails_at_once(upstream: Upstream) -> None:
+    server = await Valkey.started()
+    text = config(
+        upstream.url, f"{at(server)}, keepalive_backlog: 0", "year: 1000000", ", fault_tolerant: false"
+    )
+    node = await Gateway.start(text)
+    try:
+        assert await statuses(node, 2) == [200, 200]
+        await server.say("CLIENT", "PAUSE", 700, "ALL")
+        load = Load(node.proxy).start(8)
+        await load.until(8)
+        await load.stop()
+        assert load.statuses[500] > 0
+    finally:
+        await node.stop()
+        server.stop()
