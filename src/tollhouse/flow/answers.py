@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -59,6 +60,12 @@ _KINDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 #: Statuses that nginx answers with its error page, whose type also follows the request's content type.
 PAGE_STATUSES: Final = frozenset({400, 404, 405, 408, 411, 412, 413, 414, 417, 494, 500, 502, 503, 504})
+#: HTTP to gRPC, as Kong has it; other 4xx are 3, other 5xx 13
+_GRPC_STATUS: Final[Mapping[int, int]] = MappingProxyType(
+    {200: 0, 400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4}
+)
+#: what stands for itself in `grpc-message`: what is printable, but for the percent sign
+_GRPC_SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _NGINX_PAGE_STATUSES: Final = frozenset(
     {301, 302, 303, 307, 308, 401, 402, 403, 406, 409, 410, 415, 416, 421, 429, 501, 505, 507}
 )
@@ -115,11 +122,27 @@ def page(status: int, message: str, request_id: str, kind: str) -> tuple[str, by
     return content_type, template.format(message=message, request_id=request_id).encode()
 
 
+def is_grpc(request: Request) -> bool:
+    """Whether a request is one of gRPC, whatever version of HTTP it came by."""
+    return request.headers.values.get("content-type", "").startswith("application/grpc")
+
+
+def _grpc_answer(status: int, message: str) -> Response:
+    """How a gRPC client is told: no body, but a status and a message among the fields."""
+    response = Response.own(status, b"", "application/grpc")
+    usual = 0 if status < 400 else 3 if status < 500 else 13
+    response.headers.set("grpc-status", str(_GRPC_STATUS.get(status, usual)))
+    response.headers.set("grpc-message", quote(message, safe=_GRPC_SAFE))
+    return response
+
+
 def error_page(request: Request | None, status: int, request_id: str, *, default_kind: str) -> Response:
     """The answer where nginx would show its error page: an upstream failed, a request was malformed."""
     kind = default_kind
     shown = 400 if status == 494 else status
     if request is not None:
+        if is_grpc(request):
+            return _grpc_answer(shown, message_of(status))
         values = request.headers.values
         accept = values.get("accept") or values.get("content-type")
         kind = _page_kind(accept, default_kind)
@@ -137,14 +160,19 @@ def of_reject(reject: Reject, request: Request, request_id: str, *, default_kind
         response = _exact(reject, request, request_id, default_kind)
     else:
         message = reject.message if reject.message is not None else message_of(reject.status)
-        kind = negotiate(request.headers.values.get("accept"))
-        content_type, body = page(reject.status, message, request_id, kind)
-        response = Response.own(reject.status, body, content_type)
+        response = _page_or_grpc(reject.status, message, request, request_id)
     for name, value in (reject.headers or {}).items():
         response.headers.set(name, value)
     for name, value in reject.fields or ():
         response.headers.add(name, value)
     return response
+
+
+def _page_or_grpc(status: int, message: str, request: Request, request_id: str) -> Response:
+    if is_grpc(request):
+        return _grpc_answer(status, message)
+    content_type, body = page(status, message, request_id, negotiate(request.headers.values.get("accept")))
+    return Response.own(status, body, content_type)
 
 
 def _exact(reject: Reject, request: Request, request_id: str, default_kind: str) -> Response:
@@ -155,6 +183,9 @@ def _exact(reject: Reject, request: Request, request_id: str, default_kind: str)
         if reject.status in _NGINX_PAGE_STATUSES:
             return nginx_page(reject.status)
         return Response.own(reject.status)
+    message = body.get("message") if isinstance(body, Mapping) else None
+    if isinstance(message, str) and is_grpc(request):
+        return _grpc_answer(reject.status, message)
     if isinstance(body, bytes | str):
         return Response.own(reject.status, body.encode() if isinstance(body, str) else body)
     return Response.own(reject.status, msgspec.json.encode(body), JSON_UTF8)

@@ -230,6 +230,7 @@ class _Backends:
             tls=tls,
             verify=bool(service.tls_verify),
             tls_profile=self._profiles.of(service, self._upstreams.get(service.host)) if tls else USUAL_TLS,
+            http2=service.protocol in ("grpc", "grpcs"),
         )
         targets = self._targets_of(service, dial)
         return Backend(

@@ -28,7 +28,7 @@ class Download(Wait):
     together with all content until that plugin lets it go, or the body ends.
     """
 
-    __slots__ = ("_chunked", "_ex", "_filters", "_head", "_held")
+    __slots__ = ("_chunked", "_end", "_ex", "_filters", "_head", "_held")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Download(Wait):
         self._head: Callable[[], bytes] | None = head
         self._held = b""
         self._chunked = chunked
+        self._end = LAST_CHUNK
 
     def begin(self, content: bytes) -> None:
         """Takes the content that came along with the upstream's head."""
@@ -68,7 +69,7 @@ class Download(Wait):
         if self._chunked:
             data = chunk(data) if data else b""
             if done:
-                data += LAST_CHUNK
+                data += self._end
         if head:
             data = head + data
         if data:
@@ -78,7 +79,9 @@ class Download(Wait):
     def content(self, data: bytes, done: bool) -> None:
         ex = self._ex
         if done:
-            ex.connection = None  # it may carry another request already
+            connection, ex.connection = ex.connection, None  # it may carry another request already
+            if connection is not None and connection.trailers and _takes_trailers(ex):
+                self._end = b"0\r\n" + connection.trailers + b"\r\n"
         try:
             for body_filter in self._filters:
                 data = body_filter(ex, data, done)
@@ -116,6 +119,11 @@ class Download(Wait):
         log.info("exchange %s: %s", ex.request_id, fault)
         self._pass(ex.last_words(fault), True)
         self.driver.advance()
+
+
+def _takes_trailers(ex: DrivenExchange) -> bool:
+    """RFC 9110 6.5.1: in HTTP/1.1 only for those who say so."""
+    return ex.client.protocol_version == "2" or "trailers" in ex.request.headers.values.get("te", "").lower()
 
 
 class _Whole(Wait):

@@ -46,7 +46,6 @@ class Gateway:
         self.trust = trust
         self._real_ip = bool(trust.networks) or trust.unix
         self.default_kind = default_kind
-        self.via = f"1.1 {PRODUCT}"
         self.server_field = f"Server: {PRODUCT}\r\n"
         self.plain_headers = advertised.plain
         self.id_upstream = advertised.request_id_upstream
@@ -151,7 +150,9 @@ class Gateway:
         values = response.headers.values if response is not None else {}
         answered = ex.answered_at or perf_counter()
         sent = ex.sent_at or answered
-        via = f"{values['via']}, {self.via}" if "via" in values else self.via
+        via = f"{response.version if response is not None else '1.1'} {PRODUCT}"
+        if "via" in values:
+            via = f"{values['via']}, {via}"
         kept_via = f"Via: {values['via']}\r\n" if "via" in values and "via" not in self._advertised else ""
         date = "" if response is None or "date" in values else f"Date: {self.date()}\r\n"
         return (

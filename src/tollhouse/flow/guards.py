@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tollhouse.errors import Reject
+from tollhouse.flow.answers import is_grpc
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.forwarded import host_without_port
 from tollhouse.model.entities import Route
@@ -15,7 +16,7 @@ def guard_of(route: Route) -> Callable[[DrivenExchange], None] | None:
     """The check that a route's protocols ask for, `None` if they ask for none."""
     protocols = set(route.protocols)
     if protocols & {"grpc", "grpcs"}:
-        return _only_grpc
+        return _OnlyGrpc(only_secure="grpc" not in protocols)
     if protocols == {"https"}:
         return _OnlyHttps(route.https_redirect_status_code)
     return None
@@ -45,8 +46,18 @@ class _OnlyHttps:
         raise Reject(self._status, headers={"Location": location}, exact=True)
 
 
-def _only_grpc(ex: DrivenExchange) -> None:
-    content_type = ex.request.headers.values.get("content-type", "")
-    if not content_type.startswith("application/grpc"):
-        raise Reject(415, "Non-gRPC request matched gRPC route")
-    raise Reject(426, "Please use HTTP2 protocol", headers={"connection": "Upgrade", "upgrade": "HTTP/2"})
+class _OnlyGrpc:
+    """Lets gRPC pass, which needs HTTP/2, and TLS if the route is for that alone."""
+
+    def __init__(self, *, only_secure: bool) -> None:
+        self._only_secure = only_secure
+
+    def __call__(self, ex: DrivenExchange) -> None:
+        if not is_grpc(ex.request):
+            raise Reject(415, "Non-gRPC request matched gRPC route")
+        if ex.client.protocol_version != "2":
+            headers = {"connection": "Upgrade", "upgrade": "HTTP/2"}
+            raise Reject(426, "Please use HTTP2 protocol", headers=headers)
+        if self._only_secure and ex.client.scheme != "https":
+            headers = {"grpc-status": "1", "grpc-message": "gRPC request matched gRPCs route"}
+            raise Reject(200, headers=headers, exact=True)

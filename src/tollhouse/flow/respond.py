@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from tollhouse.errors import Cause, Reject, TryAnother, UpstreamFault
 from tollhouse.flow import answers
+from tollhouse.flow.advertise import PRODUCT
 from tollhouse.flow.download import Download, collect
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.tunnel import tunnel
@@ -203,7 +204,7 @@ def _proxied_head(
     headers = response.headers
     block = headers.block
     known = block.returned if headers.values is block.values else None
-    kept_back, lines, beside, is_dated = known or _returned(headers, gateway)
+    kept_back, lines, beside, is_dated = known or _returned(headers, gateway, response.version)
     early = b""
     for fields in ex.early_headers:
         early += fields.data
@@ -230,7 +231,7 @@ def _proxied_head(
     return b"".join((line, early, lines, f"{date}{own}".encode("latin-1")))
 
 
-def _returned(headers: Headers, gateway: "Gateway") -> tuple[frozenset[str], bytes, str, bool]:
+def _returned(headers: Headers, gateway: "Gateway", version: str) -> tuple[frozenset[str], bytes, str, bool]:
     """What of a head the upstream's fields decide; remembered with their block if nobody has
     changed them."""
     values = headers.values
@@ -241,7 +242,9 @@ def _returned(headers: Headers, gateway: "Gateway") -> tuple[frozenset[str], byt
     if content_type is not None and content_type.startswith("text/"):
         _add_charset(headers, content_type)
         values = headers.values
-    via = f"{values['via']}, {gateway.via}" if "via" in values else gateway.via
+    via = f"{version} {PRODUCT}"
+    if "via" in values:
+        via = f"{values['via']}, {via}"
     server = "" if "server" in values else gateway.server_field
     returned = kept_back, headers.without(kept_back), f"Via: {via}\r\n{server}", "date" in values
     if values is headers.block.values:

@@ -110,6 +110,8 @@ class Response(ResponseHead):
 
     __slots__ = ("content", "from_upstream")
 
+    #: of HTTP, as `Via` names it
+    version = "1.1"
     #: the whole body if it is known; `None` while it streams
     content: bytes | None
     from_upstream: bool
@@ -126,6 +128,13 @@ class Response(ResponseHead):
         response.content = content
         response.from_upstream = False
         return response
+
+
+class Http2Response(Response):
+    """An answer that came by HTTP/2."""
+
+    __slots__ = ()
+    version = "2"
 
 
 #: what a regex path captured: by name, and by position (`None` for a group that took no part)

@@ -5,10 +5,11 @@ with the extra `http2`.
 """
 
 import asyncio
+import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
@@ -27,10 +28,13 @@ from tollhouse.errors import BadRequest
 from tollhouse.server.http2_stream import Http2Stream
 from tollhouse.server.limits import Limits
 from tollhouse.server.tls import common_name, shown_chain
+from tollhouse.upstream.http2_frames import PatientConnection, send_frames
 from tollhouse.wire.message import Field, as_http1_request
 
 if TYPE_CHECKING:
     from tollhouse.server.listen import Listener
+
+log = logging.getLogger("tollhouse.http2")
 
 NEVER: Final = float("inf")
 #: streams at once on a connection; nginx's default
@@ -63,7 +67,7 @@ class Http2Connection(asyncio.Protocol):
         self.requests, self.number = 0, 0
         self.now = listener.now
         self.streams: dict[int, Http2Stream] = {}
-        self._h2 = H2Connection(_CONFIG)
+        self._h2 = PatientConnection(_CONFIG)
         self._transport: asyncio.Transport | None = None
         self._reading = False
         self._paused = False
@@ -117,7 +121,8 @@ class Http2Connection(asyncio.Protocol):
                 self._h2.increment_flow_control_window(owed)
             for stream in list(self.streams.values()):
                 self.send_pending(stream)
-        except ProtocolError:
+        except ProtocolError as error:
+            log.info("client %s: %s", self.peer_ip, error)
             self._end()  # h2 has put the reason into its last frame
             return
         finally:
@@ -241,54 +246,25 @@ class Http2Connection(asyncio.Protocol):
         if not self._is_open(stream):
             return
         try:
-            self._send(stream)
+            if send_frames(self._h2, stream, self._may_write):
+                self._retire(stream)
         except ProtocolError:
             self.streams.pop(stream.id, None)
-            stream.gone()
+            # Not here and now: it may be the flow itself that writes.
+            self.listener.call_soon(stream.gone)
         self._flush()
 
-    def _send(self, stream: Http2Stream) -> None:
-        done = stream.is_answered
-        trailers = stream.trailers if done else []
-        if stream.head is not None:
-            head, stream.head = stream.head, None
-            ends = done and not stream.pending and not trailers
-            self._h2.send_headers(stream.id, head, end_stream=ends)
-            if ends:
-                self._retire(stream)
-                return
-        elif not stream.pending and not done:
-            return
-        while stream.pending and not self._paused:
-            size = min(
-                len(stream.pending),
-                self._h2.local_flow_control_window(stream.id),
-                self._h2.max_outbound_frame_size,
-            )
-            if size <= 0:
-                break
-            data = bytes(stream.pending[:size])
-            del stream.pending[:size]
-            ends = done and not stream.pending and not trailers
-            self._h2.send_data(stream.id, data, end_stream=ends)
-            self._flush()
-            stream.sent_some()
-            if ends:
-                self._retire(stream)
-                return
-        if done and not stream.pending:
-            if trailers:
-                self._h2.send_headers(stream.id, trailers, end_stream=True)
-            else:
-                self._h2.end_stream(stream.id)
-            self._retire(stream)
+    def _may_write(self) -> bool:
+        self._flush()
+        return not self._paused
 
     def _retire(self, stream: Http2Stream) -> None:
         """The answer is sent. What the client still sends of its request is not wanted."""
         self.streams.pop(stream.id, None)
         self._resets = max(0, self._resets - 1)
         if not stream.request_ended:
-            self._h2.reset_stream(stream.id, ErrorCodes.NO_ERROR)
+            with suppress(ProtocolError):  # its end may be among the frames that are being seen to
+                self._h2.reset_stream(stream.id, ErrorCodes.NO_ERROR)
         self._rest()
 
     def reset(self, stream: Http2Stream) -> None:

@@ -147,7 +147,7 @@ class Http2Stream:
         self._balance()
 
     @property
-    def is_answered(self) -> bool:
+    def is_written(self) -> bool:
         """Whether the flow has written the whole answer."""
         return self._message.done
 

@@ -87,6 +87,9 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         "write",
     )
 
+    #: lines after the content of the answer; only HTTP/2 passes them on
+    trailers = b""
+
     def __init__(self, pool: "Pool") -> None:
         self.pool = pool
         self._transport: asyncio.Transport | None = None

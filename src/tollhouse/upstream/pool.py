@@ -4,12 +4,14 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from tollhouse.errors import Cause, UpstreamFault
 from tollhouse.pdk.exchange import Response
 from tollhouse.upstream.http1 import UpstreamConnection
 from tollhouse.wire.http1 import ResponseReader
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _ANY: Final = float("inf")
 #: pools of names that clients have chosen; beyond so many, those without a connection are forgotten
@@ -104,6 +106,11 @@ class Pool:
 
     async def connect(self, timeout_seconds: float) -> UpstreamConnection:
         """Opens a connection. Raises `UpstreamFault` with `sent=False`."""
+        connection = await self._establish(lambda: UpstreamConnection(self), timeout_seconds)
+        self._open.add(connection)
+        return connection
+
+    async def _establish(self, protocol: Callable[[], P], timeout_seconds: float) -> P:
         address = self.address
         context = self._tls.context_for(address) if address.tls else None
         loop = asyncio.get_running_loop()
@@ -111,7 +118,7 @@ class Pool:
         try:
             async with asyncio.timeout(timeout_seconds):
                 transport, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self),
+                    protocol,
                     address.host,
                     address.port,
                     ssl=context,
@@ -131,7 +138,6 @@ class Pool:
             except UpstreamFault:
                 transport.abort()
                 raise
-        self._open.add(connection)
         return connection
 
     def _name(self) -> str:
@@ -172,6 +178,12 @@ class Pool:
         return not self._open and not self._connecting
 
 
+def _http2_pool() -> type[Pool]:
+    from tollhouse.upstream.http2 import Http2Pool
+
+    return Http2Pool
+
+
 @dataclass(slots=True)
 class Pools:
     """All pools of a worker, by address; shared by every snapshot."""
@@ -202,7 +214,8 @@ class Pools:
         return pool
 
     def _make(self, address: Address) -> Pool:
-        return Pool(address, self.keep_alive, self._reader, self.clock, self.tls)
+        kind = _http2_pool() if address.http2 else Pool
+        return kind(address, self.keep_alive, self._reader, self.clock, self.tls)
 
     def __iter__(self) -> Iterator[Pool]:
         return iter([*self._pools.values(), *self._named.values()])
