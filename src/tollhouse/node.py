@@ -22,6 +22,7 @@ from tollhouse.flow.forwarded import Trust
 from tollhouse.flow.gateway import Gateway
 from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.snapshot import CompiledSnapshot
+from tollhouse.flow.timing_report import timing_report
 from tollhouse.model.entities import Vault
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.services import NodeInfo, Services, Tracing
@@ -145,6 +146,8 @@ class Node:
             clock=clock,
             tracing=Tracing(frozenset(settings.tracing_instrumentations), settings.tracing_sampling_rate),
         )
+        report = timing_report(settings.timing, self._services)
+        self._workshop = replace(self._workshop, everywhere=report)
         self._compilation: Compilation | None = None
         self._gateway: Gateway | None = None
         self._listeners: list[Listener] = []

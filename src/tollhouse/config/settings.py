@@ -99,6 +99,13 @@ class Settings:
     tracing_sampling_rate: float = option(
         "0.01", readers.share, "Share of traces that are sent, where neither client nor plugin says."
     )
+    timing: str = option(
+        "off",
+        readers.one_of("off", "log", "on_request", "always"),
+        "Tell where the gateway's own time went, by phase and plugin: `log` in log records, under `timing`; "
+        "`on_request` also in a `Server-Timing` header for clients that send `X-Tollhouse-Timing`; `always` "
+        "in that header for all. `off` costs nothing. Tollhouse's own.",
+    )
     syslog_socket: str = option(
         "/dev/log",
         readers.plain,

@@ -57,6 +57,8 @@ class Workshop:
     flavor: Flavour
     names: TargetNames
     health: UpstreamHealth
+    #: plugins of the node's own that take part in every plan
+    everywhere: tuple[Plugin[Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -113,7 +115,8 @@ def compiling(
     objects = yield from _plugin_objects(snapshot, resolved, make, former)
     if before is not None and before.serves(snapshot, objects):
         return Compilation(snapshot, before.compiled.with_hash(snapshot.hash), objects)
-    precedence = Precedence([plugin for _, plugin in objects.made.values()], groups_of(snapshot))
+    made = [plugin for _, plugin in objects.made.values()]
+    precedence = Precedence([*made, *workshop.everywhere], groups_of(snapshot))
     plans = _Plans(precedence)
     services = {service.id: service for service in snapshot.services}
     backends = _Backends(snapshot, workshop, resolved)

@@ -7,6 +7,7 @@ import msgspec
 
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.log_fields import LogFields
+from tollhouse.pdk.timings import Timings
 from tollhouse.pdk.usage import Metered, OwnCalls
 
 _SECRET_HEADERS: Final = (
@@ -67,6 +68,9 @@ class LogRecords:
         own = ex.peek(OwnCalls)
         if own is not None:
             _put_own_calls(record, own)
+        timings = ex.peek(Timings)
+        if timings is not None and timings.shown:
+            record["timing"] = timing_block(ex, timings)
         added = ex.peek(LogFields)
         if added is not None:
             added.fill(record)
@@ -165,6 +169,21 @@ def _latencies(ex: Exchange) -> dict[str, int]:
     proxy = int((ex.answered_at - ex.sent_at) * 1000)
     receive = int((ex.ended_at - ex.answered_at) * 1000)
     return {"request": total, "kong": max(0, total - proxy - receive), "proxy": proxy, "receive": receive}
+
+
+def timing_block(ex: Exchange, timings: Timings) -> dict[str, Any]:
+    """Where the gateway's own time went, in milliseconds: finding the route, each plugin by phase."""
+    waited = ex.ended_at - ex.sent_at if ex.sent_at and ex.answered_at else 0.0
+    phases: dict[str, dict[str, float]] = {}
+    for (phase, plugin), (_, _, took) in timings.entries.items():
+        if plugin != "timing":
+            phases.setdefault(phase, {})[plugin] = round(took * 1000, 3)
+    gateway = round((ex.ended_at - ex.started - waited) * 1000, 3)
+    block: dict[str, Any] = {"gateway": gateway, "plugins": phases}
+    routed = timings.routed_at()
+    if routed is not None:
+        block["router"] = round((routed - ex.started) * 1000, 3)
+    return block
 
 
 def ai_block(metered: Metered) -> dict[str, Any]:
