@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from tollhouse.llm.chat import Delta, Part, Text, Thinking, ToolArguments, ToolCall, ToolStart
+from tollhouse.llm.chat import AnswerPart, Delta, Text, Thinking, ToolArguments, ToolCall, ToolStart
 from tollhouse.llm.form import Form
 
 #: text, thoughts, and id, name and arguments of each call
@@ -30,7 +30,7 @@ def events_in(stream: bytes) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in lines]
 
 
-def said(parts: Sequence[Part]) -> Said:
+def said(parts: Sequence[AnswerPart]) -> Said:
     return (
         "".join(part.text for part in parts if isinstance(part, Text)),
         "".join(part.text for part in parts if isinstance(part, Thinking)),

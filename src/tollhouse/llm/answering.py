@@ -146,7 +146,9 @@ class Answering:
         invented_id = self._invented_id(ex) if self._invents_id else ""
         got = self._dialogue.answer(response.content or b"", sent, invented_id, int(now))
         response.content = got.content
-        metered.response_model = got.model
+        metered.response_model, metered.unshown = got.model, got.unshown
+        if got.unshown:
+            response.headers.set("X-Tollhouse-Unshown", printable(", ".join(got.unshown)))
         self._settle(call, metered, got, now, complete=True)
         if self.conf.logging.log_payloads:
             metered.payload = _payload(call, got.content.decode("utf-8", "replace"))
@@ -256,7 +258,7 @@ class Answering:
         passage, metered = call.passage, call.metered
         if passage is not None:
             metered.response_model = passage.model
-            metered.malformed_events = passage.malformed
+            metered.malformed_events, metered.unshown = passage.malformed, passage.unshown
             self._settle(call, metered, passage, self.services.wall_clock(), complete=passage.complete)
             if self.conf.logging.log_payloads:
                 metered.payload = _payload(call, passage.text)

@@ -133,7 +133,18 @@ class OtherPart:
     raw: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The page that the text before it is from; a piece of streams as well. `text` is what stands there."""
+
+    url: str
+    title: str = ""
+    text: str = ""
+
+
 Part: TypeAlias = Text | Thinking | Image | Document | Media | ToolCall | ToolResult | OtherPart
+#: answers have these as well
+AnswerPart: TypeAlias = Part | Citation
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +253,7 @@ class Chat:
     """A whole answer. `created` is in seconds since the epoch; `None` and empty texts: not told."""
 
     model: str
-    parts: tuple[Part, ...]
+    parts: tuple[AnswerPart, ...]
     reason: Reason
     usage: Usage | None = None
     id: str = ""
@@ -291,6 +302,13 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class Unshown:
+    """A piece that only its own form can express, by what it is called there."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Nothing yet, but the provider is still at it."""
 
@@ -306,4 +324,6 @@ class Failed:
     unread: bool = field(default=False, compare=False)
 
 
-Delta: TypeAlias = Start | Text | Thinking | ToolStart | ToolArguments | Finish | Ping | Failed
+Delta: TypeAlias = (
+    Start | Text | Thinking | Citation | Unshown | ToolStart | ToolArguments | Finish | Ping | Failed
+)

@@ -46,6 +46,11 @@ FORMS: Final[Mapping[FormName, Form]] = MappingProxyType(
 )
 
 
+def name_of(form: Form) -> FormName:
+    """The name of a form that is in the table."""
+    return next(name for name, known in FORMS.items() if known is form)
+
+
 class Sent(msgspec.Struct):
     """A request for the provider, and what must be remembered of it until its answer comes."""
 
@@ -73,6 +78,8 @@ class Got(msgspec.Struct):
     service_tier: str | None = None
     #: bytes of text that the model wrote; counted only if no usage was told
     written: int = 0
+    #: kinds of pieces that the client's form has no place for
+    unshown: tuple[str, ...] = ()
 
 
 class Passage(Protocol):
@@ -107,6 +114,11 @@ class Passage(Protocol):
     @property
     def failed(self) -> Failed | None:
         """Why it never will."""
+        ...
+
+    @property
+    def unshown(self) -> tuple[str, ...]:
+        """Kinds of pieces that the client's form has no place for."""
         ...
 
     @property

@@ -20,6 +20,7 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolStart,
     Trouble,
+    Unshown,
 )
 from tollhouse.llm.dialogue import Got, Sent
 from tollhouse.llm.fixed import Fixed
@@ -73,7 +74,7 @@ def _is_object(content: bytes) -> bool:
 class Noted:
     """What a streamed answer has told so far."""
 
-    __slots__ = ("_said", "began", "failed", "finished", "model", "usage", "written")
+    __slots__ = ("_said", "began", "failed", "finished", "model", "unshown", "usage", "written")
 
     def __init__(self, *, keep_text: bool) -> None:
         #: something of the answer itself has come
@@ -85,6 +86,8 @@ class Noted:
         self.written = 0
         self.finished = False
         self.failed: Failed | None = None
+        #: kinds of pieces that only their own form has, in the order in which they came
+        self.unshown: dict[str, None] = {}
 
     @property
     def text(self) -> str:
@@ -111,6 +114,8 @@ class Noted:
                 self.usage = usage or self.usage
             case ToolStart():
                 self.began = True
+            case Unshown(kind):
+                self.unshown.setdefault(kind)
             case _:
                 pass
 
@@ -182,6 +187,10 @@ class PassageBase:
     @property
     def failed(self) -> Failed | None:
         return self.noted.failed
+
+    @property
+    def unshown(self) -> tuple[str, ...]:
+        return ()
 
     @property
     def malformed(self) -> int:

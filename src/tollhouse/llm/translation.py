@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Delta, Part, Start, Tool, ToolCall, ToolKind, ToolStart
-from tollhouse.llm.dialogue import Got, Sent
+from tollhouse.llm.chat import AnswerPart, Citation, Delta, Start, Tool, ToolCall, ToolKind, ToolStart
+from tollhouse.llm.dialogue import Got, Sent, name_of
 from tollhouse.llm.dropping import encoded
 from tollhouse.llm.form import Form, Told
 from tollhouse.llm.formats.openai_chat.forward import Members, body_of
 from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Options
+from tollhouse.llm.unshown import CITATIONS, CITING, unshown_in
 
 _FIXED: Final = ("max_tokens", "temperature", "top_p", "top_k")
 
@@ -36,6 +37,7 @@ class Translation:
         `form` cannot express is left out."""
         self._drops = drops
         self._client = client
+        self._name = name_of(client)
         self._form = form
         self._dialect = provider if compatible else None
         given = {name: getattr(options, name, None) for name in _FIXED}
@@ -69,7 +71,9 @@ class Translation:
         if sent.kinds:
             chat = replace(chat, parts=tuple(_as_asked(part, sent.kinds) for part in chat.parts))
         shown = msgspec.json.encode(self._client.encode_response(chat))
-        return Got(shown, chat.model, chat.usage, written=written_in(chat))
+        return Got(
+            shown, chat.model, chat.usage, written=written_in(chat), unshown=unshown_in(chat, self._name)
+        )
 
     def is_stream(self, content_type: str) -> bool:
         return False
@@ -81,7 +85,7 @@ class Translation:
 class StreamTranslation(PassageBase):
     """A streamed answer in another form."""
 
-    __slots__ = ("_invented_id", "_kinds", "_now")
+    __slots__ = ("_cites", "_invented_id", "_kinds", "_now")
 
     def __init__(
         self, form: Form, client: Form, sent: Sent, invented_id: str, now: int, *, keep_text: bool
@@ -89,6 +93,7 @@ class StreamTranslation(PassageBase):
         encoder = client.stream_encoder(include_usage=sent.include_usage)
         super().__init__(form.stream_decoder(), encoder, model=sent.model, keep_text=keep_text)
         self._invented_id = invented_id
+        self._cites = name_of(client) in CITING
         self._kinds = sent.kinds
         self._now = now
 
@@ -98,11 +103,17 @@ class StreamTranslation(PassageBase):
             deltas += self._ended()
         return b"".join([self._encoder.encode(self._completed(delta)) for delta in deltas])
 
+    @property
+    def unshown(self) -> tuple[str, ...]:
+        return tuple(self.noted.unshown)
+
     def _completed(self, delta: Delta) -> Delta:
         """Notes what it says, and fills in what the provider did not tell."""
         self.noted.note(delta)
         if self._kinds and isinstance(delta, ToolStart):
             return replace(delta, kind=self._kinds.get(delta.name, "function"))
+        if isinstance(delta, Citation) and not self._cites:
+            self.noted.unshown.setdefault(CITATIONS)
         if not isinstance(delta, Start):
             return delta
         return replace(
@@ -113,7 +124,7 @@ class StreamTranslation(PassageBase):
         )
 
 
-def _as_asked(part: Part, kinds: Mapping[str, ToolKind]) -> Part:
+def _as_asked(part: AnswerPart, kinds: Mapping[str, ToolKind]) -> AnswerPart:
     """A call of what is no function to the client as a call of what it is."""
     if not isinstance(part, ToolCall) or part.name not in kinds:
         return part

@@ -76,6 +76,8 @@ class Metered(msgspec.Struct):
     error: str = ""
     #: events of a stream that could not be read, and were left out
     malformed_events: int = 0
+    #: kinds of pieces of the answer that the client's form has no place for
+    unshown: tuple[str, ...] = ()
     #: attempts before this one that had to be paid for, though another target answered
     earlier: list["Metered"] = msgspec.field(default_factory=list)
     #: where all attempts went, in Kong's words, if there may be more than one

@@ -235,6 +235,8 @@ def call_block(metered: Metered) -> dict[str, Any]:
         "unpriced": metered.cost_nano_usd is None,
         "price": metered.price,
     }
+    if metered.unshown:
+        block["unshown"] = list(metered.unshown)
     if usage.billed is not None:
         block["billed"] = usage.billed
     if metered.first_token_ms is not None:

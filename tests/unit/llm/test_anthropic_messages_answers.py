@@ -11,12 +11,12 @@ from tests.support.dialogues import towards
 from tests.support.recordings import Recording, recording, recordings
 
 from tollhouse.llm.chat import (
+    AnswerPart,
     Chat,
     Delta,
     Failed,
     Finish,
     OtherPart,
-    Part,
     Ping,
     Start,
     Text,
@@ -77,7 +77,7 @@ def message_of(stored: Recording) -> dict[str, Any]:
     return message
 
 
-def said(parts: Sequence[Part | Delta]) -> tuple[str, str, list[str], list[tuple[str, str, Any]]]:
+def said(parts: Sequence[AnswerPart | Delta]) -> tuple[str, str, list[str], list[tuple[str, str, Any]]]:
     """Text, thoughts, their signatures, and calls."""
     calls: list[tuple[str, str, str]] = []
     for part in parts:

@@ -1,10 +1,20 @@
 """Whole answers, to and from the neutral form."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall
+from tollhouse.llm.chat import (
+    AnswerPart,
+    Chat,
+    Citation,
+    OtherPart,
+    Reason,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from tollhouse.llm.form import MALFORMED, Unreadable, members_beyond
 from tollhouse.llm.formats.anthropic_messages.blocks import arguments_in
 from tollhouse.llm.formats.anthropic_messages.errors import Error
@@ -59,7 +69,7 @@ _read_answer: Final = msgspec.json.Decoder(_Answer).decode
 def decode_response(body: bytes) -> Chat:
     try:
         answer = _read_answer(body)
-        parts = tuple(map(_part, answer.content or ()))
+        parts = tuple(part for raw in answer.content or () for part in _parts(raw))
     except MALFORMED:
         raise Unreadable(NOT_READABLE) from None
     if answer.content is None:
@@ -80,7 +90,36 @@ def reason_of(told: str | None, *, called: bool) -> Reason:
     return "tool_calls" if called and reason == "stop" else reason
 
 
-def _part(raw: msgspec.Raw) -> Part:
+def _parts(raw: msgspec.Raw) -> Iterator[AnswerPart]:
+    """The part that a block is, and the pages that its text is from."""
+    part = _part(raw)
+    yield part
+    if isinstance(part, Text):
+        for told in part.extra.get("citations") or ():
+            if isinstance(found := cited(told), Citation):
+                yield found
+
+
+def cited(told: Any) -> Citation | None:
+    """`None` for what is from a document of the request."""
+    match told:
+        case {"url": str(url)}:
+            return Citation(url, str(told.get("title") or ""), str(told.get("cited_text") or ""))
+        case _:
+            return None
+
+
+def citation(found: Citation) -> dict[str, Any]:
+    return {
+        "type": "web_search_result_location",
+        "url": found.url,
+        "title": found.title or None,
+        "cited_text": found.text,
+        "encrypted_index": "",
+    }
+
+
+def _part(raw: msgspec.Raw) -> AnswerPart:
     block = _read_block(raw)
     match block.type:
         case "text":
@@ -102,11 +141,23 @@ def encode_response(chat: Chat) -> dict[str, Any]:
         "type": "message",
         "role": "assistant",
         "model": chat.model,
-        "content": [block for part in chat.parts if (block := _block(part)) is not None],
+        "content": _blocks(chat.parts),
         "stop_reason": stop_reason(chat.reason, chat.stop_sequence),
         "stop_sequence": chat.stop_sequence,
         "usage": shown(chat.usage),
     }
+
+
+def _blocks(parts: Sequence[AnswerPart]) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for part in parts:
+        if isinstance(part, Citation):
+            last = blocks[-1] if blocks else {}
+            if last.get("type") == "text":
+                last.setdefault("citations", []).append(citation(part))
+        elif (block := _block(part)) is not None:
+            blocks.append(block)
+    return blocks
 
 
 def stop_reason(reason: Reason, stop_sequence: str | None) -> str:
@@ -115,11 +166,10 @@ def stop_reason(reason: Reason, stop_sequence: str | None) -> str:
     return _SHOWN_REASONS[reason]
 
 
-def _block(part: Part) -> dict[str, Any] | None:
+def _block(part: AnswerPart) -> dict[str, Any] | None:
     match part:
-        case Text(text, extra):
-            citations = {name: value for name, value in extra.items() if name == "citations"}
-            return {"type": "text", "text": text, **citations} if text else None
+        case Text(text):
+            return {"type": "text", "text": text} if text else None
         case Thinking(_, _, str(redacted)):
             return {"type": "redacted_thinking", "data": redacted}
         case Thinking(text, signature):

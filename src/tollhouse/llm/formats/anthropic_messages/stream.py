@@ -1,7 +1,7 @@
 """Streams, read: named events, blocks one after the other, running totals of usage.
 https://platform.claude.com/docs/en/build-with-claude/streaming"""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,10 +14,11 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
+    Unshown,
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.anthropic_messages.errors import Error
-from tollhouse.llm.formats.anthropic_messages.response import reason_of
+from tollhouse.llm.formats.anthropic_messages.response import cited, reason_of
 from tollhouse.llm.formats.anthropic_messages.usage import Counts, told
 from tollhouse.llm.reading import EventDecoder
 from tollhouse.pdk.usage import Usage
@@ -34,6 +35,7 @@ class _Delta(msgspec.Struct, gc=False):
     partial_json: str | None = None
     thinking: str | None = None
     signature: str | None = None
+    citation: dict[str, Any] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
 
@@ -77,7 +79,7 @@ class _Call(msgspec.Struct):
 
 
 class _Decoder(EventDecoder):
-    """Blocks of hosted tools, and their arguments, are of no other form and passed over."""
+    """Blocks of hosted tools are of no other form: only what they are called is told."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,6 +145,8 @@ class _Decoder(EventDecoder):
             deltas.append(Thinking(delta.thinking))
         elif delta.signature:
             deltas.append(Thinking("", delta.signature))
+        elif delta.citation is not None:
+            deltas.append(cited(delta.citation) or Unshown("citations"))
 
     def _begin(self, index: int, block: _Block, deltas: list[Delta]) -> None:
         if not self._started:
@@ -158,8 +162,10 @@ class _Decoder(EventDecoder):
                 self._open[index] = _Call(self._calls, bytes(block.input))
                 deltas.append(ToolStart(self._calls, block.id, block.name))
                 self._calls += 1
-            case _:
+            case "text" | "thinking":
                 pass
+            case kind:
+                deltas.append(Unshown(kind))
 
     def _close(self, index: int, deltas: list[Delta]) -> None:
         call = self._open.pop(index, None)

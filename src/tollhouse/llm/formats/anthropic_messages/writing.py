@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import (
+    Citation,
     Delta,
     Failed,
     Finish,
@@ -20,10 +21,11 @@ from tollhouse.llm.chat import (
     ToolArguments,
     ToolStart,
     Trouble,
+    Unshown,
 )
 from tollhouse.llm.formats.anthropic_messages.blocks import arguments_in
 from tollhouse.llm.formats.anthropic_messages.errors import envelope
-from tollhouse.llm.formats.anthropic_messages.response import stop_reason
+from tollhouse.llm.formats.anthropic_messages.response import citation, stop_reason
 from tollhouse.llm.formats.anthropic_messages.usage import shown
 
 _PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -66,6 +68,12 @@ class _Encoder:
         match delta:
             case Text(text):
                 return self._text(text)
+            case Citation():
+                return (
+                    self._piece("citations_delta", citation=citation(delta)) if self._kind == "text" else b""
+                )
+            case Unshown():
+                return b""
             case Thinking():
                 return self._thought(delta)
             case ToolArguments(index, fragment):
@@ -114,7 +122,7 @@ class _Encoder:
         self._call = None
         return _event({"type": "content_block_stop", "index": self._index})
 
-    def _piece(self, kind: str, **members: str) -> bytes:
+    def _piece(self, kind: str, **members: Any) -> bytes:
         event = {"type": "content_block_delta", "index": self._index}
         return _event(event | {"delta": {"type": kind, **members}})
 

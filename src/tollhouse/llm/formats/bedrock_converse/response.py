@@ -5,7 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall
+from tollhouse.llm.chat import (
+    AnswerPart,
+    Chat,
+    OtherPart,
+    Reason,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.bedrock_converse.blocks import parts_of
 from tollhouse.llm.formats.bedrock_converse.parts import reasoning
@@ -117,7 +125,7 @@ def shown_reason(reason: Reason, stop_sequence: str | None) -> str:
     return "stop_sequence" if stop_sequence is not None and reason == "stop" else _SHOWN_REASONS[reason]
 
 
-def _block(part: Part) -> dict[str, Any] | None:
+def _block(part: AnswerPart) -> dict[str, Any] | None:
     match part:
         case Text(text, {"citationsContent": cited}):
             return {"citationsContent": cited}

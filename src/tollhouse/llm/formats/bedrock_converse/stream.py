@@ -11,6 +11,7 @@ import msgspec
 
 from tollhouse.errors import PeerError
 from tollhouse.llm.chat import (
+    Citation,
     Delta,
     Failed,
     Finish,
@@ -21,6 +22,7 @@ from tollhouse.llm.chat import (
     ToolArguments,
     ToolStart,
     Trouble,
+    Unshown,
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.bedrock_converse.errors import trouble_of_kind
@@ -291,6 +293,8 @@ class _Encoder:
                     stop["additionalModelResponseFields"] = fields
                 told = {"usage": shown(usage), "metrics": {"latencyMs": 0}}
                 return self._close() + _event("messageStop", stop) + _event("metadata", told)
+            case Citation() | Unshown():
+                return b""  # told in log records
             case Ping():
                 return b""  # there is no event that says nothing
             case Failed(message, trouble):

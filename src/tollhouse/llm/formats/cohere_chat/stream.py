@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import (
+    Citation,
     Delta,
     Failed,
     Finish,
@@ -14,6 +15,7 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
+    Unshown,
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.cohere_chat.response import (
@@ -188,6 +190,8 @@ class _Encoder:
                 return _call_event("tool-call-delta", index, {"function": {"arguments": fragment}})
             case Finish():
                 return self._end(delta)
+            case Citation() | Unshown():
+                return b""  # told in log records
             case Ping():
                 return b": ping\n\n"
             case Failed(message, trouble, usage):

@@ -3,14 +3,24 @@
 https://ai.google.dev/api/generate-content#generatecontentresponse
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2s
 from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, Image, OtherPart, Part, Reason, Text, Thinking, ToolCall
+from tollhouse.llm.chat import (
+    AnswerPart,
+    Chat,
+    Citation,
+    Image,
+    OtherPart,
+    Reason,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.gemini.usage import Counts, shown
 
@@ -75,6 +85,15 @@ class PartRead(msgspec.Struct, rename="camel"):
     executable_code: dict[str, Any] | None = None
     code_execution_result: dict[str, Any] | None = None
 
+    @property
+    def unshown(self) -> str | None:
+        """What it is, where that has no place in streams of other forms."""
+        if self.inline_data is not None:
+            return "inlineData"
+        if self.executable_code is not None:
+            return "executableCode"
+        return None if self.code_execution_result is None else "codeExecutionResult"
+
 
 class _Content(msgspec.Struct):
     parts: list[PartRead] | None = None
@@ -84,6 +103,43 @@ class _Candidate(msgspec.Struct, rename="camel"):
     content: _Content | None = None
     finish_reason: str | int | None = None
     index: int = 0
+    grounding_metadata: msgspec.Raw = msgspec.Raw(b"")
+    citation_metadata: msgspec.Raw = msgspec.Raw(b"")
+    logprobs_result: msgspec.Raw = msgspec.Raw(b"")
+
+    @property
+    def notes(self) -> list[Citation | OtherPart]:
+        """The pages that it is from, and what else stands beside the answer and is of no other form."""
+        found: list[Citation | OtherPart] = []
+        if self.grounding_metadata:
+            found += _pages(self.grounding_metadata) or [OtherPart("groundingMetadata", {})]
+        if self.citation_metadata:
+            found.append(OtherPart("citationMetadata", {}))
+        if self.logprobs_result:
+            found.append(OtherPart("logprobsResult", {}))
+        return found
+
+
+class _Page(msgspec.Struct):
+    uri: str = ""
+    title: str | None = None
+
+
+class _Source(msgspec.Struct):
+    web: _Page | None = None
+
+
+class _Grounding(msgspec.Struct, rename="camel"):
+    grounding_chunks: list[_Source] | None = None
+
+
+def _pages(raw: msgspec.Raw) -> list[Citation]:
+    try:
+        chunks = msgspec.json.decode(raw, type=_Grounding).grounding_chunks or ()
+    except MALFORMED:
+        return []
+    pages = (chunk.web for chunk in chunks)
+    return [Citation(page.uri, page.title or "") for page in pages if page is not None and page.uri]
 
 
 class _Feedback(msgspec.Struct, rename="camel"):
@@ -172,7 +228,7 @@ def decode_response(body: bytes) -> Chat:
     )
 
 
-def _parts(chunk: Chunk) -> Iterator[Part]:
+def _parts(chunk: Chunk) -> Iterator[AnswerPart]:
     candidate = chunk.answer
     given = candidate.content.parts if candidate is not None and candidate.content is not None else None
     place = 0
@@ -187,6 +243,8 @@ def _parts(chunk: Chunk) -> Iterator[Part]:
             yield Image(data=part.inline_data.data, media_type=part.inline_data.mime_type)
         else:
             yield from _hosted(part)
+    if candidate is not None:
+        yield from candidate.notes
 
 
 def spoken(part: PartRead) -> Text | Thinking | None:
@@ -221,10 +279,11 @@ def _hosted(part: PartRead) -> Iterator[OtherPart]:
 
 def encode_response(chat: Chat) -> dict[str, Any]:
     parts = [encoded for part in chat.parts if (encoded := encoded_part(part)) is not None]
-    return closing(parts, chat.reason) | head(chat.model, chat.id, chat.created, chat.usage)
+    pages = [part for part in chat.parts if isinstance(part, Citation)]
+    return closing(parts, chat.reason, pages) | head(chat.model, chat.id, chat.created, chat.usage)
 
 
-def encoded_part(part: Part) -> dict[str, Any] | None:
+def encoded_part(part: AnswerPart) -> dict[str, Any] | None:
     """`None` for what is not part of an answer in this form."""
     match part:
         case Text(text, extra):
@@ -259,11 +318,16 @@ def encoded_call(id_: str, name: str, arguments: str, signature: str | None) -> 
     return body | ({SIGNATURE: signature} if signature else {})
 
 
-def closing(parts: list[dict[str, Any]], reason: Reason | None) -> dict[str, Any]:
+def closing(
+    parts: list[dict[str, Any]], reason: Reason | None, pages: Sequence[Citation] = ()
+) -> dict[str, Any]:
     """The candidates; without a reason the answer goes on. Calls end with STOP like everything else."""
     candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}, "index": 0}
     if reason is not None:
         candidate["finishReason"] = _SHOWN_REASONS.get(reason, "STOP")
+    if pages:
+        chunks = [{"web": {"uri": page.url, "title": page.title}} for page in pages]
+        candidate["groundingMetadata"] = {"groundingChunks": chunks}
     return {"candidates": [candidate]}
 
 

@@ -10,9 +10,11 @@ import msgspec
 
 from tollhouse.errors import PeerError
 from tollhouse.llm.chat import (
+    Citation,
     Delta,
     Failed,
     Finish,
+    OtherPart,
     Ping,
     Reason,
     Start,
@@ -20,6 +22,7 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
+    Unshown,
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.gemini.arguments import put
@@ -149,6 +152,9 @@ class _Decoder:
                     self._call(part.function_call, part.thought_signature, deltas)
                 elif part.text is not None and (said := spoken(part)) is not None:
                     deltas.append(said)
+                elif (kind := part.unshown) is not None:
+                    deltas.append(Unshown(kind))
+        deltas += [Unshown(note.kind) if isinstance(note, OtherPart) else note for note in candidate.notes]
         if candidate.finish_reason:
             self._reason = reason_of(candidate.finish_reason)
 
@@ -197,11 +203,17 @@ class _Encoder:
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
         self._calls: list[tuple[ToolStart, list[str]]] = []
+        self._pages: list[Citation] = []
 
     def encode(self, delta: Delta) -> bytes:
         match delta:
             case Start(model, id_, created):
                 self._head = head(model, id_, created)
+                return b""
+            case Citation():
+                self._pages.append(delta)
+                return b""
+            case Unshown():
                 return b""
             case Text() | Thinking():
                 part = encoded_part(delta)
@@ -225,7 +237,8 @@ class _Encoder:
 
     def _event(self, parts: list[dict[str, Any]], reason: Reason | None, usage: Usage | None = None) -> bytes:
         counted = head("", "", None, usage)
-        return _framed(closing(parts, reason) | counted | self._head)
+        pages = self._pages if reason is not None else ()
+        return _framed(closing(parts, reason, pages) | counted | self._head)
 
 
 def _framed(body: dict[str, Any]) -> bytes:

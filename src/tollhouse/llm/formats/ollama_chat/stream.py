@@ -4,7 +4,19 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Delta, Failed, Finish, Ping, Start, Text, Thinking, ToolArguments, ToolStart
+from tollhouse.llm.chat import (
+    Citation,
+    Delta,
+    Failed,
+    Finish,
+    Ping,
+    Start,
+    Text,
+    Thinking,
+    ToolArguments,
+    ToolStart,
+    Unshown,
+)
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.ollama_chat.response import Line, encoded_call, ending, read_line, shown_time
 
@@ -106,6 +118,8 @@ class _Encoder:
                 return b""
             case Finish(reason, usage):
                 return self._gathered() + self._line({"content": ""}, ending(reason, usage))
+            case Citation() | Unshown():
+                return b""  # told in log records
             case Ping():
                 return b""  # NDJSON has no line that says nothing
             case Failed(message):

@@ -289,6 +289,11 @@ class StreamMeter:
         self.malformed = 0
 
     @property
+    def unshown(self) -> tuple[str, ...]:
+        """Nothing: bytes pass as they are."""
+        return ()
+
+    @property
     def text(self) -> str:
         """What the model said, if that was to be kept."""
         return "".join(self._said or ())

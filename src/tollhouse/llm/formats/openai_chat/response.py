@@ -5,7 +5,16 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall
+from tollhouse.llm.chat import (
+    AnswerPart,
+    Chat,
+    Citation,
+    OtherPart,
+    Reason,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
@@ -47,8 +56,12 @@ class Said(msgspec.Struct):
     reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[Call] | None = None
+    annotations: list[dict[str, Any]] | None = None
+    #: of models that answer with pictures or sound
+    images: Any = None
+    audio: Any = None
 
-    def pieces(self) -> Iterator[Text | Thinking | OtherPart]:
+    def pieces(self) -> Iterator[Text | Thinking | Citation | OtherPart]:
         """Everything but the calls, in the order it is meant to be read."""
         thought = self.reasoning_content or self.reasoning
         if thought:
@@ -61,9 +74,29 @@ class Said(msgspec.Struct):
                 yield from _piece(part)
         if self.refusal:
             yield Text(self.refusal)
+        for note in self.annotations or ():
+            yield cited(note, note.get("url_citation"))
+        for kind, made in (("images", self.images), ("audio", self.audio)):
+            if made:
+                yield OtherPart(kind, {})
 
 
-def _piece(part: dict[str, Any]) -> Iterator[Text | Thinking | OtherPart]:
+def cited(note: dict[str, Any], told: Any) -> Citation | OtherPart:
+    """What an annotation says of a page; of files only their owner knows."""
+    match told:
+        case {"url": str(url)}:
+            return Citation(url, str(told.get("title") or ""))
+        case _:
+            return OtherPart("annotations", note)
+
+
+def annotation(citation: Citation, start: int, end: int) -> dict[str, Any]:
+    """Characters `start` to `end` of the answer are from that page."""
+    told = {"url": citation.url, "title": citation.title, "start_index": start, "end_index": end}
+    return {"type": "url_citation", "url_citation": told}
+
+
+def _piece(part: dict[str, Any]) -> Iterator[Text | Thinking | Citation | OtherPart]:
     match part:
         case {"type": "text", "text": str(text)}:
             yield Text(text)
@@ -107,7 +140,7 @@ def decode_response(body: bytes) -> Chat:
         for call in choice.message.tool_calls or ()
         if call.function is not None
     ]
-    parts: tuple[Part, ...] = (*choice.message.pieces(), *calls)
+    parts: tuple[AnswerPart, ...] = (*choice.message.pieces(), *calls)
     counts = completion.usage or (completion.x_groq and completion.x_groq.usage)
     return Chat(
         model=completion.model or "",
@@ -128,6 +161,8 @@ def encode_response(chat: Chat) -> dict[str, Any]:
     message["content"] = "".join(texts) if texts or not calls else None
     if thoughts:
         message["reasoning_content"] = thoughts
+    if annotations := _annotations(chat):
+        message["annotations"] = annotations
     if calls:
         message["tool_calls"] = [
             {
@@ -148,3 +183,15 @@ def encode_response(chat: Chat) -> dict[str, Any]:
     if chat.usage is not None:
         body["usage"] = shown(chat.usage)
     return body
+
+
+def _annotations(chat: Chat) -> list[dict[str, Any]]:
+    """Each page with the place of the text that is from it."""
+    found: list[dict[str, Any]] = []
+    start = end = 0
+    for part in chat.parts:
+        if isinstance(part, Text):
+            start, end = end, end + len(part.text)
+        elif isinstance(part, Citation):
+            found.append(annotation(part, start, end))
+    return found

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import (
+    Citation,
     Delta,
     Failed,
     Finish,
@@ -16,9 +17,18 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
+    Unshown,
 )
 from tollhouse.llm.form import MALFORMED
-from tollhouse.llm.formats.openai_chat.response import FAILED, FAILURE, REASONS, Call, Function, Said
+from tollhouse.llm.formats.openai_chat.response import (
+    FAILED,
+    FAILURE,
+    REASONS,
+    Call,
+    Function,
+    Said,
+    annotation,
+)
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
 from tollhouse.llm.openai_errors import trouble_in_stream
@@ -110,7 +120,9 @@ class _Decoder(EventDecoder):
     def _choice(self, choice: _Choice, deltas: list[Delta]) -> None:
         said = choice.delta
         if said is not None:
-            deltas += [piece for piece in said.pieces() if not isinstance(piece, OtherPart)]
+            deltas += [
+                Unshown(piece.kind) if isinstance(piece, OtherPart) else piece for piece in said.pieces()
+            ]
             for call in said.tool_calls or ():
                 self._call(call, deltas)
         if choice.finish_reason == FAILED:
@@ -155,6 +167,8 @@ class _Encoder:
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
         self._head: dict[str, Any] = {}
+        #: characters of text that were said, and those of them that have been assigned to pages
+        self._said = self._cited = 0
 
     def encode(self, delta: Delta) -> bytes:
         match delta:
@@ -163,7 +177,13 @@ class _Encoder:
                 self._head |= {"object": "chat.completion.chunk", "created": created, "model": model}
                 return self._chunk({"role": "assistant", "content": ""})
             case Text(text):
+                self._said += len(text)
                 return self._chunk({"content": text})
+            case Citation():
+                start, self._cited = self._cited, self._said
+                return self._chunk({"annotations": [annotation(delta, start, self._said)]})
+            case Unshown():
+                return b""
             case Thinking(text):
                 # A signature alone has no place here.
                 return self._chunk({"reasoning_content": text}) if text else b""

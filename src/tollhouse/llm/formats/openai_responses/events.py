@@ -12,6 +12,7 @@ import msgspec
 
 from tollhouse.llm import openai_errors
 from tollhouse.llm.chat import (
+    Citation,
     Delta,
     Failed,
     Finish,
@@ -22,9 +23,11 @@ from tollhouse.llm.chat import (
     ToolArguments,
     ToolKind,
     ToolStart,
+    Unshown,
 )
 from tollhouse.llm.form import Problem
 from tollhouse.llm.formats.openai_responses.response import (
+    annotation,
     call_item,
     message_item,
     reasoning_item,
@@ -43,6 +46,7 @@ class _Open(msgspec.Struct):
     id: str
     index: int
     pieces: list[str] = []
+    annotations: list[dict[str, Any]] = []
     # of a call
     call_id: str = ""
     name: str = ""
@@ -77,6 +81,10 @@ class _Encoder:
                 return self._start(model, id_, created)
             case Text(text):
                 return self._text(text)
+            case Citation():
+                return self._cite(delta)
+            case Unshown():
+                return b""
             case Thinking():
                 return self._think(delta)
             case ToolStart():
@@ -136,14 +144,24 @@ class _Encoder:
         message, self._message = self._message, None
         if message is None:
             return b""
-        text = message.text
+        text, notes = message.text, message.annotations
         whole = message.at(content_index=0, text=text, logprobs=[])
-        part = message.at(content_index=0, part=text_piece(text))
+        part = message.at(content_index=0, part=text_piece(text, notes))
         return (
             self._event("response.output_text.done", whole)
             + self._event("response.content_part.done", part)
-            + self._closed(message, message_item(message.id, [text_piece(text)], status))
+            + self._closed(message, message_item(message.id, [text_piece(text, notes)], status))
         )
+
+    def _cite(self, citation: Citation) -> bytes:
+        message = self._message
+        if message is None:
+            return b""
+        note = annotation(citation, 0, len(message.text))
+        place = len(message.annotations)
+        message.annotations.append(note)
+        members = message.at(content_index=0, annotation_index=place, annotation=note)
+        return self._event("response.output_text.annotation.added", members)
 
     def _think(self, thinking: Thinking) -> bytes:
         """A proof ends its thought; what only its maker can read is a thought of its own."""

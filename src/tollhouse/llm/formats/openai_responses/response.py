@@ -10,7 +10,17 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, OtherPart, Part, Reason, Text, Thinking, ToolCall, ToolKind
+from tollhouse.llm.chat import (
+    AnswerPart,
+    Chat,
+    Citation,
+    OtherPart,
+    Reason,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolKind,
+)
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_responses.agents import agent_call
 from tollhouse.llm.formats.openai_responses.usage import Counts, shown
@@ -26,6 +36,7 @@ class Piece(msgspec.Struct):
     type: str = ""
     text: str | None = None
     refusal: str | None = None
+    annotations: list[dict[str, Any]] | None = None
 
 
 class Item(msgspec.Struct):
@@ -47,9 +58,14 @@ class Item(msgspec.Struct):
             return Thinking(text, self.encrypted_content)
         return Thinking("", redacted=self.encrypted_content) if self.encrypted_content else None
 
-    def texts(self) -> list[Text]:
-        found = (piece.text or piece.refusal for piece in self.content or ())
-        return [Text(text) for text in found if text]
+    def texts(self) -> list[Text | Citation | OtherPart]:
+        """What was said, each piece with the pages that it is from."""
+        found: list[Text | Citation | OtherPart] = []
+        for piece in self.content or ():
+            if text := piece.text or piece.refusal:
+                found.append(Text(text))
+            found += map(cited, piece.annotations or ())
+        return found
 
 
 class _Kind(msgspec.Struct):
@@ -92,6 +108,15 @@ class _Response(Head):
     output: list[msgspec.Raw] | None = None
 
 
+def cited(note: dict[str, Any]) -> Citation | OtherPart:
+    """What an annotation says of a page; of files only their owner knows."""
+    match note:
+        case {"url": str(url)}:
+            return Citation(url, str(note.get("title") or ""))
+        case _:
+            return OtherPart("annotations", note)
+
+
 _kind: Final = msgspec.json.Decoder(_Kind).decode
 read_item: Final = msgspec.json.Decoder(Item).decode
 _read_response: Final = msgspec.json.Decoder(_Response).decode
@@ -124,7 +149,7 @@ def decode_response(body: bytes) -> Chat:
     )
 
 
-def _parts(raw: msgspec.Raw) -> Sequence[Part]:
+def _parts(raw: msgspec.Raw) -> Sequence[AnswerPart]:
     kind = kind_of(raw)
     if kind == "message":
         return read_item(raw).texts()
@@ -155,14 +180,23 @@ def encode_response(chat: Chat) -> dict[str, Any]:
             case ToolCall(id_, name, arguments):
                 item_id = f"fc_{stem}_{place}"
                 output.append(call_item(item_id, id_ or item_id, name, arguments, kind=part.kind))
+            case Citation() if output and output[-1]["type"] == "message":
+                piece = output[-1]["content"][-1]
+                piece["annotations"].append(annotation(part, 0, len(piece["text"])))
             case _:
                 pass  # what another form's hosted tools did has no place here
     head = response_head(chat.id, chat.model, chat.created)
     return head | response_end(chat.reason, output, chat.usage)
 
 
-def text_piece(text: str) -> dict[str, Any]:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def text_piece(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": list(annotations), "logprobs": []}
+
+
+def annotation(citation: Citation, start: int, end: int) -> dict[str, Any]:
+    """Characters `start` to `end` of a piece of text are from that page."""
+    place = {"start_index": start, "end_index": end}
+    return {"type": "url_citation", "url": citation.url, "title": citation.title, **place}
 
 
 def message_item(id_: str, content: list[dict[str, Any]], status: str = "completed") -> dict[str, Any]:

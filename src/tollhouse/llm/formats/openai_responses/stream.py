@@ -5,13 +5,24 @@ or different at compatible providers. Usage stands in the terminal event, whiche
 https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Delta, Finish, Start, Text, Thinking, ToolArguments, ToolStart
+from tollhouse.llm.chat import (
+    Citation,
+    Delta,
+    Finish,
+    OtherPart,
+    Start,
+    Text,
+    Thinking,
+    ToolArguments,
+    ToolStart,
+    Unshown,
+)
 from tollhouse.llm.form import MALFORMED
-from tollhouse.llm.formats.openai_responses.response import PARAGRAPH, Head, kind_of, read_item
+from tollhouse.llm.formats.openai_responses.response import PARAGRAPH, Head, cited, kind_of, read_item
 from tollhouse.llm.openai_errors import trouble_in_stream
 from tollhouse.llm.reading import EventDecoder
 from tollhouse.pdk.usage import Usage
@@ -36,6 +47,7 @@ class _Event(msgspec.Struct):
     content_index: int = 0
     arguments: str | None = None
     item: msgspec.Raw = _NOTHING
+    annotation: dict[str, Any] | None = None
     response: Head | None = None
     # of the type `error`, which some providers send without a type
     error: _Error | str | None = None
@@ -94,6 +106,9 @@ class _Decoder(EventDecoder):
             self._thinking(event, (event.output_index, "summary", event.summary_index), deltas)
         elif kind == "response.reasoning_text.delta":
             self._thinking(event, (event.output_index, "content", event.content_index), deltas)
+        elif kind == "response.output_text.annotation.added":
+            if event.annotation is not None:
+                deltas.append(_piece(cited(event.annotation)))
         elif kind == "response.output_item.added":
             self._added(event, deltas)
         elif kind == "response.output_item.done":
@@ -131,7 +146,7 @@ class _Decoder(EventDecoder):
         """An item as a whole: of what came in pieces only the proof of a thought is new."""
         kind, place = kind_of(event.item), event.output_index
         if kind == "message" and place not in self._said:
-            deltas += read_item(event.item).texts()
+            deltas += map(_piece, read_item(event.item).texts())
         elif kind == "function_call":
             self._added(event, deltas)
             if not self._calls[place].told:
@@ -144,6 +159,8 @@ class _Decoder(EventDecoder):
                     deltas.append(thought)
             elif item.encrypted_content:
                 deltas.append(Thinking("", item.encrypted_content))
+        elif kind != "message":
+            deltas.append(Unshown(kind))
 
     def _ended(self, kind: str, head: Head, deltas: list[Delta]) -> None:
         self._usage = head.usage.usage() if head.usage else None
@@ -167,6 +184,10 @@ class _Decoder(EventDecoder):
 
     def _counted(self) -> Usage | None:
         return self._usage
+
+
+def _piece(part: Text | Citation | OtherPart) -> Delta:
+    return Unshown(part.kind) if isinstance(part, OtherPart) else part
 
 
 def stream_decoder() -> _Decoder:
