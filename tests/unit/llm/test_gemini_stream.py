@@ -18,6 +18,7 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
+    Unshown,
 )
 from tollhouse.llm.formats import gemini
 from tollhouse.llm.formats.gemini import array
@@ -133,7 +134,7 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         ([{"text": "", "thoughtSignature": "s"}], [Thinking("", "s")]),
         ([{"text": "x", "thoughtSignature": "s"}], [Text("x", {"thoughtSignature": "s"})]),
         # what Google's own tools did cannot be told
-        ([{"executableCode": {"code": "1"}, "thoughtSignature": "s"}], []),
+        ([{"executableCode": {"code": "1"}, "thoughtSignature": "s"}], [Unshown("executableCode")]),
         (
             [
                 {"functionCall": {"id": "1", "name": "f", "args": {"a": 1}}, "thoughtSignature": "s"},

@@ -71,7 +71,6 @@ def test_what_kong_accepts_is_accepted(config: dict[str, Any]) -> None:
         ({"auth": {"param_name": "A", "param_value": "v"}}, "all or none of these fields must be set"),
         ({"response_streaming": "maybe"}, "expected one of: allow, deny, always"),
         ({"max_request_body_size": 0}, "value must be greater than 0"),
-        ({"model": model("ollama"), "route_type": "llm/v1/completions"}, "is not supported by this version"),
     ],
 )
 def test_what_is_wrong_is_said(config: dict[str, Any], words: str) -> None:
