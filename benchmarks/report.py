@@ -4,6 +4,8 @@ import json
 import os
 import platform
 import re
+import shlex
+import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -113,8 +115,16 @@ def machine() -> dict[str, str]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} x {cpus[0] if cpus else platform.machine()}, {memory:.0f} GiB",
         "system": f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()}, {_build()}",
     }
+
+
+def _build() -> str:
+    """How the interpreter was built: Tollhouse runs by the same one, and pays for one that is not optimised."""
+    options = shlex.split(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    optimised = "--enable-optimizations" in options
+    compiler = platform.python_compiler()
+    return f"built by {compiler} {'with' if optimised else 'WITHOUT'} --enable-optimizations"
 
 
 def _measured(results: Results, workload: str, contender: str) -> Row | None:

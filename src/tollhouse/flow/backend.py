@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec.structs import replace
 
 from tollhouse.errors import Reject
 from tollhouse.flow.forwarded import host_without_port

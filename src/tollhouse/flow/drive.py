@@ -1,10 +1,10 @@
 """Runs the coroutine of one exchange without a task.
 
 An asyncio task costs a handful of loop callbacks for each request. Most exchanges wait exactly once,
-for the upstream's answer, and whoever has that answer can go on with the exchange right there. So a
-flow is a plain coroutine driven by hand: it yields the thing it waits for, and that thing calls
-`advance` or `throw` on the exchange. What needs asyncio's own machinery (a plugin's `async def`, a
-connection being opened) becomes a task and is awaited through `settled`.
+for the upstream's answer, and whoever has that answer can go on with the exchange right there: it calls
+`advance` or `throw` on the exchange. One that waits for more is a plain coroutine driven by hand, which
+yields the thing it waits for. What needs asyncio's own machinery (a plugin's `async def`, a connection
+being opened) becomes a task and is awaited through `settled`.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ class DrivenExchange(Exchange):
     failed_members: "Sequence[Member[Endpoint]]" = ()
     peer_trusted: bool = False
     head_sent: bool = False
-    _coroutine: Coroutine[Wait, Any, None]
+    #: `None` as long as nothing but the upstream's answer has been waited for
+    _coroutine: Coroutine[Wait, Any, None] | None = None
 
     def start(self, coroutine: Coroutine[Wait, Any, None]) -> None:
         """Runs the coroutine until it waits for something or ends."""
@@ -52,6 +53,8 @@ class DrivenExchange(Exchange):
 
     def advance(self, value: Any = None) -> None:
         """Goes on with what was waited for."""
+        if self._coroutine is None:
+            return
         try:
             self._coroutine.send(value).driver = self
         except StopIteration:
@@ -59,6 +62,8 @@ class DrivenExchange(Exchange):
 
     def throw(self, error: BaseException) -> None:
         """Goes on with a failure."""
+        if self._coroutine is None:
+            return
         try:
             self._coroutine.throw(error).driver = self
         except StopIteration:

@@ -4,6 +4,7 @@ Only a plugin that sets `Exchange.failover` leads here. It says what is a failur
 exchange is made ready to be sent once more.
 """
 
+from collections.abc import Awaitable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from tollhouse.errors import Reject, TryAnother, UpstreamFault
 from tollhouse.flow import forward, respond
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.pdk.exchange import Failover, Try
+from tollhouse.upstream.http1 import Arrival
 
 if TYPE_CHECKING:
     from tollhouse.flow.gateway import Gateway
@@ -42,8 +44,13 @@ async def until_answered(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", f
 
 async def once(ex: DrivenExchange, plan: "Plan", gateway: "Gateway") -> None:
     """Sends the request and its answer back."""
+    await relayed(ex, plan, gateway, forward.begin(ex, plan, gateway))
+
+
+async def relayed(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", arriving: Awaitable[Arrival]) -> None:
+    """Sends back the answer that is coming, or that of another attempt if this one fails."""
     try:
-        arrival = await forward.begin(ex, plan, gateway)
+        arrival = await arriving
     except UpstreamFault as fault:
         arrival = await forward.again(ex, plan, gateway, fault)
     relaying = respond.relay(ex, plan, gateway, arrival)

@@ -14,7 +14,7 @@ from tollhouse.flow.client import Client
 from tollhouse.flow.drive import DrivenExchange, settled
 from tollhouse.flow.forwarded import Trust, forwarded_fields, host_without_port
 from tollhouse.flow.plan import Plan
-from tollhouse.flow.run import run
+from tollhouse.flow.run import Way
 from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.pdk.exchange import Matched, Patience, Request, Response
 from tollhouse.pdk.tasks import Tasks
@@ -66,12 +66,12 @@ class Gateway:
     def begin(self, client: Client, request: Request) -> None:
         """Starts the exchange of a request that has just arrived."""
         self._id += 1
-        ex = DrivenExchange(client, request, f"{self._id_prefix}{self._id:016x}", perf_counter())
+        ex = Way(client, request, f"{self._id_prefix}{self._id:016x}", perf_counter())
         if self._real_ip and self.trust.trusts(client.peer_ip):
             ex.peer_trusted = True
             ex.client_ip = self.trust.client_ip(client.peer_ip, request)
         client.flow = ex
-        ex.start(run(ex, self))
+        ex.begin(self)
 
     def refuse(self, client: Client, error: BadRequest, request: Request | None) -> None:
         """Answers bytes that are no request, or one with a body that is not taken."""

@@ -124,9 +124,9 @@ def _send_whole(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: 
     framing = ""
     if ex.request.method == "HEAD":
         content = b""  # the upstream may have been asked by another method
-    elif response.status not in _WITHOUT_BODY and (
+    elif (
         len(content) != response.body or "content-length" not in response.headers.values
-    ):
+    ) and response.status not in _WITHOUT_BODY:
         unwanted = _FRAMING
         framing = f"Content-Length: {len(content)}\r\n"
     head = _proxied_head(ex, gateway, response, unwanted, framing)

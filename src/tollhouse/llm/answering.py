@@ -67,45 +67,48 @@ class Answering:
         self._client = FORMS[conf.client_form]
         self._invents_id = provider.invents_id or conf.client_form != "openai_chat"
         self._floor = conf.limits.min_tokens_per_second
+        self._shows_model, self._statistics = conf.model_name_header, conf.logging.log_statistics
 
     # The head
 
     def header_filter(self, ex: Exchange) -> None:
         """With a `response` phase, streams would be held back; a whole body is known here as well."""
         call, response = ex.peek(Call), ex.response
-        if call is None or response is None or not response.from_upstream or call.destination is None:
+        if call is None or response is None or not response.from_upstream:
             return
-        headers = response.headers
+        destination, sent, headers = call.destination, call.sent, response.headers
+        if destination is None:
+            return
         if self._provider.drops_cookies:
             headers.remove("set-cookie")
         if response.status != 200:
-            if call.sent is not None:
+            if sent is not None:
                 self._failed(ex, call, response)
             return
         told = b""
-        if self.conf.model_name_header or "kong-debug" in ex.request.headers:
-            told = call.destination.shown.data
+        if self._shows_model or "kong-debug" in ex.request.headers:
+            told = destination.shown
         metered = call.metered
-        if call.sent is not None and metered is not None:
-            metered.statistics = self.conf.logging.log_statistics
+        if sent is not None and metered is not None:
+            metered.statistics = self._statistics
             metered.latency_ms = int((ex.answered_at - ex.sent_at) * 1000)
-            if call.sent.ignored:
-                headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(call.sent.ignored)))
-            if call.sent.dropped:
-                headers.set("X-Tollhouse-Dropped", printable(", ".join(call.sent.dropped)))
+            if sent.ignored:
+                headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(sent.ignored)))
+            if sent.dropped:
+                headers.set("X-Tollhouse-Dropped", printable(", ".join(sent.dropped)))
             try:
                 if "content-encoding" in headers.values:
                     self._unpack(call, response)
                 if call.streamed or self._dialogue.is_stream(headers.values.get("content-type", "")):
-                    self._begin_stream(ex, call, call.sent, response)
+                    self._begin_stream(ex, call, sent, response)
                 else:
-                    self._answer(ex, call, call.sent, metered, response)
+                    self._answer(ex, call, sent, metered, response)
                     told += shown.usage_lines(metered)
-                told += shown.who_lines(metered)
+                told += destination.who
             except (Unreadable, PeerError) as error:
                 self._fail(call, response, str(error))
         if told:
-            ex.add_early_headers(FieldSet(None, told, shown.NAMES))
+            ex.early_headers += (FieldSet(None, told, shown.NAMES),)
 
     def _failed(self, ex: Exchange, call: Call, response: Response) -> None:
         """The provider's error, readable for the client: the gateway asked for gzip, the client perhaps

@@ -15,7 +15,7 @@ from tollhouse.llm.provider import FormName, Provider
 from tollhouse.llm.providers import azure
 from tollhouse.llm.settings import Model, Options, RouteType
 from tollhouse.llm.templates import filled, is_template
-from tollhouse.pdk import Exchange, FieldSet, wire_field
+from tollhouse.pdk import Exchange
 from tollhouse.wire.uri import without_arguments
 
 _KNOWN_AT_MOST: Final = 1024
@@ -37,8 +37,9 @@ class Destination:
     endpoint: Endpoint
     model: str
     model_json: msgspec.Raw
-    #: tells the client the model
-    shown: FieldSet
+    #: the line that tells the client the model, and those that tell who answers, each with CRLF
+    shown: bytes
+    who: bytes
 
     def address(self, ex: Exchange, path: str, credentials: Credentials, *, stream: bool = False) -> None:
         """Directs the exchange to `path` there, or to where answers are streamed; the client's query
@@ -154,8 +155,11 @@ class Destinations:
         )
         if self._provider.name == azure.PROVIDER.name and self._options.azure_instance is not None:
             endpoint = replace(endpoint, usual_argument=(azure.VERSION, self._options.azure_api_version))
-        shown = wire_field("X-Kong-LLM-Model", printable(f"{self._settings.provider}/{model}"))
-        return Destination(endpoint, model, msgspec.Raw(msgspec.json.encode(model)), FieldSet.of((shown,)))
+        provider, named = self._settings.provider, printable(model)
+        shown = f"X-Kong-LLM-Model: {printable(f'{provider}/{model}')}\r\n"
+        who = f"X-Tollhouse-Provider: {provider}\r\nX-Tollhouse-Model: {named}\r\n"
+        encoded = msgspec.Raw(msgspec.json.encode(model))
+        return Destination(endpoint, model, encoded, shown.encode(), who.encode())
 
     def check_model(self, members: Members, destination: Destination) -> None:
         """A client may name the model only if it is the configured one. Raises `Refusal`."""

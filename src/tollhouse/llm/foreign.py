@@ -7,11 +7,11 @@ https://portkey.ai/docs/api-reference/inference-api/headers, https://docs.helico
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import isfinite
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tollhouse.llm.form import MALFORMED, Refusal
 from tollhouse.pdk import Exchange, Patience

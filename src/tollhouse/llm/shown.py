@@ -3,7 +3,6 @@
 from typing import Final
 
 from tollhouse.llm.cost import plain_usd
-from tollhouse.llm.destination import printable
 from tollhouse.pdk.usage import Metered
 
 #: the fields, in lower case; a provider's own of these names give way
@@ -18,26 +17,22 @@ NAMES: Final = (
     "x-tollhouse-model",
     "x-tollhouse-first-token-ms",
 )
+_USAGE: Final = (
+    b"X-Tollhouse-Prompt-Tokens: %d\r\nX-Tollhouse-Completion-Tokens: %d\r\n"
+    b"X-Tollhouse-Latency-Ms: %d\r\nX-Tollhouse-Usage: %b\r\n"
+)
 
 
 def usage_lines(metered: Metered) -> bytes:
     """What a client is told of a call that is over."""
-    usage = metered.usage
-    lines = (
-        f"X-Tollhouse-Prompt-Tokens: {usage.prompt_tokens}\r\n"
-        f"X-Tollhouse-Completion-Tokens: {usage.completion_tokens}\r\n"
-        f"X-Tollhouse-Latency-Ms: {metered.latency_ms}\r\n"
-        f"X-Tollhouse-Usage: {'estimated' if usage.estimated else 'reported'}\r\n"
+    usage, cost = metered.usage, metered.cost_nano_usd
+    lines = _USAGE % (
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        metered.latency_ms,
+        b"estimated" if usage.estimated else b"reported",
     )
-    if metered.cost_nano_usd is not None:
-        lines += f"X-Tollhouse-Cost-Usd: {plain_usd(metered.cost_nano_usd)}\r\n"
-    return lines.encode()
-
-
-def who_lines(metered: Metered) -> bytes:
-    """Who answers."""
-    model = printable(metered.model)
-    return f"X-Tollhouse-Provider: {metered.provider}\r\nX-Tollhouse-Model: {model}\r\n".encode()
+    return lines if cost is None else b"%bX-Tollhouse-Cost-Usd: %b\r\n" % (lines, plain_usd(cost).encode())
 
 
 def first_token_line(milliseconds: int) -> bytes:

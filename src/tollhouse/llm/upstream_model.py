@@ -75,6 +75,9 @@ class UpstreamModel:
         )
         self._pictures = Pictures(services.http, conf.limits) if fetches else None
         self._patience = conf.limits.patience
+        self._passes_on = conf.route_type == "preserve"
+        self._may_stream = conf.response_streaming == "allow"
+        self._logs_payloads = conf.logging.log_payloads
         self._body_limit = _body_limit(conf.max_request_body_size)
         needs_body = conf.route_type != "preserve" or self._credentials.in_body
         #: largest request body that is read, in bytes; `None` if none is
@@ -225,7 +228,7 @@ class UpstreamModel:
         media_type = headers.values.get("content-type", _JSON)
         if media_type != _JSON:
             media_type = request.media_type
-        if self.conf.route_type == "preserve" or media_type == "multipart/form-data":
+        if self._passes_on or media_type == "multipart/form-data":
             self._pass_on(ex)
             return
         if media_type != _JSON or content is None or len(content) > self._body_limit:
@@ -239,7 +242,7 @@ class UpstreamModel:
         destination = self._destinations.of(ex, members)
         self._destinations.check_model(members, destination)
         streamed = forward.is_true(members.get("stream"))
-        if self.conf.response_streaming != "allow":
+        if not self._may_stream:
             streamed = self._forced(asked=streamed)
         if self._is_openai:
             self._overrides.apply(members, destination.model, destination.model_json, stream=streamed)
@@ -250,7 +253,7 @@ class UpstreamModel:
         sent = self._dialogue.request(members, told, model=destination.model, stream=streamed)
         call = ex.slot(Call)
         call.destination, call.sent, call.streamed, call.members = destination, sent, streamed, members
-        if self.conf.logging.log_payloads:
+        if self._logs_payloads:
             call.request = content
         request.replace_content(sent.content)
         ex.wants_whole_response = not streamed

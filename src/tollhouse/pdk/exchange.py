@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
+
 from tollhouse.errors import UpstreamFault
 from tollhouse.model.entities import Consumer, Credential, Route, Service
 from tollhouse.pdk.caller import Caller
@@ -205,8 +207,7 @@ class Try:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True):
     """How long to wait for an upstream, in seconds: for the first byte of its answer, from one piece of
     it to the next, and for all of it. Where `first` or `gap` is `None`, the service's own read timeout
     holds if somebody has set one, else what `USUAL_PATIENCE` says. What else is `None` is as the service

@@ -139,8 +139,9 @@ class Prometheus(Plugin[Config]):
         if self._ai_metrics:
             metered = ex.peek(Metered)
             if metered is not None and metered.provider and ex.sent_at:
-                for call in (*metered.earlier, metered):
+                for call in metered.earlier:
                     self._ai(ex, call)
+                self._ai(ex, metered)
             own = ex.peek(OwnCalls)
             if own is not None:
                 self._count_own(own)

@@ -6,9 +6,11 @@ that was streamed.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import SystemRandom
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from tollhouse.errors import Cause, TryAnother, UpstreamFault
 from tollhouse.pdk import Exchange, Plugin, Response, setting

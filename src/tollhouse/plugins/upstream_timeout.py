@@ -1,6 +1,8 @@
 """upstream-timeout: other timeouts than the service's."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from tollhouse.pdk import Exchange, Plugin, setting
 

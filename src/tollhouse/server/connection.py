@@ -157,27 +157,25 @@ class ClientConnection(asyncio.Protocol):
         takes its answers."""
         listener = self._listener
         while self.flow is None and not self.writing_paused:
-            end = data.find(b"\r\n\r\n")
-            if end <= 0:
+            head, found, rest = data.partition(b"\r\n\r\n")
+            if not found or not head:
                 break
             try:
-                if end > self.limits.line_bytes:
-                    self.limits.check_head(data, end)
-                request = listener.reader.read(data[:end])
-                framing = request.body
-                end += 4
-                request.received = framing
-                if framing == 0:
-                    request.content = b""
-                    self._buffer = data[end:]
-                elif 0 < framing <= len(data) - end and framing <= self._body_limit:
-                    request.content = data[end : end + framing]
-                    self._buffer = data[end + framing :]
+                if len(head) > self.limits.line_bytes:
+                    self.limits.check_head(data, len(head))
+                request = listener.reader.read(head)
+                framing = request.received = request.body
+                if framing == len(rest) and framing <= self._body_limit:
+                    request.content = rest
+                    self._buffer = b""
+                elif 0 <= framing <= len(rest) and framing <= self._body_limit:
+                    request.content = rest[:framing]
+                    self._buffer = rest[framing:]
                 else:
-                    rest = self._take_body(request, data[end:])
-                    if rest is None:
+                    left = self._take_body(request, rest)
+                    if left is None:
                         return
-                    self._buffer = rest
+                    self._buffer = left
             except BadRequest as error:
                 if data.startswith(b"\r\n"):
                     break

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import msgspec
 
 from tollhouse.errors import Cause, PeerError, UpstreamFault
 from tollhouse.pdk.exchange import Response
@@ -21,8 +22,7 @@ NEVER: Final = float("inf")
 Arrival = tuple[Response, bytes, bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True):
     """A service's timeouts in seconds: to connect, between two reads, between two writes; until the
     answer begins, and until it has ended."""
 
@@ -288,39 +288,38 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         if self._buffer:
             data = self._buffer + data
         while True:
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
+            head, found, rest = data.partition(b"\r\n\r\n")
+            if not found:
                 if len(data) > HEAD_LIMIT_BYTES:
                     raise PeerError("response head too large")
                 self._buffer = data
                 return
-            response = self.pool.reader.read(data[:end], self._method)
-            data = data[end + 4 :]
+            response = self.pool.reader.read(head, self._method)
             if response.status >= 200 or response.status == 101:
                 break
-            data = data.lstrip(b"\r\n")  # some servers send empty lines after an interim answer
+            data = rest.lstrip(b"\r\n")  # some servers send empty lines after an interim answer
         self._buffer = b""
         response.from_upstream = True
         if response.status == 101:
-            self._begin_body(response, UNTIL_CLOSE, data)
+            self._begin_body(response, UNTIL_CLOSE, rest)
             return
         self.keep_alive = response.keep_alive
         framing = response.body
-        if framing == len(data):
+        if framing == len(rest):
             self._waiting = False
             self.deadline = NEVER
             if self.keep_alive and not self.sending:
                 self.pool.release(self)
             else:
                 self.close()
-            self.driver.advance((response, data, True))
+            self.driver.advance((response, rest, True))
         elif framing == NO_BODY:
             self._surplus()
             self._waiting = False
             self._release()
             self.driver.advance((response, b"", True))
         else:
-            self._begin_body(response, framing, data)
+            self._begin_body(response, framing, rest)
 
     def _begin_body(self, response: Response, framing: int, data: bytes) -> None:
         reader = body_reader(framing)

@@ -212,7 +212,7 @@ class UpstreamOperation:
         metered, headers = call.metered, response.headers
         metered.statistics = self.conf.logging.log_statistics
         metered.latency_ms = int((ex.answered_at - ex.sent_at) * 1000)
-        told = call.destination.shown.data if self.conf.model_name_header and metered.model else b""
+        told = call.destination.shown if self.conf.model_name_header and metered.model else b""
         if call.out.ignored:
             headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(call.out.ignored)))
         if call.out.dropped:
@@ -232,7 +232,7 @@ class UpstreamOperation:
             if self.conf.logging.log_payloads:
                 self._keep(call, got.content)
             told += shown.usage_lines(metered)
-        told += shown.who_lines(metered)
+        told += call.destination.who
         if told:
             ex.add_early_headers(FieldSet(None, told, shown.NAMES))
 
