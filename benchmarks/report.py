@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import shlex
+import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -122,9 +123,13 @@ def machine() -> dict[str, str]:
 def _build() -> str:
     """How the interpreter was built: Tollhouse runs by the same one, and pays for one that is not optimised."""
     options = shlex.split(sysconfig.get_config_var("CONFIG_ARGS") or "")
-    optimised = "--enable-optimizations" in options
-    compiler = platform.python_compiler()
-    return f"built by {compiler} {'with' if optimised else 'WITHOUT'} --enable-optimizations"
+    if "--enable-optimizations" in options:
+        kind = "optimised"
+    elif sys.base_prefix == "/usr":
+        kind = "as the distribution builds it"  # with profiles, in Debian, though no option tells so
+    else:
+        kind = "NOT optimised"
+    return f"{kind} ({platform.python_compiler()})"
 
 
 def _measured(results: Results, workload: str, contender: str) -> Row | None:
