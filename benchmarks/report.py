@@ -121,7 +121,7 @@ def machine() -> dict[str, str]:
 
 
 def _build() -> str:
-    """How the interpreter was built: Tollhouse runs by the same one, and pays for one that is not optimised."""
+    """How the interpreter was built: Tollhouse runs by it too, and pays for one that is not optimised."""
     options = shlex.split(sysconfig.get_config_var("CONFIG_ARGS") or "")
     if "--enable-optimizations" in options:
         kind = "optimised"
