@@ -1,5 +1,6 @@
 """Custom plugins: one Python file in a folder of the operator's, changed while the node runs."""
 
+import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -168,6 +169,26 @@ async def test_a_node_starts_though_its_code_fails_and_answers_500(upstream: Ups
     try:
         assert (await gateway.request("GET", "/")).status == 500
         assert (await gateway.request("GET", "/plain")).status == 200
+    finally:
+        await gateway.stop()
+
+
+async def test_a_worker_that_is_replaced_while_the_file_is_broken_answers_500(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    file = tmp_path / "greeting.py"
+    file.write_text(GREETING)
+    config = CONFIG.format(url=upstream.url, word="hi")
+    gateway = await Gateway.start(config, environment=enabling(tmp_path))
+    try:
+        file.write_text("import nothing_like_it")
+        about = (await gateway.admin_request("GET", "/")).json()
+        assert isinstance(about, dict)
+        os.kill(about["pids"]["workers"][0], signal.SIGKILL)
+        await gateway.until_logged("plugin 'greeting': ModuleNotFoundError")
+        await gateway.until_logged("serving configuration", 2)
+        assert (await gateway.request("GET", "/plain")).status == 200
+        assert (await gateway.request("GET", "/")).status == 500
     finally:
         await gateway.stop()
 

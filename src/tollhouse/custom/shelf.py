@@ -48,6 +48,7 @@ class Shelf:
 
     def read_what_can_be(self) -> None:
         """Loads each plugin that can be loaded; what is wrong with the others is logged."""
+        self._is_read = True
         for name, place in self.places.items():
             try:
                 before = self._loaded.get(name)
