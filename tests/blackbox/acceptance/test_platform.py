@@ -62,7 +62,9 @@ async def node(
     ended = await tollhouse("config", "render", str(FILES / "platform"), "-o", str(rendered))
     assert ended.code == 0, ended.errors
     text = _local(rendered, services, valkey)
-    gateway = await Gateway.start(text, workers=2, arguments=("--allow-missing-plugins",))
+    # As for Kong: what the files promise of traces holds where the node is told to trace.
+    tracing = {"KONG_TRACING_INSTRUMENTATIONS": "all", "KONG_TRACING_SAMPLING_RATE": "1"}
+    gateway = await Gateway.start(text, workers=2, environment=tracing)
     yield gateway
     await gateway.stop()
 
@@ -148,6 +150,19 @@ async def test_a_tenant_over_the_quota_is_only_alerted(node: Gateway, valkey: Va
     assert [reply.headers.get("x-quota-exceeded") for reply in replies] == [None, "true"]
 
 
+async def test_traces_reach_the_collector_under_the_platform_s_name(
+    node: Gateway, services: dict[str, Upstream]
+) -> None:
+    assert (await node.request("GET", "/v1/evaluations", signed())).status == 200
+    collector = services["otel-collector"]
+    await collector.until(1, "/v1/traces")
+    (sent,) = {(received.method, received.target) for received in collector.received}
+    assert sent == ("POST", "/v1/traces")
+    # Protocol buffers carry text as it is.
+    for text in (b"service.name", b"kong-gateway", b"deployment.environment", b"r1"):
+        assert all(text in received.body for received in collector.received)
+
+
 async def test_without_redis_requests_still_pass(
     services: dict[str, Upstream], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -155,7 +170,7 @@ async def test_without_redis_requests_still_pass(
     await tollhouse("config", "render", str(FILES / "platform"), "-o", str(rendered))
     server = await Valkey.started()
     text = _local(rendered, services, server)
-    node = await Gateway.start(text, arguments=("--allow-missing-plugins",))
+    node = await Gateway.start(text)
     try:
         assert (await node.request("GET", "/v1/workflows", signed())).status == 200
         server.kill()
