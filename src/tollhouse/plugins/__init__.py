@@ -76,6 +76,7 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "tcp-log": "tcp_log:TcpLog",
         "udp-log": "udp_log:UdpLog",
         "upstream-timeout": "upstream_timeout:UpstreamTimeout",
+        "zipkin": "zipkin:Zipkin",
     }
 )
 

@@ -1,0 +1,252 @@
+"""zipkin: the spans of an exchange to a Zipkin server, as its JSON (https://zipkin.io/zipkin-api/).
+
+The request is a SERVER span, sending it on and each attempt at a target are CLIENT spans below it. The
+upstream is told in the headers that `propagation` names.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tollhouse.model.checks import Custom
+from tollhouse.model.validators import url
+from tollhouse.pdk import Exchange, Plugin, item, setting
+from tollhouse.pdk.delivery import QueueSettings, Undelivered
+from tollhouse.pdk.propagation import Format, HeaderType, Propagation, rules
+from tollhouse.pdk.records import status_of
+from tollhouse.pdk.services import Tracing
+from tollhouse.pdk.spans import CLIENT, SERVER, Span, Traced, begun, spans_of
+from tollhouse.pdk.timings import Timings
+
+_MILLISECONDS: Final = (0, 2147483646)
+_LARGEST_SUCCESS: Final = 299
+_DEFAULT: Final = "b3"
+_RESERVED: Final = (
+    "error", "http.method", "http.path", "http.status_code", "kong.balancer.state", "kong.balancer.try",
+    "kong.consumer", "kong.credential", "kong.node.id", "kong.route", "kong.service", "lc", "peer.hostname",
+)  # fmt: skip
+#: phases in Zipkin's annotations of Kong
+_LETTERS: Final = {"rewrite": "kr", "access": "ka", "header_filter": "kh", "body_filter": "kb"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    name: str = setting(required=True, not_one_of=_RESERVED, doc="Name of the tag.")
+    value: str = setting(required=True, doc="Its value.")
+
+
+def _repeated(config: Mapping[str, Any]) -> str | None:
+    seen: set[str] = set()
+    for tag in config.get("static_tags") or ():
+        if tag["name"] in seen:
+            return f"repeated tags are not allowed: {tag['name']}"
+        seen.add(tag["name"])
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    local_service_name: str = setting("kong", required=True, doc="The name of this node in traces.")
+    http_endpoint: str | None = setting(
+        None, validator=url, doc="Where spans are sent, usually `…/api/v2/spans`; else only headers are."
+    )
+    sample_ratio: float = setting(0.001, between=(0, 1), doc="Share of traces, where clients do not say.")
+    default_service_name: str | None = setting(None, doc="Name of the remote end where a service has none.")
+    include_credential: bool = setting(True, required=True, doc="Tag spans with the credential's id.")
+    traceid_byte_count: Literal[8, 16] = setting(16, required=True, doc="Bytes of trace ids that begin here.")
+    header_type: HeaderType = setting(
+        "preserve", required=True, doc="Older form of `propagation`, which counts if it says anything."
+    )
+    default_header_type: Format = setting(
+        "b3", required=True, doc="Older name of `propagation.default_format`."
+    )
+    tags_header: str = setting(
+        "Zipkin-Tags", required=True, doc="Header of requests with more tags, `name=value; …`."
+    )
+    static_tags: tuple[Tag, ...] | None = setting(None, items=item(required=True), doc="Tags of every trace.")
+    http_span_name: Literal["method", "method_path"] = setting(
+        "method", required=True, doc="What spans of requests are called."
+    )
+    connect_timeout: int = setting(
+        2000, between=_MILLISECONDS, unit="ms", doc="How long connecting may take, in milliseconds."
+    )
+    send_timeout: int = setting(
+        5000, between=_MILLISECONDS, unit="ms", doc="How long sending may take, in milliseconds."
+    )
+    read_timeout: int = setting(
+        5000, between=_MILLISECONDS, unit="ms", doc="How long the answer may then take, in milliseconds."
+    )
+    http_response_header_for_traceid: str | None = setting(
+        None, doc="Header of the answer that tells the trace id."
+    )
+    phase_duration_flavor: Literal["annotations", "tags"] = setting(
+        "annotations", required=True, doc="How the durations of phases are told."
+    )
+    queue: QueueSettings = setting(QueueSettings, required=True, doc="How spans wait for being sent.")
+    propagation: Propagation = setting(
+        Propagation(default_format="b3"),
+        required=True,
+        doc="Trace headers of requests and upstream.",
+    )
+
+    CHECKS = (Custom(_repeated),)
+
+
+class _Trace(Traced):
+    """One of its own, so that both tracing plugins may take part."""
+
+
+class Zipkin(Plugin[Config]):
+    name = "zipkin"
+    priority = 100000
+    Config = Config
+    looks_at_answer = False
+    wants_timings = True
+
+    def prepare(self) -> None:
+        conf = self.conf
+        own = conf.propagation.default_format
+        self._rule = rules(
+            conf.propagation, conf.header_type, own if own != _DEFAULT else conf.default_header_type
+        )
+        self._static = {tag.name: tag.value for tag in conf.static_tags or ()}
+        place = (conf.http_endpoint or "").partition("?")[0]
+        self._queue = self.services.queues.open(f"zipkin {place}", conf.queue, self._send, size_of=len)
+
+    def close(self) -> None:
+        self._queue.close()
+
+    def access(self, ex: Exchange) -> None:
+        traced = begun(ex, self._rule, self.conf.sample_ratio, self.conf.traceid_byte_count * 2)
+        kept = ex.slot(_Trace)
+        for name in Traced.__slots__:
+            setattr(kept, name, getattr(traced, name))
+
+    def header_filter(self, ex: Exchange) -> None:
+        name, traced = self.conf.http_response_header_for_traceid, ex.peek(_Trace)
+        if name is not None and traced is not None and ex.response is not None:
+            ex.response.headers.set(name, traced.trace_id)
+
+    def log(self, ex: Exchange) -> None:
+        traced = ex.peek(_Trace)
+        if traced is None or not traced.sampled or self.conf.http_endpoint is None:
+            return
+        for span in self._spans(ex, traced):
+            self._queue.add(msgspec.json.encode(span))
+
+    def _spans(self, ex: Exchange, traced: Traced) -> list[dict[str, Any]]:
+        """What Zipkin gets: the request, what was proxied of it, and each attempt."""
+        conf, request = self.conf, ex.request
+        name = request.method if conf.http_span_name == "method" else f"{request.method} {request.path}"
+        root, *attempts = spans_of(ex, traced, self.services, Tracing(frozenset({"balancer"})))
+        root.name = name
+        root.attributes = self._tags(ex)
+        shown = [self._shown(ex, traced, root, SERVER)]
+        began = ex.peek(Timings)
+        routed = began.routed_at() if began is not None else None
+        started = root.started + int(((routed or ex.started) - ex.started) * 1e9)
+        proxied = Span(f"{name} (proxy)", CLIENT, traced.upstream_id, root.span_id, started, root.ended)
+        proxied.attributes = _about_service(ex) | ({"peer.hostname": ex.service.host} if ex.service else {})
+        told = self._shown(ex, traced, proxied, CLIENT)
+        self._tell_phases(ex, root, told)
+        shown.append(told)
+        for number, attempt in enumerate(attempts, 1):
+            # The proxied request has the id that the upstream sees; attempts have their own.
+            attempt.span_id = f"{(int(traced.upstream_id, 16) + number) % 2**64 or 1:016x}"
+            attempt.name = f"{name} (balancer try {number})"
+            code = attempt.attributes.get("http.status_code")
+            attempt.attributes = {"kong.balancer.try": str(number), **_about_service(ex)}
+            if attempt.failed:
+                attempt.attributes |= {"error": "true", "kong.balancer.state": "failed"}
+                attempt.attributes["http.status_code"] = str(code)
+            shown.append(self._shown(ex, traced, attempt, CLIENT))
+        return shown
+
+    def _tags(self, ex: Exchange) -> dict[str, Any]:
+        tags = {
+            "lc": "kong",
+            "http.method": ex.request.method,
+            "http.path": ex.request.path,
+            "http.status_code": str(status_of(ex)),
+            "kong.node.id": self.services.node.node_id,
+            **self._static,
+        }
+        for part in ex.request.headers.values.get(self.conf.tags_header.lower(), "").split(";"):
+            name, equals, value = part.strip().partition("=")
+            if equals and name:
+                tags[name.strip()] = value.strip()
+        if ex.consumer is not None:
+            tags["kong.consumer"] = ex.consumer.id
+        if ex.credential is not None and self.conf.include_credential:
+            tags["kong.credential"] = ex.credential.id
+        return tags
+
+    def _tell_phases(self, ex: Exchange, root: Span, told: dict[str, Any]) -> None:
+        """When each phase began and ended, in microseconds."""
+        timings = ex.peek(Timings)
+        phases: dict[str, tuple[float, float]] = {}
+        for (phase, _), (started, ended, _) in timings.entries.items() if timings is not None else ():
+            first, last = phases.get(phase, (started, ended))
+            phases[phase] = (min(first, started), max(last, ended))
+        for phase, (first, last) in phases.items():
+            if phase not in _LETTERS:
+                continue
+            if self.conf.phase_duration_flavor == "tags":
+                told["tags"][f"kong.{phase}.duration_ms"] = f"{(last - first) * 1000:.3f}"
+                continue
+            for letter, instant in (("s", first), ("f", last)):
+                moment = (root.started + int((instant - ex.started) * 1e9)) // 1000
+                told["annotations"].append({"value": _LETTERS[phase] + letter, "timestamp": moment})
+
+    def _shown(self, ex: Exchange, traced: Traced, span: Span, kind: str) -> dict[str, Any]:
+        conf, service = self.conf, ex.service
+        shown: dict[str, Any] = {
+            "traceId": traced.trace_id,
+            "id": span.span_id,
+            "name": span.name,
+            "kind": kind,
+            "timestamp": span.started // 1000,
+            "duration": max(1, (span.ended - span.started) // 1000),
+            "localEndpoint": {"serviceName": conf.local_service_name},
+            "tags": {key: str(value) for key, value in span.attributes.items()},
+            "annotations": [],
+        }
+        if span.parent_id is not None:
+            shown["parentId"] = span.parent_id
+        if kind == SERVER:
+            shown["remoteEndpoint"] = _endpoint(ex.client_ip, ex.client.peer_port)
+        elif ex.peer is not None:
+            shown["remoteEndpoint"] = _endpoint(ex.peer.host, ex.peer.port)
+            name = (service.name if service is not None else None) or conf.default_service_name
+            if name:
+                shown["remoteEndpoint"]["serviceName"] = name
+        return shown
+
+    async def _send(self, spans: Sequence[bytes]) -> None:
+        conf = self.conf
+        answer = await self.services.http.request(
+            "POST",
+            conf.http_endpoint or "",
+            headers=(("Content-Type", "application/json"),),
+            body=b"[%b]" % b",".join(spans),
+            timeout_seconds=(conf.connect_timeout + conf.send_timeout + conf.read_timeout) / 1000,
+            connect_seconds=conf.connect_timeout / 1000,
+            keepalive_seconds=60.0,
+        )
+        if answer.status > _LARGEST_SUCCESS:
+            raise Undelivered(f"the server answered {answer.status}")
+
+
+def _about_service(ex: Exchange) -> dict[str, Any]:
+    about = {}
+    if ex.service is not None:
+        about["kong.service"] = ex.service.id
+    if ex.route is not None:
+        about["kong.route"] = ex.route.id
+    return about
+
+
+def _endpoint(host: str, port: int) -> dict[str, Any]:
+    return {"ipv6" if ":" in host else "ipv4": host, "port": port}
