@@ -1,4 +1,5 @@
-"""Kong's plugins by their names and fields, one module each; a module imports from `pdk` and `llm` only.
+"""Kong's plugins by their names and fields, one module each; a module imports from `pdk` and `llm` only
+(those of Lua in configurations from `custom`, too).
 
 `BUNDLED` is the whole list: deleting a line removes a feature. Modules are imported when a
 configuration first names them.
@@ -55,6 +56,8 @@ BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
         "mtls-auth": "mtls_auth:MtlsAuth",
         "openid-connect": "openid_connect:OpenidConnect",
         "opentelemetry": "opentelemetry:Opentelemetry",
+        "post-function": "post_function:PostFunction",
+        "pre-function": "pre_function:PreFunction",
         "prometheus": "prometheus:Prometheus",
         "proxy-cache": "proxy_cache:ProxyCache",
         "quota-mirror": "quota_mirror:QuotaMirror",

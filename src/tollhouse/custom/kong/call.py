@@ -53,7 +53,7 @@ class Call:
     @property
     def answer(self) -> Response | None:
         """The answer, once there is one."""
-        return self.ex.response if self.phase in ("response", "log") else None
+        return self.ex.response if self.phase in ("response", "header_filter", "body_filter", "log") else None
 
     def finish(self) -> None:
         """Does what the phase has asked for. Raises `Reject` if it has ended the exchange."""

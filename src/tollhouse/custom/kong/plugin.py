@@ -26,7 +26,7 @@ THREADS: Final = 32
 BODY_LIMIT: Final = 64 * 1024 * 1024
 _BODY_CALLS: Final = ("get_raw_body", "get_body", "set_raw_body", "set_body")
 _PHASES: Final = ("rewrite", "access", "response", "log")
-_TABLE: Final[Mapping[str, Function]] = {
+FUNCTIONS: Final[Mapping[str, Function]] = {
     **request.FUNCTIONS,
     **response.FUNCTIONS,
     **service.FUNCTIONS,
@@ -81,7 +81,7 @@ class KongPlugin(Plugin[dict[str, Any]]):
         return Call(ex, phase, self.id, self.name, self.services)
 
     def _run_phase(self, call: Call) -> None:
-        kong = Path("kong", call, _TABLE, type(self).fail)
+        kong = Path("kong", call, FUNCTIONS, type(self).fail)
         try:
             waiting = getattr(self._written, call.phase)(kong)
             if inspect.iscoroutine(waiting):

@@ -8,7 +8,7 @@ from tollhouse.custom.kong.call import Call, CallError, Function, each_field, gr
 from tollhouse.errors import Reject
 from tollhouse.wire.headers import Headers
 
-_WRITING: Final = ("rewrite", "access", "response")
+_WRITING: Final = ("rewrite", "access", "response", "header_filter")
 
 
 def _status(call: Call) -> int:
@@ -33,7 +33,7 @@ def _headers(call: Call, max_headers: int | None = None) -> dict[str, str | list
 
 
 def _source(call: Call) -> str:
-    call.only_in("response", "log")
+    call.only_in("response", "header_filter", "body_filter", "log")
     if call.answer is not None and call.answer.from_upstream:
         return "service"
     return "error" if call.ex.sent_at else "exit"
@@ -123,7 +123,7 @@ def _error(call: Call, status: int, message: str | None = None, headers: Any = N
 
 
 def _of_service(call: Call) -> Headers:
-    call.only_in("response", "log")
+    call.only_in("response", "header_filter", "body_filter", "log")
     response = call.ex.response
     if response is None or not response.from_upstream:
         return Headers()
@@ -140,7 +140,7 @@ def _service_headers(call: Call, max_headers: int | None = None) -> dict[str, st
 
 
 def _service_status(call: Call) -> int | None:
-    call.only_in("response", "log")
+    call.only_in("response", "header_filter", "body_filter", "log")
     return call.ex.upstream_status or None
 
 

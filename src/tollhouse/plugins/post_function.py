@@ -1,0 +1,11 @@
+"""post-function: Lua in the configuration that runs after all other plugins.
+
+Lua runs in a sandbox, with a part of Kong's PDK and without `ngx`. It needs the extra `lua`.
+"""
+
+from tollhouse.custom.serverless import Serverless
+
+
+class PostFunction(Serverless):
+    name = "post-function"
+    priority = -1000

@@ -1,0 +1,67 @@
+"""pre-function: Lua in the configuration, before all other plugins."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support.gateway import Gateway
+from tests.support.upstream import Upstream
+
+CONFIG = """_format_version: "3.0"
+services:
+- url: {url}
+  routes:
+  - name: r
+    paths: [/]
+    plugins:
+    - name: pre-function
+      config:
+        access:
+        - |
+          local wanted = kong.request.get_header("x-do")
+          if wanted == "exit" then
+            return kong.response.exit(418, {{tea = "caf\\195\\169"}}, {{["X-By"] = "lua"}})
+          elseif wanted == "fail" then
+            kong.no_such.thing()
+          end
+          kong.service.request.set_header("X-Lua", "pre")
+        - return function() kong.log("from lua ", kong.request.get_method()) end
+"""
+
+
+@pytest.fixture(scope="module")
+async def node(upstream: Upstream) -> AsyncIterator[Gateway]:
+    gateway = await Gateway.start(CONFIG.format(url=upstream.url))
+    yield gateway
+    await gateway.stop()
+
+
+async def test_lua_changes_the_request(node: Gateway, upstream: Upstream) -> None:
+    reply = await node.request("GET", "/some")
+
+    assert reply.status == 200, node.errors
+    assert upstream.received[-1].headers["x-lua"] == "pre"
+    await node.until_logged("[pre-function] from lua GET")
+
+
+async def test_lua_answers_early(node: Gateway) -> None:
+    reply = await node.request("GET", "/", {"X-Do": "exit"})
+
+    assert reply.status == 418
+    assert reply.headers["x-by"] == "lua"
+    assert reply.json() == {"tea": "café"}
+
+
+async def test_what_is_missing_is_named(node: Gateway) -> None:
+    assert (await node.request("GET", "/", {"X-Do": "fail"})).status == 500
+    await node.until_logged("no_such")
+
+
+async def test_wrong_lua_and_phases_that_do_not_run_are_refused(node: Gateway) -> None:
+    body = b'{"name": "pre-function", "config": {"access": ["return ("], "certificate": ["return 1"]}}'
+    fields = {"Content-Type": "application/json"}
+    told = (await node.admin_request("POST", "/schemas/plugins/validate", fields, body)).json()
+
+    assert isinstance(told, dict)
+    config = told["fields"]["config"]
+    assert config["access"][0].startswith("error parsing function: ")
+    assert config["certificate"] == ["phase certificate does not run in Tollhouse"]
