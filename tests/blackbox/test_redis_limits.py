@@ -383,3 +383,35 @@ async def test_a_full_backlog_fails_at_once(upstream: Upstream) -> None:
     finally:
         await node.stop()
         server.stop()
+
+
+async def test_answers_are_kept_for_all_nodes(upstream: Upstream) -> None:
+    server = await Valkey.started()
+    text = f"""_format_version: "3.0"
+services:
+- url: {upstream.url}
+  routes:
+  - name: all
+    paths: [/]
+    plugins:
+    - name: proxy-cache
+      config: {{strategy: redis, content_type: ["*/*"], redis: {{{at(server)}}}}}
+"""
+    nodes = await asyncio.gather(Gateway.start(text), Gateway.start(text))
+
+    async def told(node: Gateway) -> tuple[int, str]:
+        reply = await node.request("GET", "/kept")
+        return reply.status, reply.headers["x-cache-status"]
+
+    try:
+        assert await told(nodes[0]) == (200, "Miss")
+        async with asyncio.timeout(10):
+            while not (keys := await server.say("KEYS", "*")):
+                await asyncio.sleep(0.02)
+        assert [await told(node) for node in nodes] == [(200, "Hit"), (200, "Hit")]
+        assert 290 <= await server.say("TTL", keys[0]) <= 300
+        server.kill()
+        assert [await told(node) for node in nodes] == [(200, "Miss"), (200, "Miss")]
+    finally:
+        await asyncio.gather(*(node.stop() for node in nodes))
+        server.stop()

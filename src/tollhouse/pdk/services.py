@@ -101,6 +101,27 @@ class SharedCounts(Protocol):
     def close(self) -> None: ...
 
 
+class Responses(Protocol):
+    """Answers of upstreams, kept for all who ask again: for this node, or for many."""
+
+    #: the longest value that is kept, in bytes
+    largest_bytes: int
+
+    def find(self, key: str) -> bytes | Awaitable[bytes | None] | None:
+        """The value of a key, `None` if there is none or its time is over."""
+        ...
+
+    def put(self, key: str, value: bytes, seconds: float) -> None:
+        """Keeps a value for so long, without making the caller wait."""
+        ...
+
+
+class SharedResponses(Responses, Protocol):
+    """Answers that many nodes keep together."""
+
+    def close(self) -> None: ...
+
+
 class Redis(Protocol):
     """Servers that plugins share, found by their configuration blocks."""
 
@@ -114,19 +135,8 @@ class Redis(Protocol):
         """Counts on a server: asked for each request, or told every so many seconds."""
         ...
 
-
-class Responses(Protocol):
-    """Answers of upstreams, kept for all who ask again: for this node, or for many."""
-
-    #: the longest value that is kept, in bytes
-    largest_bytes: int
-
-    def find(self, key: str) -> bytes | Awaitable[bytes | None] | None:
-        """The value of a key, `None` if there is none or its time is over."""
-        ...
-
-    def put(self, key: str, value: bytes, seconds: float) -> None:
-        """Keeps a value for so long, without making the caller wait."""
+    def responses(self, settings: Settings) -> SharedResponses:
+        """Answers kept on a server; to be closed when the plugin closes."""
         ...
 
 

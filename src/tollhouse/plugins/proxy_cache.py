@@ -1,8 +1,8 @@
 """proxy-cache: keeps answers of upstreams and gives them again.
 
-Answers are kept for all workers of the node. The key is made of who asks (consumer and route), method, path,
-query and the headers named by `vary_headers`. Unlike in Kong it includes the request's body, since two
-POSTs that differ only there are two questions.
+Answers are kept for all workers of the node, or in Redis for all nodes. The key is made of who asks
+(consumer and route), method, path, query and the headers named by `vary_headers`. Unlike in Kong it includes
+the request's body, since two POSTs that differ only there are two questions.
 """
 
 from collections.abc import Awaitable, Mapping
@@ -11,8 +11,11 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any, Final, Literal
 
+from tollhouse.model.checks import Custom
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
 from tollhouse.pdk.cached import CachedAnswer, decoded
+from tollhouse.pdk.redis import AdvancedRedis, redis_problem
+from tollhouse.pdk.services import Responses, SharedResponses
 from tollhouse.wire.headers import Headers
 from tollhouse.wire.http1 import connection_tokens
 from tollhouse.wire.uri import encoded_arguments
@@ -35,6 +38,10 @@ _DICTIONARY: Final = "kong_db_cache"
 
 def _known_dictionary(name: str) -> str | None:
     return None if name == _DICTIONARY else f"missing shared dict '{name}'"
+
+
+def _problem(config: Mapping[str, Any]) -> str | None:
+    return redis_problem(config) if config.get("strategy") == "redis" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +79,11 @@ class Config:
         doc="Content types that are kept, parameters included; `*` stands for any type or subtype.",
     )
     cache_ttl: int = setting(300, gt=0, unit="s", doc="How long an answer is fresh, in seconds.")
-    strategy: Literal["memory"] = setting(required=True, assumed="memory", doc="Where answers are kept.")
+    strategy: Literal["memory", "redis"] = setting(
+        required=True,
+        assumed="memory",
+        doc="Where answers are kept: `memory` for this node, `redis` for all that use the server.",
+    )
     cache_control: bool = setting(
         False, required=True, doc="Heed the Cache-Control of requests and answers (RFC 9111)."
     )
@@ -81,11 +92,16 @@ class Config:
         None, unit="s", doc="How long an answer is kept in all, in seconds, for clients that take stale ones."
     )
     memory: Memory = setting(Memory, required=True, doc="Settings of the strategy `memory`.")
+    redis: AdvancedRedis | None = setting(
+        None, extra=True, doc="The server of the strategy `redis`. Tollhouse's own."
+    )
     vary_query_params: tuple[str, ...] | None = setting(
         None, doc="Query arguments that make a difference; else all do."
     )
     vary_headers: tuple[str, ...] | None = setting(None, doc="Headers that make a difference.")
     response_headers: ShownHeaders = setting(ShownHeaders, required=True, doc="What clients are told.")
+
+    CHECKS = (Custom(_problem),)
 
 
 @dataclass(slots=True)
@@ -113,7 +129,15 @@ class ProxyCache(Plugin[Config]):
         self._types = tuple(_media_type(text) for text in conf.content_type)
         self._vary = tuple(sorted(name.lower() for name in conf.vary_headers or ()))
         self._parameters = frozenset(conf.vary_query_params) if conf.vary_query_params else None
+        self._responses: Responses = self.services.responses
+        self._shared: SharedResponses | None = None
+        if conf.strategy == "redis":
+            self._responses = self._shared = self.services.redis.responses(conf.redis or AdvancedRedis())
         self.request_body_limit = _BODY_BYTES if self._methods - {"GET", "HEAD"} else None
+
+    def close(self) -> None:
+        if self._shared is not None:
+            self._shared.close()
 
     def needs_body(self, ex: Exchange) -> bool:
         return ex.request.method in self._methods
@@ -127,7 +151,7 @@ class ProxyCache(Plugin[Config]):
         key = self._key(ex)
         if self.conf.response_headers.x_cache_key:
             ex.set_early_header("X-Cache-Key", key)
-        found = self.services.responses.find(key)
+        found = self._responses.find(key)
         if found is None or isinstance(found, bytes):
             self._decide(ex, key, asked, found)
             return None
@@ -220,7 +244,7 @@ class ProxyCache(Plugin[Config]):
         if pending is None or pending.headers is None:
             return chunk
         pending.size += len(chunk)
-        if pending.size > self.services.responses.largest_bytes:
+        if pending.size > self._responses.largest_bytes:
             pending.headers, pending.pieces = None, []
             return chunk
         pending.pieces.append(chunk)
@@ -230,7 +254,7 @@ class ProxyCache(Plugin[Config]):
             now = self.services.wall_clock()
             kept = CachedAnswer(ex.response.status, pending.headers, body, now, pending.ttl, asked)
             seconds = max(self.conf.storage_ttl or 0, pending.ttl)
-            self.services.responses.put(pending.key, kept.encoded(), seconds)
+            self._responses.put(pending.key, kept.encoded(), seconds)
         return chunk
 
     def _key(self, ex: Exchange) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tollhouse.pdk.redis import RedisClient, Settings
-from tollhouse.pdk.services import Meter, SharedCounts
+from tollhouse.pdk.services import Meter, SharedCounts, SharedResponses
 from tollhouse.pdk.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -40,3 +40,6 @@ class RedisServers:
 
     def counts(self, settings: Settings, sync_seconds: float | None = None) -> SharedCounts:
         return self._clients.counts(settings, sync_seconds)
+
+    def responses(self, settings: Settings) -> SharedResponses:
+        return self._clients.responses(settings)

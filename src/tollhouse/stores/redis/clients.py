@@ -11,6 +11,7 @@ from tollhouse.stores.redis.cluster import Cluster
 from tollhouse.stores.redis.connection import packed
 from tollhouse.stores.redis.counts import ExactCounts, SyncedCounts
 from tollhouse.stores.redis.place import Address, Place, place_of
+from tollhouse.stores.redis.responses import RedisResponses
 from tollhouse.stores.redis.scripts import TAKE
 from tollhouse.stores.redis.sentinel import finder
 from tollhouse.stores.redis.server import Channel, Server, Watch
@@ -52,6 +53,10 @@ class Clients:
         if sync_seconds is None:
             return exact
         return SyncedCounts(exact, client, sync_seconds, self._tasks, self._clock)
+
+    def responses(self, settings: Settings) -> RedisResponses:
+        """Answers kept on a server."""
+        return RedisResponses(self.client(settings), self.release)
 
     def _channel(self, place: Place, watch: Watch) -> Channel:
         if place.is_cluster:

@@ -1,0 +1,38 @@
+"""Answers of upstreams kept on a server, for all nodes that use it."""
+
+from collections.abc import Callable
+from typing import Final
+
+from tollhouse.pdk.redis import RedisError
+from tollhouse.stores.redis.client import Client
+from tollhouse.stores.redis.connection import packed
+
+_PREFIX: Final = "tollhouse:proxy-cache:"
+_LARGEST_BYTES: Final = 8 * 1024 * 1024
+
+
+class RedisResponses:
+    """`pdk.services.Responses`; while the server is away nothing is found and nothing kept."""
+
+    largest_bytes = _LARGEST_BYTES
+
+    def __init__(self, client: Client, release: Callable[[Client], None]) -> None:
+        self._client = client
+        self._release = release
+
+    async def find(self, key: str) -> bytes | None:
+        """The value of a key, `None` if there is none or its time is over."""
+        try:
+            found = await self._client.call("GET", _PREFIX + key)
+        except RedisError:
+            return None  # counted and logged where it happened
+        return found if isinstance(found, bytes) else None
+
+    def put(self, key: str, value: bytes, seconds: float) -> None:
+        """Keeps a value for so long, without making the caller wait."""
+        key = _PREFIX + key
+        command = packed(("SET", key, value, "PX", max(1, int(seconds * 1000))))
+        self._client.ask(key, [command], lambda _: None)
+
+    def close(self) -> None:
+        self._release(self._client)
