@@ -202,6 +202,9 @@ class Settings:
     proxy_listen: tuple[Listen, ...] = option(
         "0.0.0.0:8000 reuseport backlog=16384", parse_listens, "Where clients connect."
     )
+    stream_listen: str = option(
+        "off", readers.stream_listens, "Where clients of TCP and TLS routes connect; only `off` is supported."
+    )
     admin_listen: tuple[Listen, ...] = option(
         "127.0.0.1:8001 reuseport backlog=16384", parse_listens, "Where the Admin API listens, or `off`."
     )
