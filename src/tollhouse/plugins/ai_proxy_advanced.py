@@ -5,8 +5,10 @@ Later failures end the answer with an error event in the client's form. State of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from msgspec.structs import replace
 
 from tollhouse.llm import settings
 from tollhouse.llm.endpoint import Unserved, served
