@@ -54,6 +54,8 @@ def config(upstream: str, models: str, redis_port: int, nats_url: str) -> str:
         "away": ("quota-mirror", {"redis": {"host": "127.0.0.1", "port": 1}}),
         "away-strict": ("quota-mirror", {"redis": {"host": "127.0.0.1", "port": 1}, "fault_tolerant": False}),
     }
+    for period in ("minute", "hour", "day", "month"):
+        plugins[period] = ("quota-mirror", strict | {"periods": [period], "requests": {period: 1}})
     document = yaml.safe_load(routes(upstream, plugins))
     document["plugins"] = [{"name": "prometheus"}]
     document["consumers"] = [
@@ -188,6 +190,15 @@ async def test_limits_of_the_configuration_hold_for_tenants_without_any(
     statuses = [(await node.request("GET", "/defaults", tenant("rich"))).status for _ in range(4)]
     assert statuses == [200] * 4
     assert len(await valkey.say("KEYS", "quota:{rich}:requests:*")) == 1
+
+
+@pytest.mark.parametrize("period", ["minute", "hour", "day", "month"])
+async def test_every_period_may_have_a_limit(node: Gateway, period: str) -> None:
+    # A period may end meanwhile, once.
+    replies = [await node.request("GET", f"/{period}", tenant(f"in-a-{period}")) for _ in range(3)]
+    assert replies[0].status == 200
+    refused = next(reply for reply in replies if reply.status == 429)
+    assert f"the quota of 1 requests a {period} is used up" in refused.body.decode()
 
 
 async def test_a_limit_that_is_no_number_does_not_count(node: Gateway, valkey: Valkey) -> None:

@@ -19,6 +19,8 @@ services:
       config: {{block_on_first_violation: true, limits: {{video: {{year: 2}}}}}}}}]}}
   - {{name: hidden, paths: [/hidden], plugins: [{{name: response-ratelimiting,
       config: {{hide_client_headers: true, header_name: X-Cost, limits: {{video: {{year: 2}}}}}}}}]}}
+  - {{name: periods, paths: [/periods], plugins: [{{name: response-ratelimiting,
+      config: {{limits: {{video: {{second: 4, minute: 5, hour: 6, day: 7, month: 8, year: 9}}}}}}}}]}}
   - {{name: load, paths: [/load], plugins: [{{name: response-ratelimiting,
       config: {{limits: {{video: {{year: 100000}}}}}}}}]}}
 """
@@ -50,6 +52,13 @@ async def node(upstream: Costly) -> AsyncIterator[Gateway]:
     gateway = await Gateway.start(CONFIG.format(url=upstream.url), workers=2)
     yield gateway
     await gateway.stop()
+
+
+async def test_every_period_has_its_limit(node: Gateway) -> None:
+    reply = await node.request("GET", "/periods?video=1")
+    for limit, period in enumerate(("second", "minute", "hour", "day", "month", "year"), 4):
+        assert reply.headers[f"x-ratelimit-limit-video-{period}"] == str(limit)
+        assert reply.headers[f"x-ratelimit-remaining-video-{period}"] == str(limit - 1)
 
 
 async def test_an_answer_uses_up_what_it_says(node: Gateway, upstream: Costly) -> None:

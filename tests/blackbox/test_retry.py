@@ -14,6 +14,8 @@ PLUGINS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("retry", {"retries": 3, **FAST}),
     "any": ("retry", {"conditions": ["error", "timeout", "http_500", "non_idempotent"], **FAST}),
     "late": ("retry", {"retries": 2, "timeout": 200, **FAST}),
+    # Without the longest wait this would be longer than a test waits.
+    "capped": ("retry", {"retries": 2, "backoff": 60000, "max_backoff": 1}),
     "never": ("retry", {"retries": 0}),
     "patient": ("upstream-timeout", {"read_timeout": 200, "connect_timeout": 1000, "send_timeout": 1000}),
 }
@@ -67,6 +69,7 @@ async def node(upstream: Flaky) -> AsyncIterator[Gateway]:
         ("GET", "/any", ["503"], 503, 1),
         ("GET", "/late", ["silence"], 200, 2),
         ("GET", "/late", ["silence"] * 3, 504, 3),
+        ("GET", "/capped", ["503", "503"], 200, 3),
         ("GET", "/never", ["503"], 503, 1),
         ("GET", "/patient", ["silence"], 504, 1),
     ],

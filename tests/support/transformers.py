@@ -20,3 +20,9 @@ def llm(url: str, **more: Any) -> dict[str, Any]:
         "logging": {"log_statistics": True},
         **more,
     }
+
+
+def hugging_face(url: str) -> dict[str, Any]:
+    there = {"use_cache": False, "wait_for_model": True}
+    options = {"upstream_url": f"{url}/v1/chat/completions", "huggingface": there}
+    return llm(url, model={"provider": "huggingface", "name": "m-1", "options": options})

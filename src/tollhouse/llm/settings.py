@@ -178,6 +178,14 @@ def needed_headers(headers: tuple[tuple[str, str], ...], options: Options) -> tu
     return tuple((name, told.get(name) or value) for name, value in headers)
 
 
+def told_headers(options: Options) -> tuple[tuple[str, str], ...]:
+    """How Hugging Face is told of its options
+    (https://huggingface.co/docs/api-inference/parameters)."""
+    options_there = options.huggingface or Huggingface()
+    told = {"x-use-cache": options_there.use_cache, "x-wait-for-model": options_there.wait_for_model}
+    return tuple((name, str(value).lower()) for name, value in told.items() if value is not None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logging:
     log_statistics: bool = setting(

@@ -131,6 +131,8 @@ class UpstreamModel:
         self._destinations = Destinations(conf.model, provider, form, conf.route_type, local, self._region)
         self._overrides = Overrides(options, provider, native=form == "openai_chat")
         needed = settings.needed_headers(provider.headers, options) if form == provider.form else ()
+        if provider.name == "huggingface":
+            needed += settings.told_headers(options)
         self._credentials = Credentials(conf.auth, provider, needed)
         self._signer = self._make_signer()
         self._own_path = conf.route_type == "preserve" and options.upstream_path is None

@@ -9,7 +9,7 @@ from tests.support.certificates import Authority
 from tests.support.gateway import Gateway
 from tests.support.models import ModelServer, plain
 from tests.support.routes import routes
-from tests.support.transformers import llm, said
+from tests.support.transformers import hugging_face, llm, said
 from tests.support.upstream import Received, Upstream, read_request
 
 
@@ -67,6 +67,7 @@ async def node(models: ModelServer, service: Upstream, secured: str) -> AsyncIte
         "trusting": (request, base | secure | {"https_verify": False}),
         "careful": (request, base | secure),
         "answer-careful": (response, base | secure),
+        "hugging": (request, base | {"llm": hugging_face(models.url)}),
         "answer": (response, base),
         "answer-part": (response, base | pattern),
         "answer-small": (response, base | {"max_request_body_size": 10}),

@@ -94,6 +94,15 @@ async def test_a_client_may_bring_its_own_key_where_that_is_allowed(
     assert models.last.headers["authorization"] == "Bearer sk-own"
 
 
+async def test_hugging_face_is_told_of_cache_and_waiting(node: Gateway, models: ModelServer) -> None:
+    models.play = plain(said("x"))
+    assert (await node.request("POST", "/hugging", {}, b"x")).status == 201
+    headers = models.last.headers
+    assert (headers["x-use-cache"], headers["x-wait-for-model"]) == ("false", "true")
+    await node.request("POST", "/ask", {}, b"x")
+    assert "x-use-cache" not in models.last.headers
+
+
 @pytest.mark.parametrize("path", ["/trusting", "/answer-trusting"])
 async def test_a_certificate_is_not_looked_at_if_told_so(node: Gateway, path: str) -> None:
     assert (await node.request("POST", path, {}, b"x")).status == 201
