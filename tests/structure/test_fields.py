@@ -68,35 +68,11 @@ UNNAMED: dict[str, set[str]] = {
         "userinfo_endpoint",
     },
     "prometheus": {"wasm_metrics"},
-    "proxy-cache": {"dictionary_name"},
-    "quota-mirror": {
-        "cluster_max_redirections",
-        "keepalive_pool_size",
-        "sentinel_password",
-        "sentinel_role",
-        "sentinel_username",
-    },
-    "rate-limiting": {
-        "cluster_max_redirections",
-        "keepalive_pool_size",
-        "sentinel_password",
-        "sentinel_role",
-        "sentinel_username",
-    },
-    "rate-limiting-advanced": {
-        "cluster_max_redirections",
-        "keepalive_pool_size",
-        "sentinel_password",
-        "sentinel_role",
-        "sentinel_username",
-    },
-    "response-ratelimiting": {
-        "cluster_max_redirections",
-        "keepalive_pool_size",
-        "sentinel_password",
-        "sentinel_role",
-        "sentinel_username",
-    },
+    "proxy-cache": {"dictionary_name", "keepalive_pool_size"},
+    "quota-mirror": {"keepalive_pool_size"},
+    "rate-limiting": {"keepalive_pool_size"},
+    "rate-limiting-advanced": {"keepalive_pool_size"},
+    "response-ratelimiting": {"keepalive_pool_size"},
 }
 
 
