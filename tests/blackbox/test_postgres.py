@@ -69,12 +69,14 @@ async def _insert(store: PostgresStore, *routes: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def nodes(postgres: Postgres, store: PostgresStore, count: int) -> AsyncIterator[list[Gateway]]:
+async def nodes(
+    postgres: Postgres, store: PostgresStore, count: int, workers: int = 2
+) -> AsyncIterator[list[Gateway]]:
     environment = postgres.environment(store.server.database)
     started: list[Gateway] = []
     try:
         for _ in range(count):
-            started.append(await Gateway.start(None, workers=2, environment=environment))  # noqa: PERF401
+            started.append(await Gateway.start(None, workers=workers, environment=environment))  # noqa: PERF401
         yield started
     finally:
         for node in started:
@@ -347,3 +349,35 @@ async def test_a_key_is_refused_and_deleted_when_its_time_is_over(
             return await left() == ["lasting"]
 
         await until(one_left)
+
+
+async def test_nodes_serve_changes_in_their_order(
+    postgres: Postgres, store: PostgresStore, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    paths = [f"/r{number}/" for number in range(2, 22)]
+    served: dict[str, float] = {}
+    async with nodes(postgres, store, 2, workers=1) as (_, other):
+        clock = asyncio.get_running_loop().time
+
+        async def watch() -> None:
+            """Asks the other node for all paths, the last first: what came before is there if it is."""
+            while len(served) < len(paths):
+                seen = [(await other.request("GET", path)).status == 200 for path in reversed(paths)]
+                assert seen == sorted(seen), "a later change is served and an earlier one is not"
+                now = clock()
+                for path, holds in zip(reversed(paths), seen, strict=True):
+                    if holds:
+                        served.setdefault(path, now)
+
+        async def change() -> dict[str, float]:
+            made = {}
+            for number, path in enumerate(paths, 2):
+                await _insert(store, _route(number, path))
+                made[path] = clock()
+            return made
+
+        async with asyncio.timeout(SECONDS):
+            made, _ = await asyncio.gather(change(), watch())
+
+    slowest = max(served[path] - made[path] for path in paths)
+    record_testsuite_property("seconds_until_the_slowest_change_was_served", round(slowest, 3))
