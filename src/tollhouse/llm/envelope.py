@@ -10,6 +10,7 @@ from tollhouse.llm.chat import Trouble
 from tollhouse.llm.form import MALFORMED, Form, Problem, Refusal
 from tollhouse.llm.trouble import trouble_of
 from tollhouse.pdk import Exchange, Reject, Response
+from tollhouse.pdk.http import HttpAnswer
 
 _JSON: Final = "application/json"
 #: what the gateway's own statuses mean; an upstream that is away is not the client's fault
@@ -46,6 +47,15 @@ class Envelope:
         answer = self._client.encode_error(Problem(trouble, refusal.message))
         headers = {"Content-Type": _JSON, **answer.headers}
         return Reject(answer.status, body=answer.body.decode(), headers=headers)
+
+    def refused(self, answer: HttpAnswer) -> Reject:
+        """The answer where a provider failed at something that the gateway asked for itself."""
+        problem = self._provider.decode_error(answer.status, answer.body, answer.headers)
+        shown = self._client.encode_error(problem)
+        headers = {"Content-Type": _JSON, **shown.headers}
+        if problem.retry_after is not None:
+            headers["Retry-After"] = f"{problem.retry_after:g}"
+        return Reject(shown.status, body=shown.body.decode(), headers=headers)
 
     def own(self, response: Response) -> None:
         """Puts an answer of the gateway, of whatever plugin, into the envelope unless it is in it."""

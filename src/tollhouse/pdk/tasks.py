@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -10,6 +10,21 @@ T = TypeVar("T")
 Signal = asyncio.Event
 
 log = logging.getLogger("tollhouse.tasks")
+
+
+async def in_turns(
+    at_once: int, work: Callable[[int], Coroutine[Any, Any, None]], places: Iterable[int]
+) -> None:
+    """Does the work for each place, at most so many at the same time."""
+    rest = iter(places)
+
+    async def go_on() -> None:
+        for place in rest:
+            await work(place)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(go_on())
 
 
 class Tasks:

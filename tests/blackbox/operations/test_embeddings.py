@@ -13,10 +13,11 @@ import pytest
 from botocore.config import Config  # type: ignore[import-untyped]
 from google import genai
 from google.genai import types
-from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from openai import AsyncOpenAI, BadRequestError, NotFoundError, RateLimitError
 from tests.support.gateway import Gateway
 from tests.support.models import ModelServer, ai_metrics, plain, replay
 from tests.support.recordings import recording
+from tests.support.upstream import Received
 
 OPENAI = recording("openai/embeddings-embeddings-text-embedding-3-small")
 GEMINI = recording("gemini/embedContent-embeddings-gemini-embedding-2")
@@ -121,8 +122,52 @@ async def test_titan_for_openai_s_sdk(client: AsyncOpenAI, models: ModelServer) 
     assert models.last.target == "/model/amazon.titan-embed-text-v2%3A0/invoke"
     assert models.last_body == {"inputText": "hi", "dimensions": 256}
     assert (made.data[0].embedding, made.usage.prompt_tokens) == ([0.5, -0.25], 7)
-    with pytest.raises(BadRequestError, match="takes one text a request"):
-        await client.embeddings.create(model=model, input=["a", "b"])
+
+
+async def test_many_texts_for_who_takes_one_are_one_answer_and_one_bill(
+    client: AsyncOpenAI, node: Gateway, models: ModelServer
+) -> None:
+    async def echo(received: Received, writer: asyncio.StreamWriter) -> bool:
+        number = float(json.loads(received.body)["inputText"])
+        body = json.dumps({"embedding": [number], "inputTextTokenCount": 7}).encode()
+        return await plain(body)(received, writer)
+
+    models.play = echo
+    asked, before = len(models.received), await ai_metrics(node)
+    texts = [str(number) for number in range(20)]
+
+    made = await client.embeddings.create(model="bedrock/amazon.titan-embed-text-v2:0", input=texts)
+
+    assert [(one.index, one.embedding) for one in made.data] == [(n, [float(n)]) for n in range(20)]
+    assert made.usage.prompt_tokens == 140
+    assert len(models.received) == asked + 20
+    assert {one.headers["authorization"] for one in models.received[asked:]} == {"Bearer bedrock-key"}
+    after = await ai_metrics(node)
+    requests = [name for name in after if name.startswith("kong_ai_llm_requests_total") and "titan" in name]
+    assert sum(after[name] - before.get(name, 0) for name in requests) == 1
+
+
+@pytest.mark.parametrize("failing", ["3", "5"])
+async def test_what_was_answered_before_a_failure_is_billed(
+    client: AsyncOpenAI, node: Gateway, models: ModelServer, failing: str
+) -> None:
+    async def mostly(received: Received, writer: asyncio.StreamWriter) -> bool:
+        if json.loads(received.body)["inputText"] != failing:
+            return await plain(TITAN)(received, writer)
+        busy = b'{"message": "slow down"}'
+        return await plain(busy, 429, "x-amzn-errortype: ThrottlingException")(received, writer)
+
+    models.play = mostly
+    before = await ai_metrics(node)
+
+    with pytest.raises(RateLimitError, match="slow down"):
+        await client.embeddings.create(model="bedrock/amazon.titan-embed-text-v2:0", input=list("012345"))
+
+    after = await ai_metrics(node)
+    tokens = [name for name in after if "titan" in name and 'token_type="prompt_tokens"' in name]
+    grown = sum(after[name] - before.get(name, 0) for name in tokens)
+    assert grown % 7 == 0
+    assert 0 < grown <= 35
 
 
 async def test_ollama_for_openai_s_sdk(client: AsyncOpenAI, models: ModelServer) -> None:

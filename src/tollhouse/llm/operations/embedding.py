@@ -21,9 +21,10 @@ from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
 from tollhouse.llm.provider import FormName
 from tollhouse.llm.recognise import Asked
+from tollhouse.pdk.usage import Usage
 
-#: of Google's limit, which it tells in words that do not name it
-_GEMINI_TEXTS: Final = gemini.BATCH_LIMIT
+#: most texts in a request, as OpenAI has it
+_MOST_TEXTS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,32 @@ class _Client:
 
 @dataclass(frozen=True, slots=True)
 class _Provider:
-    encode: Callable[[EmbeddingsRequest, list[str]], dict[str, Any]]
+    #: of each request that it takes; most take all texts at once
+    encode: Callable[[EmbeddingsRequest, list[str]], list[dict[str, Any]]]
     decode: Callable[[bytes, Mapping[str, str]], Embeddings]
 
 
-def _one_call(asked: EmbeddingsRequest, ignored: list[str]) -> dict[str, Any]:
-    """Bedrock's models differ in how many texts they take; a request here is one request there."""
-    bodies = bedrock.encode_requests(asked, ignored)
-    if len(bodies) != 1:
-        most = "96 texts" if "cohere.embed" in asked.model else "one text"
-        raise Refusal(f"input: {asked.model} takes {most} a request; {len(asked.texts)} were sent")
-    return bodies[0]
+def _at_once(
+    encode: Callable[[EmbeddingsRequest, list[str]], dict[str, Any]],
+) -> Callable[[EmbeddingsRequest, list[str]], list[dict[str, Any]]]:
+    return lambda asked, ignored: [encode(asked, ignored)]
 
 
-def _batch(asked: EmbeddingsRequest, ignored: list[str]) -> dict[str, Any]:
-    if len(asked.texts) > _GEMINI_TEXTS:
-        raise Refusal(f"input: Gemini takes {_GEMINI_TEXTS} texts a request; {len(asked.texts)} were sent")
-    return gemini.encode_request(asked, ignored)
+def _batches(asked: EmbeddingsRequest, ignored: list[str]) -> list[dict[str, Any]]:
+    return [gemini.encode_request(batch, ignored) for batch in gemini.batches(asked)]
+
+
+def _together(answers: list[Embeddings]) -> Embeddings:
+    """One answer of several; tokens that some did not tell are not known of any."""
+    first = answers[0]
+    if len(answers) == 1:
+        return first
+    usages = [answer.usage for answer in answers if answer.usage is not None]
+    return replace(
+        first,
+        vectors=tuple(vector for answer in answers for vector in answer.vectors),
+        usage=Usage(sum(usage.prompt_tokens for usage in usages)) if len(usages) == len(answers) else None,
+    )
 
 
 _CLIENTS: Final[Mapping[FormName, _Client]] = {
@@ -64,17 +74,19 @@ _CLIENTS: Final[Mapping[FormName, _Client]] = {
 }
 _PROVIDERS: Final[Mapping[Wire, _Provider]] = {
     "openai": _Provider(
-        openai_embeddings.encode_request, lambda body, _: openai_embeddings.decode_response(body)
+        _at_once(openai_embeddings.encode_request), lambda body, _: openai_embeddings.decode_response(body)
     ),
     "mistral": _Provider(
-        partial(openai_embeddings.encode_request, dialect="mistral"),
+        _at_once(partial(openai_embeddings.encode_request, dialect="mistral")),
         lambda body, _: openai_embeddings.decode_response(body),
     ),
-    "gemini": _Provider(_batch, lambda body, _: gemini.decode_response(body)),
-    "vertex": _Provider(gemini.encode_predict, lambda body, _: gemini.decode_response(body)),
-    "cohere": _Provider(cohere.encode_request, lambda body, _: cohere.decode_response(body)),
-    "ollama": _Provider(ollama.encode_request, lambda body, _: ollama.decode_response(body)),
-    "bedrock": _Provider(_one_call, lambda body, headers: bedrock.decode_responses([(body, headers)])),
+    "gemini": _Provider(_batches, lambda body, _: gemini.decode_response(body)),
+    "vertex": _Provider(_at_once(gemini.encode_predict), lambda body, _: gemini.decode_response(body)),
+    "cohere": _Provider(_at_once(cohere.encode_request), lambda body, _: cohere.decode_response(body)),
+    "ollama": _Provider(_at_once(ollama.encode_request), lambda body, _: ollama.decode_response(body)),
+    "bedrock": _Provider(
+        bedrock.encode_requests, lambda body, headers: bedrock.decode_responses([(body, headers)])
+    ),
 }
 
 
@@ -92,12 +104,17 @@ class EmbeddingTranslation:
     def request(self, body: Body, asked: Asked, model: str, *, stream: bool) -> Outgoing:
         ignored: list[str] = []
         wanted = replace(self._client.decode(body.bytes_with(model), Told(model)), model=model)
-        encoded = self._provider.encode(wanted, ignored)
+        if len(wanted.texts) > _MOST_TEXTS:
+            raise Refusal(f"input: at most {_MOST_TEXTS} texts a request; {len(wanted.texts)} were sent")
+        if not (wanted.texts or wanted.tokens):
+            raise Refusal("input: required")
+        *others, last = map(msgspec.json.encode, self._provider.encode(wanted, ignored))
         names = tuple(dict.fromkeys(ignored))
-        return Outgoing(msgspec.json.encode(encoded), ignored=names, asked=wanted, model=model)
+        return Outgoing(last, tuple(others), ignored=names, asked=wanted, model=model)
 
     def answer(self, content: bytes, headers: Mapping[str, str], out: Outgoing) -> Got:
-        found = self._provider.decode(content, headers)
+        got = [*out.answers, (content, headers)]
+        found = _together([self._provider.decode(*one) for one in got])
         found = replace(found, model=found.model or out.model)
         encoded = msgspec.json.encode(self._client.encode(found, out.asked))
         return Got(encoded, found.model, found.usage)

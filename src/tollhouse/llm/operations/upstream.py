@@ -26,6 +26,7 @@ from tollhouse.llm.formats.openai_chat.forward import TRUE, Members, text_of
 from tollhouse.llm.operations import places
 from tollhouse.llm.operations.bodies import Body, OtherBody, body_from
 from tollhouse.llm.operations.choice import place_for, work_between
+from tollhouse.llm.operations.several import ask_others
 from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
 from tollhouse.llm.provider import MODEL, Provider
@@ -56,6 +57,7 @@ class _Call(msgspec.Struct):
     metered: Metered
     reader: Reader | None = None
     unzip: Gunzip | None = None
+    answered: bool = False
     #: the answer came to its end
     ended: bool = False
     #: the client has been told why nothing more comes, or gets another answer
@@ -137,7 +139,34 @@ class UpstreamOperation:
             waiting = None if self._signer is None else self._signer.sign(ex)
         except Refusal as refusal:
             raise self._envelope.reject(refusal) from None
+        slot = ex.peek(_Slot)
+        if slot is not None and slot.call is not None and slot.call.out.others:
+            return self._ask_others(ex, slot.call, waiting)
         return None if waiting is None else self._refusing(waiting)
+
+    async def _ask_others(self, ex: Exchange, call: _Call, waiting: Awaitable[None] | None) -> None:
+        """What has to be asked for before the exchange's own request goes. What came of it is paid for,
+        whatever becomes of the rest."""
+        if waiting is not None:
+            await self._refusing(waiting)
+        ex.sent_at = self.services.clock()
+        try:
+            failed = await ask_others(ex, call.out, self.services.http, self._signer)
+        except Refusal as refusal:
+            raise self._envelope.reject(refusal) from None
+        if failed is not None:
+            raise self._envelope.refused(failed)
+
+    def _settle_others(self, call: _Call) -> None:
+        """Of a call without an answer: what was answered before."""
+        out = call.out
+        *rest, (content, headers) = out.answers
+        out.answers = rest
+        try:
+            usage = self._work.answer(content, headers, out).usage
+        except Unreadable:
+            usage = None
+        self._settle(call, Got(b"", "", usage))
 
     async def _refusing(self, waiting: Awaitable[None]) -> None:
         try:
@@ -210,6 +239,7 @@ class UpstreamOperation:
 
     def _succeeded(self, ex: Exchange, call: _Call, response: Response) -> None:
         metered, headers = call.metered, response.headers
+        call.answered = True
         metered.statistics = self.conf.logging.log_statistics
         metered.latency_ms = int((ex.answered_at - ex.sent_at) * 1000)
         told = call.destination.shown if self.conf.model_name_header and metered.model else b""
@@ -310,6 +340,9 @@ class UpstreamOperation:
         reader = call.reader
         if reader is not None:
             self._settle(call, Got(b"", reader.model, reader.usage, written=reader.written))
+        elif call.out.answers and not call.answered:
+            call.metered.statistics = self.conf.logging.log_statistics
+            self._settle_others(call)
         elif ex.sent_at and ex.response is None:
             call.metered.statistics = self.conf.logging.log_statistics
             self._settle(call, Got(b"", "", None))

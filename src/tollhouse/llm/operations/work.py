@@ -23,6 +23,10 @@ class Outgoing(msgspec.Struct):
     """A request for the provider, and what is needed when its answer comes."""
 
     content: bytes
+    #: what has to be asked for before `content`, where a provider takes less in one request
+    others: tuple[bytes, ...] = ()
+    #: bodies and headers that came for those
+    answers: list[tuple[bytes, Mapping[str, str]]] = []
     #: fields that the provider's form cannot express
     ignored: tuple[str, ...] = ()
     #: fields that were left out though the answer will be another one, as the operator allows
