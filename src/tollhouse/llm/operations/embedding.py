@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.dialogue import Got
-from tollhouse.llm.embeddings import Embeddings, EmbeddingsRequest
+from tollhouse.llm.embeddings import Embeddings, EmbeddingsRequest, refuse_tokens
 from tollhouse.llm.form import Refusal, Told
 from tollhouse.llm.formats import openai_embeddings
 from tollhouse.llm.formats.bedrock_converse import embeddings as bedrock
@@ -47,6 +47,7 @@ def _at_once(
 
 
 def _batches(asked: EmbeddingsRequest, ignored: list[str]) -> list[dict[str, Any]]:
+    refuse_tokens(asked)
     return [gemini.encode_request(batch, ignored) for batch in gemini.batches(asked)]
 
 

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from tollhouse.errors import Cause, UpstreamFault
-from tollhouse.llm.operations.work import Outgoing
+from tollhouse.llm.form import Unreadable
+from tollhouse.llm.operations.work import Outgoing, Work
 from tollhouse.llm.signing.signer import Signer
 from tollhouse.pdk import Exchange, Patience
 from tollhouse.pdk.http import HttpAnswer, HttpClient
 from tollhouse.pdk.tasks import in_turns
+from tollhouse.pdk.usage import Usage
 
 #: so many are on their way at the same time
 _AT_ONCE: Final = 8
@@ -83,6 +85,16 @@ async def ask_others(
     finally:  # also where the client has gone
         out.answers = [(answers[place].body, answers[place].headers) for place in sorted(answers)]
     return _first_of(failed)
+
+
+def used_by_others(work: Work, out: Outgoing) -> Usage | None:
+    """What those used that were answered, where the exchange's own request was not."""
+    *rest, (content, headers) = out.answers
+    out.answers = rest
+    try:
+        return work.answer(content, headers, out).usage
+    except Unreadable:
+        return None
 
 
 def _first_of(failed: Sequence[HttpAnswer | UpstreamFault]) -> HttpAnswer | None:

@@ -26,7 +26,7 @@ from tollhouse.llm.formats.openai_chat.forward import TRUE, Members, text_of
 from tollhouse.llm.operations import places
 from tollhouse.llm.operations.bodies import Body, OtherBody, body_from
 from tollhouse.llm.operations.choice import place_for, work_between
-from tollhouse.llm.operations.several import ask_others
+from tollhouse.llm.operations.several import ask_others, used_by_others
 from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
 from tollhouse.llm.provider import MODEL, Provider
@@ -156,17 +156,6 @@ class UpstreamOperation:
             raise self._envelope.reject(refusal) from None
         if failed is not None:
             raise self._envelope.refused(failed)
-
-    def _settle_others(self, call: _Call) -> None:
-        """Of a call without an answer: what was answered before."""
-        out = call.out
-        *rest, (content, headers) = out.answers
-        out.answers = rest
-        try:
-            usage = self._work.answer(content, headers, out).usage
-        except Unreadable:
-            usage = None
-        self._settle(call, Got(b"", "", usage))
 
     async def _refusing(self, waiting: Awaitable[None]) -> None:
         try:
@@ -342,7 +331,7 @@ class UpstreamOperation:
             self._settle(call, Got(b"", reader.model, reader.usage, written=reader.written))
         elif call.out.answers and not call.answered:
             call.metered.statistics = self.conf.logging.log_statistics
-            self._settle_others(call)
+            self._settle(call, Got(b"", "", used_by_others(self._work, call.out)))
         elif ex.sent_at and ex.response is None:
             call.metered.statistics = self.conf.logging.log_statistics
             self._settle(call, Got(b"", "", None))
