@@ -54,7 +54,7 @@ async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Grp
 async def node(echo: GrpcEcho, secured: GrpcEcho) -> AsyncIterator[Gateway]:
     gateway = await Gateway.start(
         CONFIG.format(port=echo.port, secured=secured.port),
-        environment={"KONG_PROXY_LISTEN": "127.0.0.1:0 http2"},
+        environment={"KONG_PROXY_LISTEN": "127.0.0.1:0 http2", "KONG_PROXY_ACCESS_LOG": "/dev/stderr"},
     )
     yield gateway
     await gateway.stop()
@@ -162,7 +162,13 @@ async def test_a_route_of_grpc_serves_nothing_else(node: Gateway) -> None:
 
     assert head[":status"] == "415"
     assert (older.status, older.headers["upgrade"]) == (426, "HTTP/2")
-    assert older.headers["grpc-message"] == "Please use HTTP2 protocol"
+    assert older.headers["content-type"].startswith("application/json")
+
+
+async def test_the_access_log_names_the_version(node: Gateway, channel: grpc.aio.Channel) -> None:
+    await unary(channel)(b"logged", timeout=10)
+
+    await node.until_logged(f'"POST /{SERVICE}/Unary HTTP/2.0" 200')
 
 
 async def test_a_call_that_is_given_up_ends_at_the_service(channel: grpc.aio.Channel) -> None:

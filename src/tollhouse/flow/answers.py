@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from tollhouse.errors import Reject
-from tollhouse.pdk.exchange import JSON_UTF8, Request, Response
+from tollhouse.pdk.exchange import JSON_UTF8, Http2Request, Request, Response
 
 #: Kong's words where they differ from the status' own phrase.
 _MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
@@ -122,9 +122,14 @@ def page(status: int, message: str, request_id: str, kind: str) -> tuple[str, by
     return content_type, template.format(message=message, request_id=request_id).encode()
 
 
-def is_grpc(request: Request) -> bool:
-    """Whether a request is one of gRPC, whatever version of HTTP it came by."""
+def has_grpc_content(request: Request) -> bool:
+    """Whether a request says that its body is of gRPC."""
     return request.headers.values.get("content-type", "").startswith("application/grpc")
+
+
+def is_grpc(request: Request) -> bool:
+    """Whether a request is a call of gRPC. In HTTP/1.1 Kong answers such content as any other."""
+    return isinstance(request, Http2Request) and has_grpc_content(request)
 
 
 def _grpc_answer(status: int, message: str) -> Response:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tollhouse.errors import Reject
-from tollhouse.flow.answers import is_grpc
+from tollhouse.flow.answers import has_grpc_content
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.forwarded import host_without_port
 from tollhouse.model.entities import Route
@@ -53,7 +53,7 @@ class _OnlyGrpc:
         self._only_secure = only_secure
 
     def __call__(self, ex: DrivenExchange) -> None:
-        if not is_grpc(ex.request):
+        if not has_grpc_content(ex.request):
             raise Reject(415, "Non-gRPC request matched gRPC route")
         if ex.client.protocol_version != "2":
             headers = {"connection": "Upgrade", "upgrade": "HTTP/2"}

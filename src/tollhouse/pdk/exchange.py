@@ -57,6 +57,8 @@ class Request(RequestHead):
 
     __slots__ = ("content", "received")
 
+    #: of HTTP, by `minor`, as logs show it
+    versions = ("1.0", "1.1")
     #: the whole body; `None` while it is still arriving
     content: bytes | None
     #: body bytes that have arrived
@@ -90,6 +92,13 @@ class Request(RequestHead):
     def arguments(self) -> dict[str, str | bool | list[str | bool]]:
         """Query arguments by name; a repeated one has a list, one without `=` is `True`."""
         return grouped_arguments(self.target.query)
+
+
+class Http2Request(Request):
+    """A request that came by HTTP/2; it is passed on as if it were one of HTTP/1.1."""
+
+    __slots__ = ()
+    versions = ("2.0", "2.0")
 
 
 def grouped_arguments(query: str | None) -> dict[str, str | bool | list[str | bool]]:

@@ -128,7 +128,7 @@ def signing_string(request: Request, names: list[str]) -> str:
         elif name == "@request-target":
             lines.append(f"{name}: {request.method.lower()} {request.target.raw}")
         elif name == "request-line":
-            lines.append(f"{request.method} {request.target.raw} HTTP/1.{request.minor}")
+            lines.append(f"{request.method} {request.target.raw} HTTP/{request.versions[request.minor]}")
         else:
             lines.append(f"{name}:")
     return "\n".join(lines)

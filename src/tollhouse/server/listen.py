@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from tollhouse.errors import BadRequest
 from tollhouse.flow.client import Client
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.exchange import Http2Request, Request
 from tollhouse.server.connection import ClientConnection
 from tollhouse.server.limits import Limits
 from tollhouse.server.negotiate import FirstBytes
@@ -75,7 +75,7 @@ class Listener:
         self.scheme = "https" if tls else "http"
         self.reader = RequestReader(Request)
         #: what it remembers is told apart, for what is forwarded names the version that came
-        self.http2_reader = RequestReader(Request)
+        self.http2_reader = RequestReader(Http2Request)
         self._accept: Callable[[], asyncio.Protocol] = partial(
             FirstBytes if http2 else ClientConnection, self
         )

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -87,7 +88,16 @@ def checked(
         snapshot = with_unchanged(snapshot, before, now)
     if before is None or snapshot.routes != before.routes:
         build_router(snapshot.routes, settings.router_flavor)
+    _check_http2(snapshot)
     return snapshot
+
+
+def _check_http2(snapshot: Snapshot) -> None:
+    """Raises `ConfigErrors` if a service speaks HTTP/2 and this node does not."""
+    service = next((each for each in snapshot.services if each.protocol in ("grpc", "grpcs")), None)
+    if service is not None and find_spec("h2") is None:
+        message = f"the protocol {service.protocol} needs h2: pip install 'tollhouse[http2]'"
+        raise ConfigErrors([ConfigError(f"services.{service.name or service.id}.protocol", message)])
 
 
 def at_start(source: Source, settings: Settings, registry: Registry) -> Snapshot:
@@ -124,6 +134,7 @@ def check_entities(
     registry.custom.read()
     if before is None or snapshot.routes is not before.routes:
         build_router(snapshot.routes, settings.router_flavor)
+    _check_http2(snapshot)
     problems = [
         ConfigError(f"plugins.{plugin.id}", f"plugin '{plugin.name}' is in use but not enabled on this node")
         for plugin in snapshot.plugins

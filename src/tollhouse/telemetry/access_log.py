@@ -65,7 +65,7 @@ class AccessLog:
         values = request.headers.values
         parts = [
             _user(values["authorization"]) if "authorization" in values else "-",
-            f"{request.method} {request.target.raw} HTTP/1.{request.minor}",
+            f"{request.method} {request.target.raw} HTTP/{request.versions[request.minor]}",
             values.get("referer") or "-",
             values.get("user-agent") or "-",
         ]
