@@ -64,6 +64,7 @@ async def start() -> AsyncIterator[Start]:
                     **(upstream or {}),
                 }
             ],
+            "plugins": [{"name": "prometheus", "config": {"upstream_health_metrics": True}}],
             "services": [
                 {
                     "name": "s",
@@ -175,6 +176,14 @@ async def test_bad_answers_take_a_target_out_for_all_workers(three: list[Named],
     await node.until_logged("of upstream pool is unhealthy by its traffic")
     health = await health_of(node)
     assert health == {a.target: "UNHEALTHY", b.target: "HEALTHY"}
+    metrics = (await node.admin_request("GET", "/metrics")).body.decode()
+    for target, state, value in (
+        (a.target, "unhealthy", 1),
+        (a.target, "healthy", 0),
+        (b.target, "healthy", 1),
+    ):
+        labels = f'upstream="pool",target="{target}",address="{target}",state="{state}",subsystem="http"'
+        assert f"kong_upstream_target_health{{{labels}}} {value}\n" in metrics
 
 
 async def health_of(node: Gateway) -> dict[str, str]:

@@ -312,7 +312,8 @@ class Control:
         gone = self._gone.values()
         accepted = sum(report.accepted for report in gone) + sum(worker.accepted for worker in workers)
         requests = sum(report.requests for report in gone) + sum(worker.requests for worker in workers)
-        return NodeState(self.identity.node_id, tuple(workers), self.snapshot, accepted, requests)
+        health = self.health.states if self.health is not None else _unchecked
+        return NodeState(self.identity.node_id, tuple(workers), self.snapshot, accepted, requests, health)
 
     @property
     def is_ready(self) -> bool:
@@ -353,3 +354,7 @@ class Control:
         set_level(level)
         for link in self._links.values():
             link.channel.send(LogLevel(level))
+
+
+def _unchecked(upstream: str, target: str) -> list[tuple[str, str]]:
+    return [(target, "healthchecks_off")]

@@ -105,6 +105,30 @@ class HealthBoard:
         """Whether an address gets requests; None if nobody has found out."""
         return self._counts.is_healthy((upstream, *address))
 
+    def states(self, upstream: str, target: str) -> list[tuple[str, str]]:
+        """The known addresses of a target, each with its state as Kong's metrics call it."""
+        self._keep_up()
+        host, _, port = target.rpartition(":")
+        if _is_address(host):
+            addresses = [(host.strip("[]"), int(port))]
+        else:
+            records = self._names.known(host)
+            if records is None:  # it is looked up for the next time; until then nothing is wrong
+                self._tasks.spawn(self._look_up(host), "look up a target")
+                return [(target, self._state((upstream, target, 0)))]
+            addresses = [(record.ip, record.port or int(port)) for record in records]
+        if not addresses:
+            return [("", "dns_error")]
+        return [(f"{ip}:{number}", self._state((upstream, ip, number))) for ip, number in addresses]
+
+    async def _look_up(self, host: str) -> None:
+        await self._names.resolve(host)
+
+    def _state(self, key: Key) -> str:
+        if not is_checked(self._upstreams[key[0]]):
+            return "healthchecks_off"
+        return "unhealthy" if self._counts.is_healthy(key) is False else "healthy"
+
     async def overrule(
         self, upstream: str, target: str, address: tuple[str, int] | None, *, healthy: bool
     ) -> None:
@@ -167,6 +191,18 @@ class HealthBoard:
         active = probed.upstream.healthchecks.active
         healthy = self._counts.is_healthy(probed.key) is not False
         return (active.healthy.interval if healthy else active.unhealthy.interval) or 0.0
+
+
+def is_checked(upstream: Upstream) -> bool:
+    """Whether anything may take an address of the upstream out."""
+    active, bad = upstream.healthchecks.active, upstream.healthchecks.passive.unhealthy
+    return bool(
+        active.healthy.interval
+        or active.unhealthy.interval
+        or bad.tcp_failures
+        or bad.timeouts
+        or bad.http_failures
+    )
 
 
 def _limit(checks: Active | Passive, outcome: Outcome) -> int:

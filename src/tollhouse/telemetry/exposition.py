@@ -1,6 +1,6 @@
 """The node's metrics as Prometheus text: what workers counted, and how the node itself is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tollhouse import __version__
@@ -32,6 +32,8 @@ class NodeState:
     snapshot: Snapshot
     accepted: int
     requests: int
+    #: the addresses of a target (`host:port`) of an upstream, called by its id, and how each is doing
+    health: Callable[[str, str], Sequence[tuple[str, str]]]
 
 
 def render(gathered: Gathered, state: NodeState) -> str:
@@ -43,27 +45,14 @@ def render(gathered: Gathered, state: NodeState) -> str:
     if instances:
         lines += gathered.render()
     if any(instance.config.get("upstream_health_metrics") for instance in instances):
-        lines += _health_lines(state.snapshot)
+        lines += _health_lines(state)
     return "\n".join((*lines, ""))
 
 
 def _node_lines(state: NodeState) -> list[str]:
     node = {"node_id": state.node_id}
     http = {**node, "subsystem": "http"}
-    workers = state.workers
-    active = sum(worker.active for worker in workers)
-    writing = sum(worker.writing for worker in workers)
-    counts = {
-        "accepted": state.accepted,
-        "handled": state.accepted,
-        "total": state.requests,
-        "active": active,
-        "reading": 0,
-        "writing": writing,
-        "waiting": active - writing,
-    }
-    memory = sum(worker.resident_bytes for worker in workers)
-    shared = {**node, "shared_dict": "kong", "kong_subsystem": "http"}
+    timers = [({"state": name}, 0.0) for name in ("running", "pending")]
     return [
         *gauge_lines(
             "kong_datastore_reachable", "Datastore reachable from Kong, 0 is unreachable", [({}, 1)]
@@ -74,45 +63,60 @@ def _node_lines(state: NodeState) -> list[str]:
         *gauge_lines(
             "kong_nginx_connections_total",
             "Number of connections by subsystem",
-            [({**http, "state": name}, value) for name, value in counts.items()],
+            [({**http, "state": name}, value) for name, value in _connections(state).items()],
         ),
         *gauge_lines("kong_nginx_requests_total", "Total number of requests", [(http, state.requests)]),
-        *gauge_lines(
-            "kong_nginx_timers",
-            "Number of timers",
-            [({"state": "running"}, 0), ({"state": "pending"}, 0)],
-        ),
+        *gauge_lines("kong_nginx_timers", "Number of timers", timers),
         "# HELP kong_nginx_metric_errors_total Number of errors while serving metrics",
         "# TYPE kong_nginx_metric_errors_total counter",
         "kong_nginx_metric_errors_total 0",
-        *gauge_lines(
-            "kong_memory_workers_lua_vms_bytes",
-            "Memory in use by each worker",
-            [
-                ({**node, "pid": worker.pid, "kong_subsystem": "http"}, worker.resident_bytes)
-                for worker in workers
-            ],
-        ),
-        *gauge_lines("kong_memory_lua_shared_dict_bytes", "Memory in use by all workers", [(shared, memory)]),
-        *gauge_lines(
-            "kong_memory_lua_shared_dict_total_bytes", "Memory in use by all workers", [(shared, memory)]
-        ),
+        *_memory_lines(state),
     ]
 
 
-def _health_lines(snapshot: Snapshot) -> list[str]:
-    """Health of targets. Without health checks every target counts as `healthchecks_off`."""
-    names = {upstream.id: upstream.name for upstream in snapshot.upstreams}
+def _connections(state: NodeState) -> dict[str, int]:
+    active = sum(worker.active for worker in state.workers)
+    writing = sum(worker.writing for worker in state.workers)
+    return {
+        "accepted": state.accepted,
+        "handled": state.accepted,
+        "total": state.requests,
+        "active": active,
+        "reading": 0,
+        "writing": writing,
+        "waiting": active - writing,
+    }
+
+
+def _memory_lines(state: NodeState) -> list[str]:
+    node = {"node_id": state.node_id}
+    shared = {**node, "shared_dict": "kong", "kong_subsystem": "http"}
+    each = [
+        ({**node, "pid": worker.pid, "kong_subsystem": "http"}, worker.resident_bytes)
+        for worker in state.workers
+    ]
+    whole = [(shared, sum(worker.resident_bytes for worker in state.workers))]
+    return [
+        *gauge_lines("kong_memory_workers_lua_vms_bytes", "Memory in use by each worker", each),
+        *gauge_lines("kong_memory_lua_shared_dict_bytes", "Memory in use by all workers", whole),
+        *gauge_lines("kong_memory_lua_shared_dict_total_bytes", "Memory in use by all workers", whole),
+    ]
+
+
+def _health_lines(state: NodeState) -> list[str]:
+    """Health of targets, an address and a state of it a sample."""
+    names = {upstream.id: upstream.name for upstream in state.snapshot.upstreams}
     samples = []
-    for target in snapshot.targets:
-        for health in _HEALTH_STATES:
-            labels = {
-                "upstream": names[target.upstream.id],
-                "target": target.target,
-                "address": target.target,
-                "state": health,
-                "subsystem": "http",
-            }
-            samples.append((labels, 1 if health == "healthchecks_off" else 0))
+    for target in state.snapshot.targets:
+        for address, current in state.health(target.upstream.id, target.target):
+            for health in _HEALTH_STATES:
+                labels = {
+                    "upstream": names[target.upstream.id],
+                    "target": target.target,
+                    "address": address,
+                    "state": health,
+                    "subsystem": "http",
+                }
+                samples.append((labels, float(health == current)))
     text = "Health status of targets of upstream. States = healthchecks_off|healthy|unhealthy|dns_error"
     return gauge_lines("kong_upstream_target_health", text, samples)

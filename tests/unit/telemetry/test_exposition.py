@@ -18,7 +18,11 @@ def page(config: str, *workers: WorkerState, accepted: int = 0, requests: int = 
     metrics, gathered = Metrics(), Gathered()
     metrics.counter("kong_http_requests_total", "Requests", ("route",)).series(("r",)).value += 3
     gathered.add(metrics.hand_over())
-    return Scrape.of(render(gathered, NodeState("n1", workers, snapshot, accepted, requests)))
+    return Scrape.of(render(gathered, NodeState("n1", workers, snapshot, accepted, requests, health)))
+
+
+def health(upstream: str, target: str) -> list[tuple[str, str]]:
+    return [("", "dns_error")] if target == "b.test:81" else [(target, "unhealthy")]
 
 
 def worker(**numbers: int) -> WorkerState:
@@ -67,4 +71,8 @@ def test_health_of_targets_is_shown_if_asked_for() -> None:
     assert {labels["state"] for labels in health} == {
         "healthchecks_off", "healthy", "unhealthy", "dns_error",
     }  # fmt: skip
+    name = "kong_upstream_target_health"
+    assert shown.value(name, target="10.0.0.1:80", address="10.0.0.1:80", state="unhealthy") == 1
+    assert shown.value(name, target="10.0.0.1:80", state="healthy") == 0
+    assert shown.value(name, target="b.test:81", address="", state="dns_error") == 1
     assert page(UPSTREAMS + "plugins: [{name: prometheus}]\n").labels("kong_upstream_target_health") == []
