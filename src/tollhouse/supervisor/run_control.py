@@ -66,9 +66,7 @@ async def run_control(
     ]
     tasks.spawn(_look(listeners), "clock")
     tasks.spawn(_when_connected(control, on_ready), "ready")
-    if follower is not None:
-        tasks.spawn(follower.run(), "follow the database")
-        tasks.spawn(follower.keep(), "keep the last good configuration")
+    _follow(follower, tasks)
     await ending.wait()
     for listener in listeners:
         await listener.drain()
@@ -77,6 +75,12 @@ async def run_control(
     if control.database is not None:
         await control.database.close()
     sinks.close()
+
+
+def _follow(follower: Follower | None, tasks: Tasks) -> None:
+    if follower is not None:
+        tasks.spawn(follower.run(), "follow the database")
+        tasks.spawn(follower.keep(), "keep the last good configuration")
 
 
 async def _when_connected(control: Control, on_ready: Callable[[], None]) -> None:
