@@ -96,23 +96,10 @@ class Node:
         self._registry = Registry.of(settings)
         self.metrics = Metrics()
         self.traffic = Traffic()
-        clock = time.perf_counter
-        wall_offset = time.time() - clock()
-        self._pools = Pools(
-            KeepAlive(
-                settings.upstream_keepalive_pool_size,
-                settings.upstream_keepalive_max_requests,
-                settings.upstream_keepalive_idle_timeout,
-            ),
-            clock,
-            UpstreamTls(settings.lua_ssl_trusted_certificate),
-        )
-        resolver = Resolver(clock, self._tasks, name_lifetimes(settings))
         #: what is known of the health of upstreams' targets
         self.health = UpstreamHealth()
-        self._workshop = Workshop(
-            self._pools, resolver, settings.router_flavor, TargetNames(resolver), self.health
-        )
+        self._pools = _pools(settings)
+        resolver = Resolver(time.perf_counter, self._tasks, name_lifetimes(settings))
         self._directory = Directory()
         self._vaults = Vaults(
             os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
@@ -123,8 +110,31 @@ class Node:
         )
         self._sinks = Sinks(dropped)
         self._queues = Queues(dropped, self._tasks)
-        self._services = Services(
-            node=NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model),
+        node = NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model)
+        self._services = self._make_services(node, identity.workspace_id, memory, resolver, alone=alone)
+        self._workshop = Workshop(
+            self._pools,
+            resolver,
+            settings.router_flavor,
+            TargetNames(resolver),
+            self.health,
+            everywhere=timing_report(settings.timing, self._services),
+        )
+        self._compilation: Compilation | None = None
+        self._gateway: Gateway | None = None
+        self._listeners: list[Listener] = []
+        #: TLS of the listeners that have it, and what it shows
+        self._tls: list[ServerTls] = []
+        self._certificates = Certificates()
+
+    def _make_services(
+        self, node: NodeInfo, workspace_id: str, memory: NodeMemory, resolver: Resolver, *, alone: bool
+    ) -> Services:
+        """What plugins may use of this worker."""
+        settings = self._settings
+        wall_offset = time.time() - time.perf_counter()
+        return Services(
+            node=node,
             counters=SharedCounters(memory.counters, time.time, alone=alone),
             redis=RedisServers(
                 (settings.redis_host, settings.redis_port), self.metrics, self._tasks, time.time
@@ -137,23 +147,15 @@ class Node:
             sinks=self._sinks,
             queues=self._queues,
             links=Links(resolver.resolve, settings.syslog_socket),
-            records=LogRecords(lambda instant: instant + wall_offset, identity.workspace_id),
+            records=LogRecords(lambda instant: instant + wall_offset, workspace_id),
             cloud=CloudAccess(os.environ, time.time),
             http=PooledClient(self._pools, resolver),
             trusts=_trust(settings).trusts,
             secret=lambda reference: self._vaults.knowing(self._vault_entities).secret(reference),
             wall_clock=time.time,
-            clock=clock,
+            clock=time.perf_counter,
             tracing=Tracing(frozenset(settings.tracing_instrumentations), settings.tracing_sampling_rate),
         )
-        report = timing_report(settings.timing, self._services)
-        self._workshop = replace(self._workshop, everywhere=report)
-        self._compilation: Compilation | None = None
-        self._gateway: Gateway | None = None
-        self._listeners: list[Listener] = []
-        #: TLS of the listeners that have it, and what it shows
-        self._tls: list[ServerTls] = []
-        self._certificates = Certificates()
 
     # Configuration
 
@@ -283,6 +285,15 @@ class Node:
         self._pools.close()
         self._sinks.close()
         await self._tasks.cancel()
+
+
+def _pools(settings: Settings) -> Pools:
+    keep_alive = KeepAlive(
+        settings.upstream_keepalive_pool_size,
+        settings.upstream_keepalive_max_requests,
+        settings.upstream_keepalive_idle_timeout,
+    )
+    return Pools(keep_alive, time.perf_counter, UpstreamTls(settings.lua_ssl_trusted_certificate))
 
 
 def name_lifetimes(settings: Settings) -> Lifetimes:

@@ -8,20 +8,19 @@ what a request costs, and nobody should pay that unasked.
 """
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, cast
 
 from tollhouse.config import readers
 from tollhouse.config.admin_tokens import AdminToken, read_tokens
 from tollhouse.config.ciphers import TlsTerms, read_protocols, tls_terms
 from tollhouse.config.listen import Listen, parse_listens
+from tollhouse.config.option import Option, option, secret
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.constraints import is_reference
 from tollhouse.stores.vaults import Unresolvable, Vaults
-
-T = TypeVar("T")
 
 Flavor = Literal["traditional_compatible", "traditional", "expressions"]
 _PREFIXES: Final = ("TOLLHOUSE_", "KONG_")
@@ -30,29 +29,6 @@ _LOG_FILES: Final = (
     "proxy_error_log", "admin_error_log", "proxy_access_log", "admin_access_log", "status_access_log",
     "admin_audit_log",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting: its variables without their prefix, the default as text, how it is read."""
-
-    names: tuple[str, ...]
-    default: str
-    read: Callable[[str], Any]
-    doc: str
-    #: whether it is never shown, and may refer to a vault
-    is_secret: bool = False
-
-
-def option(default: str, read: Callable[[str], T], doc: str, *names: str) -> T:
-    """Declares a setting. Its variable is called like the field unless `names` says otherwise."""
-    # The field is no default: every setting is given when `Settings` is made.
-    return cast(T, field(metadata={"option": Option(names, default, read, doc)}))
-
-
-def secret(default: str, read: Callable[[str], T], doc: str, *names: str) -> T:
-    """Declares a setting that is never shown. It may refer to a vault."""
-    return cast(T, field(repr=False, metadata={"option": Option(names, default, read, doc, is_secret=True)}))
 
 
 def _flavor(text: str) -> Flavor:

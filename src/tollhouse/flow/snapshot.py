@@ -10,7 +10,7 @@ from tollhouse.flow.plan import AccessStep, Plan
 from tollhouse.model.entities import Route, Service
 from tollhouse.pdk.exchange import Matched
 from tollhouse.routing.match import Router
-from tollhouse.wire.headers import wire_value
+from tollhouse.wire.fields import wire_value
 from tollhouse.wire.uri import Target
 
 NO_ROUTE: Final = "no Route matched with those values"

@@ -9,7 +9,8 @@ from tollhouse.llm.formats.openai_chat.forward import Members
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Auth
 from tollhouse.pdk import FieldSet, wire_field
-from tollhouse.wire.headers import Headers, WireField
+from tollhouse.wire.fields import WireField
+from tollhouse.wire.headers import Headers
 from tollhouse.wire.uri import without_arguments
 
 _NONE: Final = Auth()

@@ -8,7 +8,7 @@ from tollhouse.model.schema import item, setting
 from tollhouse.pdk.exchange import Exchange, OwnStream, Patience, Request, Response
 from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.pdk.services import Count, Distribution, NodeInfo, Services, Sink, Tally, Window
-from tollhouse.wire.headers import FieldSet, wire_field
+from tollhouse.wire.fields import FieldSet, wire_field
 
 __all__ = [
     "Count",

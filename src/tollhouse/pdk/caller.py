@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from tollhouse.model.entities import Consumer, Credential
-from tollhouse.wire.headers import FieldSet, WireField, wire_field
+from tollhouse.wire.fields import FieldSet, WireField, wire_field
 
 
 class Caller:

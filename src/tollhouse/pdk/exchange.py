@@ -9,7 +9,8 @@ import msgspec
 from tollhouse.errors import UpstreamFault
 from tollhouse.model.entities import Consumer, Credential, Route, Service
 from tollhouse.pdk.caller import Caller
-from tollhouse.wire.headers import FieldSet, Headers, wire_field
+from tollhouse.wire.fields import FieldSet, wire_field
+from tollhouse.wire.headers import Headers
 from tollhouse.wire.http1 import CHUNKED, RequestHead, ResponseHead, framing_field
 from tollhouse.wire.uri import Target, arguments
 

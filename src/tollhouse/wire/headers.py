@@ -6,72 +6,14 @@ with its lines as they are forwarded. A message's own `Headers` begins as a view
 plugins add is kept beside it, and only a change to what came off the wire makes a copy.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-import msgspec
+from tollhouse.wire.fields import FieldSet, WireField, assigned, line_value, split_lines, wire_field
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _COMMA: Final = ", "
 _FORWARDS_KEPT: Final = 8
-
-
-#: a field made once to be sent often: lower-case name, value, wire line without CRLF
-WireField = tuple[str, str, bytes]
-
-
-def wire_value(value: str) -> str:
-    """The value without what would end its line: control characters, percent-encoded as OpenResty does."""
-    if _CONTROL.search(value):
-        return _CONTROL.sub(lambda found: f"%{ord(found[0]):02X}", value)
-    return value
-
-
-def wire_field(name: str, value: str) -> WireField:
-    """A field as `Headers.put_first` takes it.
-
-    A plugin may take a value from anywhere, a decoded path for instance. Control characters, which would
-    end the line, are percent-encoded as OpenResty does; characters beyond latin-1 are sent as UTF-8.
-    """
-    value = wire_value(value)
-    try:
-        return name.lower(), value, f"{name}: {value}".encode("latin-1")
-    except UnicodeEncodeError:
-        value = value.encode().decode("latin-1")
-        return name.lower(), value, f"{name}: {value}".encode("latin-1")
-
-
-class FieldSet(msgspec.Struct, eq=False):
-    """Fields put on a message together: values by lower-case name, and their lines, each with CRLF.
-
-    No name occurs twice. `unwanted` are names that must not stay beside them. Made of lines alone it
-    reads the values out of them when they are asked for, which they seldom are.
-    """
-
-    known: dict[str, str] | None
-    data: bytes
-    unwanted: tuple[str, ...] = ()
-    #: every name that it puts or rules out, of a set made once and put on many messages, so that it is worth
-    #: while to remember what comes of it; else `None`
-    touches: frozenset[str] | None = None
-
-    @property
-    def values(self) -> dict[str, str]:
-        values = self.known
-        if values is None:
-            values = self.known = {key: _value(line) for key, line in _split(self.data)}
-        return values
-
-    @classmethod
-    def of(cls, fields: Sequence[WireField], unwanted: Iterable[str] = ()) -> "FieldSet":
-        """The set of these fields, to be kept and put on many messages."""
-        values = {key: value for key, value, _ in fields}
-        lines = b"".join([line + b"\r\n" for _, _, line in fields])
-        made = cls(values, lines, tuple(unwanted))
-        made.touches = frozenset((*values, *made.unwanted))
-        return made
 
 
 class FieldBlock:
@@ -130,7 +72,7 @@ class FieldBlock:
         found = self.changed.get(fields)
         if found is None and len(self.changed) < _FORWARDS_KEPT:
             lines = assigned(self.pairs(), fields)
-            found = FieldBlock([line for _, line in lines], [(key, _value(line)) for key, line in lines])
+            found = FieldBlock([line for _, line in lines], [(key, line_value(line)) for key, line in lines])
             found.original = self.original
             self.changed[fields] = found
         return found
@@ -210,7 +152,7 @@ class Headers:
         """Every value of the field, in order."""
         if not self.has_repeats:
             return [self.values[name]] if name in self.values else []
-        return [_value(line) for key, line in self._lines() if key == name]
+        return [line_value(line) for key, line in self._lines() if key == name]
 
     def joined(self, name: str) -> str | None:
         """All values of the field as one list value (RFC 9110 5.3), `None` without any."""
@@ -221,7 +163,7 @@ class Headers:
     def items(self) -> Iterator[tuple[str, str]]:
         """Lower-case name and value of each field line, in order."""
         for key, line in self._lines():
-            yield key, _value(line)
+            yield key, line_value(line)
 
     def grouped(self) -> dict[str, str | list[str]]:
         """As log records show them: repeated names have a list of values."""
@@ -241,7 +183,7 @@ class Headers:
     def _lines(self) -> list[tuple[str, bytes]]:
         if self._owned is not None:
             return self._owned
-        added = (_split(data) for _, data in self._added or ())
+        added = (split_lines(data) for _, data in self._added or ())
         return [*self.block.pairs(), *chain.from_iterable(added)]
 
     def beginning(self, prefixes: tuple[str, ...]) -> tuple[str, ...]:
@@ -278,7 +220,7 @@ class Headers:
         if self._owned is None and fields.values.keys().isdisjoint(self.values):
             self._join(fields.values, fields.data)
             return
-        self._owned = [*_split(fields.data), *self._lines()]
+        self._owned = [*split_lines(fields.data), *self._lines()]
         self.values = {**self.values, **fields.values}
 
     def assign(self, fields: FieldSet) -> None:
@@ -385,28 +327,5 @@ class Headers:
             if unwanted.isdisjoint(names):
                 lines += data
             else:
-                lines += b"".join([line + b"\r\n" for key, line in _split(data) if key not in unwanted])
+                lines += b"".join([line + b"\r\n" for key, line in split_lines(data) if key not in unwanted])
         return lines
-
-
-def assigned(pairs: Iterable[tuple[str, bytes]], fields: FieldSet) -> list[tuple[str, bytes]]:
-    """Field lines, each name of the set replaced where it first stood, or else added at the end."""
-    lines = dict(_split(fields.data))
-    kept = []
-    for pair in pairs:
-        key = pair[0]
-        if key in lines:
-            kept.append((key, lines.pop(key)))
-        elif key not in fields.values and key not in fields.unwanted:
-            kept.append(pair)
-    return [*kept, *lines.items()]
-
-
-def _split(data: bytes) -> list[tuple[str, bytes]]:
-    """Lower-case name and line of each field."""
-    lines = data.split(b"\r\n")[:-1]
-    return [(line.partition(b":")[0].decode("latin-1").lower(), line) for line in lines]
-
-
-def _value(line: bytes) -> str:
-    return line.partition(b":")[2].strip(b" \t").decode("latin-1")

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollhouse.wire.headers import FieldBlock, FieldSet, Headers, wire_field
+from tollhouse.wire.fields import FieldSet, wire_field
+from tollhouse.wire.headers import FieldBlock, Headers
 
 NONE: frozenset[str] = frozenset()
 LINES = [b"Host: a", b"X-A: 1", b"x-a: 2", b"X-B:3"]

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tollhouse.errors import Reject
 from tollhouse.pdk.exchange import Exchange, Response
 from tollhouse.pdk.services import Services
-from tollhouse.wire.headers import FieldSet, wire_field
+from tollhouse.wire.fields import FieldSet, wire_field
 
 _ENDING: Final = frozenset({"kong.response.exit", "kong.response.error"})
 
