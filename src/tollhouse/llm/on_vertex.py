@@ -1,12 +1,36 @@
 """Claude on Vertex: Anthropic's form, but for where it tells the model and the version.
 https://docs.claude.com/en/api/claude-on-vertex-ai"""
 
+import re
+from typing import Final
+
 import msgspec
 
 from tollhouse.llm.dialogue import Dialogue, Got, Passage, Sent
 from tollhouse.llm.form import Told
-from tollhouse.llm.formats.openai_chat.forward import Members, members_of
+from tollhouse.llm.formats.openai_chat.forward import FALSE, TRUE, Members, body_of, members_of
 from tollhouse.llm.providers.vertex import anthropic_body
+
+#: Google's names of models have the day behind an `@`
+_DATED: Final = re.compile(r"(claude-[^@/]+)@(\d{8}|default|latest)")
+
+
+def anthropics_name(model: str) -> str:
+    """What Anthropic calls a model that may have Google's name: `claude-opus-4@20250514`."""
+    found = _DATED.fullmatch(model)
+    if found is None:
+        return model
+    return f"{found[1]}-{found[2]}" if found[2].isdecimal() else found[1]
+
+
+def anthropics_body(content: bytes, told: Told) -> bytes:
+    """The request that Anthropic's own API takes, of one that a client sends to Vertex. Raises `Refusal`."""
+    members = members_of(content)
+    members.pop("anthropic_version", None)
+    if told.model:
+        members["model"] = msgspec.Raw(msgspec.json.encode(told.model))
+        members["stream"] = TRUE if told.stream else FALSE
+    return body_of(members)
 
 
 class OnVertex:

@@ -38,6 +38,8 @@ class Asked:
     model: str = ""
     #: the end of the path where an operation has several: `/images/edits`, `:embedContent`
     tail: str = ""
+    #: as clients of Claude on Vertex ask: without a model in the body, with a version there
+    on_vertex: bool = False
 
 
 _FIXED: Final[tuple[tuple[str, Asked], ...]] = (
@@ -72,6 +74,11 @@ _GEMINI: Final = re.compile(
     r"(?:^|/)models/(?P<model>[^:].*):(?P<method>generateContent|streamGenerateContent|countTokens"
     r"|embedContent|batchEmbedContents|predict)$"
 )
+#: https://docs.claude.com/en/api/claude-on-vertex-ai; tokens are counted where a model would stand
+_CLAUDE_ON_VERTEX: Final = re.compile(
+    r"/publishers/anthropic/models/(?P<model>[^:][^/]*(?:/[^/]+)?):(?P<method>rawPredict|streamRawPredict)$"
+)
+_COUNTS_ON_VERTEX: Final = "count-tokens"
 _ONE_MODEL: Final = re.compile(r"(?P<beta>/v1beta)?/models/(?P<model>.+)$")
 _FILES: Final = re.compile(r"(?:^|/)(?:files|batches|uploads)(?:/[^/]+){0,3}$")
 _BEDROCK_OPERATIONS: Final[dict[str, Operation]] = {
@@ -99,6 +106,8 @@ def recognised(path: str) -> Asked | None:
         told = Told(unquote(found["model"]), method == "streamGenerateContent")
         operation = _GOOGLE_OPERATIONS.get(method)
         return Asked("gemini", operation or "chat", told, tail=f":{method}" if operation else "")
+    if found := _CLAUDE_ON_VERTEX.search(path):
+        return _on_vertex(unquote(found["model"]), streamed=found["method"] == "streamRawPredict")
     if (of_bedrock := read_path(path)) is not None:
         return Asked("bedrock_converse", _BEDROCK_OPERATIONS[of_bedrock.operation], of_bedrock.told)
     if found := _ONE_MODEL.search(path):
@@ -106,3 +115,9 @@ def recognised(path: str) -> Asked | None:
     if found := _FILES.search(path):
         return Asked("openai_chat", "files", tail="/" + found[0].lstrip("/"))
     return None
+
+
+def _on_vertex(model: str, *, streamed: bool) -> Asked:
+    if model == _COUNTS_ON_VERTEX:
+        return Asked("anthropic_messages", "count_tokens", on_vertex=True)
+    return Asked("anthropic_messages", "chat", Told(model, streamed), on_vertex=True)

@@ -22,11 +22,13 @@ from tollhouse.llm.endpoint import Unserved, served
 from tollhouse.llm.form import Problem, Refusal
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.limits import Limits, Price
+from tollhouse.llm.on_vertex import anthropics_body, anthropics_name
 from tollhouse.llm.once import Firsts
 from tollhouse.llm.operations.access import Operations, model_asked_for
 from tollhouse.llm.operations.upstream import UpstreamOperation
 from tollhouse.llm.provider import FormName
 from tollhouse.llm.providers import PROVIDERS
+from tollhouse.llm.providers.anthropic import PROVIDER as ANTHROPIC
 from tollhouse.llm.recognise import Asked, recognised
 from tollhouse.llm.upstream_model import UpstreamModel
 from tollhouse.model.checks import Custom
@@ -173,6 +175,8 @@ class AiGateway(Plugin[Config]):
             raise _error("openai_chat", "not_found", text, "unknown_url")
         chosen = ex.slot(_Chosen)
         chosen.form = asked.form
+        if asked.on_vertex:
+            asked = self._as_anthropics(ex, asked)
         if asked.operation == "chat":
             return self._call(ex, asked, chosen)
         if asked.operation == "models":
@@ -182,6 +186,14 @@ class AiGateway(Plugin[Config]):
         except Refusal as refusal:
             trouble: Trouble = "not_found" if refusal.status == 404 else "invalid_request"
             raise _error(asked.form, trouble, refusal.message, status=refusal.status) from None
+
+    def _as_anthropics(self, ex: Exchange, asked: Asked) -> Asked:
+        """The request as one of Anthropic's own API."""
+        try:
+            ex.request.replace_content(anthropics_body(ex.request.content or b"", asked.told))
+        except Refusal as refusal:
+            raise _error(asked.form, "invalid_request", refusal.message) from None
+        return Asked(asked.form, asked.operation)
 
     def _tell_models(self, ex: Exchange, asked: Asked) -> NoReturn:
         form = listing.asking_form(asked.form, ex.request.headers.values)
@@ -246,7 +258,10 @@ class AiGateway(Plugin[Config]):
         if found is None:
             if len(self._providers) >= _NAMES_KNOWN:
                 self._providers.clear()
-            found = self._providers[model] = provider_for(model, self._accesses)
+            provider, name = provider_for(model, self._accesses)
+            if provider == ANTHROPIC.name:
+                name = anthropics_name(name)
+            found = self._providers[model] = provider, name
         return found
 
     def own_answer(self, ex: Exchange) -> None:

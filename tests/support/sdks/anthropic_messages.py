@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from anthropic import Anthropic
+from anthropic import Anthropic, AnthropicVertex
 from tests.support.sdks.seen import CLIENT_KEY, DESCRIPTION, PROMPT, SCHEMA, TOOL, Seen
 
 TOOLS: Any = [{"name": TOOL, "description": DESCRIPTION, "input_schema": SCHEMA}]
@@ -31,6 +31,15 @@ class AnthropicMessages:
             with self.sdk.messages.stream(**asked) as events:
                 return seen(events.get_final_message())
         return seen(self.sdk.messages.create(**asked))
+
+
+class AnthropicOnVertex(AnthropicMessages):
+    """The same SDK, as it asks for Claude on Google's cloud."""
+
+    def __init__(self, url: str) -> None:
+        self.sdk = AnthropicVertex(
+            base_url=f"{url}/v1", project_id="p", region="global", access_token=CLIENT_KEY, max_retries=0
+        )
 
 
 def seen(message: Any) -> Seen:

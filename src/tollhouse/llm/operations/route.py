@@ -10,6 +10,7 @@ import msgspec
 from tollhouse.llm.counting import counted_tokens
 from tollhouse.llm.endpoint import Unserved
 from tollhouse.llm.form import Refusal
+from tollhouse.llm.on_vertex import anthropics_body
 from tollhouse.llm.operations.places import COMPLETIONS, ROUTE_OPERATIONS
 from tollhouse.llm.operations.upstream import UpstreamOperation
 from tollhouse.llm.provider import FormName
@@ -118,12 +119,21 @@ class CountingUpstream(UpstreamModel):
 
     def access(self, ex: Exchange) -> Awaitable[None] | None:
         asked = recognised(ex.request.path)
+        if asked is not None and asked.on_vertex and asked.form == self.conf.client_form:
+            self._as_anthropics(ex, asked)
         if asked is None or asked.operation != "count_tokens" or asked.form != self.conf.client_form:
             return super().access(ex)
         if self._counter is None:
             raise Reject(200, body=self._estimated(ex, asked), exact=True)
         ex.slot(_Chosen).operation = self._counter
         return self._counter.access(ex, asked)
+
+    def _as_anthropics(self, ex: Exchange, asked: Asked) -> None:
+        """Makes it a request of Anthropic's own API."""
+        try:
+            ex.request.replace_content(anthropics_body(ex.request.content or b"", asked.told))
+        except Refusal as refusal:
+            raise self._envelope.reject(refusal) from None
 
     def _estimated(self, ex: Exchange, asked: Asked) -> dict[str, Any]:
         try:
