@@ -51,3 +51,23 @@ async def test_without_the_switch_they_are_refused(tmp_path: Path) -> None:
     assert "plugin 'no-such-plugin' not enabled" in refused.errors
     allowed = await tollhouse("check", str(file), KONG_ALLOW_MISSING_PLUGINS="on")
     assert allowed.code == 0
+
+
+async def test_a_reload_may_accept_them_on_a_node_that_was_started_without() -> None:
+    gateway = await Gateway.start('{_format_version: "3.0"}')
+    try:
+        gateway.file.write_text(CONFIG)
+        here = {"KONG_PREFIX": str(gateway.folder)}
+        refused = await tollhouse("reload", **here)
+        assert refused.code == 1
+        assert "plugin 'no-such-plugin' not enabled" in refused.errors
+
+        accepted = await tollhouse("reload", "--allow-missing-plugins", **here)
+        assert (accepted.code, WARNING in accepted.errors) == (0, True)
+        await gateway.until_logged("configuration reloaded")
+        assert (await gateway.request("GET", "/")).status == 418
+
+        assert (await tollhouse("reload", **here)).code == 0
+        await gateway.until_logged("configuration reloaded", times=2)
+    finally:
+        await gateway.stop()

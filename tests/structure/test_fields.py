@@ -67,12 +67,6 @@ UNNAMED: dict[str, set[str]] = {
         "timeout",
         "userinfo_endpoint",
     },
-    "prometheus": {"wasm_metrics"},
-    "proxy-cache": {"dictionary_name", "keepalive_pool_size"},
-    "quota-mirror": {"keepalive_pool_size"},
-    "rate-limiting": {"keepalive_pool_size"},
-    "rate-limiting-advanced": {"keepalive_pool_size"},
-    "response-ratelimiting": {"keepalive_pool_size"},
 }
 
 

@@ -62,7 +62,8 @@ class Redis:
         None,
         extra=True,
         between=(1, _LONGEST),
-        doc="Most connections of a worker to one server; one carries everything.",
+        doc="Accepted for Kong's files; has no effect here because one connection of a worker to each server "
+        "carries everything.",
     )
     keepalive_backlog: int | None = setting(
         None, extra=True, between=(0, _LONGEST), doc="Most commands that may wait for their answers."
@@ -131,7 +132,8 @@ class AdvancedRedis:
     keepalive_pool_size: int = setting(
         256,
         between=(1, _LONGEST),
-        doc="Most connections of a worker to one server; one carries everything.",
+        doc="Accepted for Kong's files; has no effect here because one connection of a worker to each server "
+        "carries everything.",
     )
     keepalive_backlog: int | None = setting(
         None, between=(0, _LONGEST), doc="Most commands that may wait for their answers."

@@ -135,6 +135,10 @@ class Registry:
         """Whether an object was made from the class that its plugin has now."""
         return self.plugin_class(plugin.name) is type(plugin)
 
+    def tolerate_missing(self) -> None:
+        """Accepts plugins that this version does not know from now on; they do nothing."""
+        self._allow_missing = True
+
     # model.plugin.PluginSchemas
 
     def config(self, name: str) -> Record | None:
@@ -144,7 +148,10 @@ class Registry:
         return cls.schema()
 
     def _is_tolerated(self, name: str) -> bool:
-        return self._allow_missing and name not in BUNDLED and name not in self.custom.places
+        return self._allow_missing and self._is_missing(name)
+
+    def _is_missing(self, name: str) -> bool:
+        return name not in BUNDLED and name not in self.custom.places
 
     def forbidden_scopes(self, name: str) -> Collection[str]:
         cls = self.plugin_class(name)
@@ -166,10 +173,11 @@ class Registry:
         self, instance: PluginInstance, scope: Scope, services: Services, *, at_start: bool = False
     ) -> Plugin[Any] | None:
         """The object for one configuration, which has been checked before and holds secrets in place of
-        references; none for a plugin that is tolerated although nobody knows it. A custom plugin whose own
-        code fails here is refused, but for a worker that has nothing else to serve (`at_start`)."""
+        references; none for a plugin that nobody knows: whether it is tolerated was judged by that check.
+        A custom plugin whose own code fails here is refused, but for a worker that has nothing else to serve
+        (`at_start`)."""
         cls = self.plugin_class(instance.name)
-        if cls is None and self._is_tolerated(instance.name):
+        if cls is None and self._is_missing(instance.name):
             return None
         if cls is None and instance.name in self.custom.places:
             return Broken(Nothing(), scope, services, instance.id)

@@ -31,7 +31,9 @@ class Config:
     latency_metrics: bool = setting(False, doc="Distributions of latencies.")
     bandwidth_metrics: bool = setting(False, doc="Count bytes in and out.")
     upstream_health_metrics: bool = setting(False, doc="Health of upstream targets.")
-    wasm_metrics: bool = setting(False, doc="Accepted for compatibility: there are no WASM filters here.")
+    wasm_metrics: bool = setting(
+        False, doc="Accepted for Kong's files; has no effect here because there are no WASM filters."
+    )
 
 
 class Prometheus(Plugin[Config]):

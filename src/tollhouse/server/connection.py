@@ -11,7 +11,6 @@ from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
 from tollhouse.server.tls import common_name, shown_chain
 from tollhouse.wire.body import body_reader
-from tollhouse.wire.http1 import has_bare_lf
 
 if TYPE_CHECKING:
     from tollhouse.server.listen import Listener
@@ -198,11 +197,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._buffer = data
         try:
-            self.limits.check_head(data, len(data))
-            if has_bare_lf(data):
-                raise BadRequest("a line ends in LF alone")
-            if self._eof_at:
-                raise BadRequest("the request ended early")
+            self.limits.check_beginning(data, is_all=bool(self._eof_at))
         except BadRequest as error:
             self._refuse(error)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tollhouse.errors import BadRequest
+from tollhouse.wire.http1 import has_bare_lf
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,11 @@ class Limits:
             raise BadRequest("the request line is too long", 414)
         if end > self.head_bytes or max(map(len, data[:end].split(b"\r\n"))) > self.line_bytes:
             raise BadRequest("the request head is too large", 494)
+
+    def check_beginning(self, data: bytes, *, is_all: bool) -> None:
+        """Judges the beginning of a head whose end is not here yet, and never will be if that `is_all`."""
+        self.check_head(data, len(data))
+        if has_bare_lf(data):
+            raise BadRequest("a line ends in LF alone")
+        if is_all:
+            raise BadRequest("the request ended early")

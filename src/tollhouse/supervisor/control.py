@@ -34,6 +34,7 @@ from tollhouse.supervisor.channel import (
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
 from tollhouse.supervisor.database import database_store
 from tollhouse.supervisor.health import HealthBoard
+from tollhouse.supervisor.instances import allows_missing_plugins
 from tollhouse.supervisor.last_good import LastGood
 from tollhouse.supervisor.shared import SnapshotFile
 from tollhouse.telemetry.error_log import set_level
@@ -77,13 +78,18 @@ class Control:
         path: Path,
         start_model: Callable[[], None],
         memory: NodeMemory,
+        record: Path,
     ) -> None:
         self.settings = settings
         self.identity = identity
         self.registry = Registry.of(settings)
+        if allows_missing_plugins(record):
+            self.registry.tolerate_missing()
         self._shared = shared
         self._source = source
         self._path = path
+        #: the record of this node, in which a reload may wish for something
+        self._record = record
         self._start_model = start_model
         #: what proxy-cache keeps
         self.responses = SharedResponses(memory.responses, time.time)
@@ -188,7 +194,10 @@ class Control:
 
     async def refresh_plugins(self) -> bool:
         """Reads custom plugins whose files have changed; whether there were any. Workers do so with the
-        next configuration that they get. Raises `ConfigErrors`."""
+        next configuration that they get. From then on plugins that nobody knows are accepted if a reload
+        wished so. Raises `ConfigErrors`."""
+        if await asyncio.to_thread(allows_missing_plugins, self._record):
+            self.registry.tolerate_missing()
         changed = await asyncio.to_thread(self.registry.custom.refresh)
         self._plugins_changed = self._plugins_changed or changed
         return changed

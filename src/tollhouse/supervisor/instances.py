@@ -29,14 +29,34 @@ class Instance(msgspec.Struct, frozen=True):
 @contextmanager
 def recorded(prefix: Path, instance: Instance) -> Iterator[None]:
     """Keeps a record of the instance while it runs."""
-    folder = prefix / "run"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{instance.pid}.json"
+    path = record_of(prefix, instance.pid)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.write_bytes(msgspec.json.encode(instance))
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def record_of(prefix: Path, pid: int) -> Path:
+    """The record of an instance: its supervisor writes it, and reads what `reload` wishes in it."""
+    return prefix / "run" / f"{pid}.json"
+
+
+def allow_missing_plugins(prefix: Path, instance: Instance) -> None:
+    """Lets a running instance accept plugins that it does not know, from its next reload on."""
+    path = record_of(prefix, instance.pid)
+    wished = path.with_suffix(".new")
+    wished.write_bytes(msgspec.json.encode(msgspec.structs.replace(instance, allow_missing_plugins=True)))
+    wished.replace(path)
+
+
+def allows_missing_plugins(record: Path) -> bool:
+    """Whether an instance was started, or told by a reload, to accept plugins that it does not know."""
+    try:
+        return msgspec.json.decode(record.read_bytes(), type=Instance).allow_missing_plugins
+    except (OSError, msgspec.DecodeError):
+        return False
 
 
 def running(prefix: Path) -> list[Instance]:

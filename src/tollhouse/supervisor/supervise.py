@@ -29,6 +29,7 @@ from tollhouse.server.sockets import Bound, bind
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, needs_local_model
 from tollhouse.supervisor.control import Control
+from tollhouse.supervisor.instances import record_of
 from tollhouse.supervisor.processes import Child
 from tollhouse.supervisor.run_control import run_control
 from tollhouse.supervisor.shared import SnapshotFile
@@ -91,11 +92,12 @@ class Supervisor:
         workers = settings.worker_processes
         memory = NodeMemory.new(settings.counter_slots, settings.mem_cache_size)
         supervisor = os.getpid()
+        record = record_of(settings.prefix, supervisor)
 
         async def control(ending: asyncio.Event, on_ready: Callable[[], None]) -> None:
             operators = (_firsts(admin), _firsts(status))
             model = self._start_model if os.getpid() == supervisor else _ask_for_model
-            node = Control(settings, self._identity, self._shared, source, path, model, memory)
+            node = Control(settings, self._identity, self._shared, source, path, model, memory, record)
             await run_control(node, settings, *operators, ending, on_ready)
 
         children = [Child("control", control)]

@@ -41,6 +41,8 @@ OWN = ("own.test", 1)
             {"tls": True, "verify": True, "server_name": "n.test"},
         ),
         (Redis, {"keepalive_backlog": 9}, {"backlog": 9}),
+        # One connection carries everything: there is no pool that could be larger.
+        (Redis, {"keepalive_pool_size": 3}, {"addresses": (OWN,), "backlog": None}),
         (
             Redis,
             {
