@@ -260,12 +260,15 @@ class UpstreamModel:
         request.replace_content(sent.content)
         ex.wants_whole_response = not streamed
         ex.patience = self._patience
-        metered = call.metered = ex.slot(Metered)
-        metered.plugin_id, metered.provider = self._plugin_id, self.conf.model.provider
-        metered.model, metered.streamed = destination.model, streamed
-        heed(ex, metered, streamed=streamed)
+        self._meter(ex, call, destination.model, streamed=streamed)
         destination.address(ex, destination.endpoint.path, self._credentials, stream=streamed)
         self._credentials.put_in_headers(headers, answer_is_read=True)
+
+    def _meter(self, ex: Exchange, call: Call, model: str, *, streamed: bool) -> None:
+        metered = call.metered = ex.slot(Metered)
+        metered.plugin_id, metered.provider = self._plugin_id, self.conf.model.provider
+        metered.model, metered.streamed = model, streamed
+        heed(ex, metered, streamed=streamed)
 
     def _told(self, path: str, members: Members) -> Told:
         """What the path says, put among the members for those who look there for model and stream."""

@@ -171,13 +171,7 @@ def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
         model=typed.model or told.model,
         messages=messages,
         stream=typed.stream if typed.stream is not None else told.stream,
-        options=Options(
-            max_tokens=typed.max_tokens,
-            temperature=typed.temperature,
-            top_p=typed.top_p,
-            top_k=typed.top_k,
-            stop=None if typed.stop_sequences is None else tuple(typed.stop_sequences),
-        ),
+        options=_options(typed),
         tools=tuple(map(_tool, typed.tools or (), raw.get("tools") or ())),
         tool_choice=choice,
         parallel_tool_calls=parallel,
@@ -189,6 +183,16 @@ def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
         include_usage=True,
         extra=extra,
         own_only=tuple(name for name in _OWN_ONLY if name in extra),
+    )
+
+
+def _options(typed: _Request) -> Options:
+    return Options(
+        max_tokens=typed.max_tokens,
+        temperature=typed.temperature,
+        top_p=typed.top_p,
+        top_k=typed.top_k,
+        stop=None if typed.stop_sequences is None else tuple(typed.stop_sequences),
     )
 
 

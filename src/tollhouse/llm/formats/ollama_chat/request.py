@@ -38,6 +38,7 @@ _OPTION_NAMES: Final = {
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
 }
+_LOGPROBS: Final = {"logprobs": "logprobs", "top_logprobs": "top_logprobs"}
 #: Members of OpenAI's requests by what becomes of them here. Passed: the same name means the same.
 _PASSED: Final = frozenset({"keep_alive"})
 #: Refused: without them the answer would be another one. A value beside the name changes nothing.
@@ -82,11 +83,6 @@ _NOT_SUPPORTED: Final = "not supported by models served through Ollama"
 
 def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
     names: dict[str, str] = {}
-    options = {
-        name: getattr(chat.options, neutral)
-        for neutral, name in _OPTION_NAMES.items()
-        if getattr(chat.options, neutral) is not None
-    }
     body: dict[str, Any] = {
         "model": chat.model,
         "messages": [
@@ -95,15 +91,13 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
             for turn in _turns(message, f"messages[{place}]", names, ignored)
         ],
         "stream": chat.stream,
-        "options": options,
+        "options": _given(chat.options, _OPTION_NAMES),
     }
     if chat.effort is not None:
         body["think"] = _THINK[chat.effort]
     elif chat.thinking_tokens is not None:
         body["think"] = chat.thinking_tokens > 0
-    for name in ("logprobs", "top_logprobs"):
-        if (value := getattr(chat.options, name)) is not None:
-            body[name] = value
+    body |= _given(chat.options, _LOGPROBS)
     if (chat.options.n or 1) > 1:
         raise Unsupported("n", f"n is {_NOT_SUPPORTED}")
     if chat.user is not None:
@@ -116,14 +110,25 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
         body["format"] = wanted.schema if wanted.kind == "json_schema" else "json"
     if chat.parallel_tool_calls is False:
         ignored.append("parallel_tool_calls")
-    for name, value in chat.extra.items():
+    return body | _encoded_extra(chat.extra, ignored)
+
+
+def _given(options: Options, names: Mapping[str, str]) -> dict[str, Any]:
+    """The options that were told, by Ollama's names for them."""
+    told = ((name, getattr(options, neutral)) for neutral, name in names.items())
+    return {name: value for name, value in told if value is not None}
+
+
+def _encoded_extra(extra: Mapping[str, Any], ignored: list[str]) -> dict[str, Any]:
+    passed = {}
+    for name, value in extra.items():
         if name in _PASSED:
-            body[name] = value
+            passed[name] = value
         elif name not in _REFUSED:
             ignored.append(name)
         elif value != _REFUSED[name]:
             raise Unsupported(name, f"{name} is {_NOT_SUPPORTED}")
-    return body
+    return passed
 
 
 def _turns(
