@@ -48,7 +48,7 @@ async def test_diff_shows_a_tree_and_sync_makes_it_so(node: Gateway, tmp_path: P
     assert await status(node, "/z") != 404
     assert await status(node, "/a") == 404
     again = await tollhouse("config", "diff", str(wanted), "--exit-code", *admin(node))
-    assert (again.code, again.output) == (0, "no changes\n")
+    assert (again.code, again.output) == (0, f"compared with the node at {admin(node)[1]}\nno changes\n")
 
 
 async def test_import_deletes_nothing(node: Gateway, tmp_path: Path) -> None:
@@ -58,7 +58,9 @@ async def test_import_deletes_nothing(node: Gateway, tmp_path: Path) -> None:
     assert "1 change: 1 to create" in done.output
     assert await status(node, "/a") != 404
     dumped = await tollhouse("config", "dump", *admin(node))
-    assert dumped.output.startswith("_format_version: '3.0'\nservices:\n- name: a\n")
+    origin = f"# read from the node at {admin(node)[1]}, owned there by: "
+    assert dumped.output.startswith(origin)
+    assert "\n_format_version: '3.0'\nservices:\n- name: a\n" in dumped.output
     assert "name: n" in dumped.output
 
 
@@ -74,7 +76,27 @@ async def test_what_is_exported_can_be_synced_back(node: Gateway, tmp_path: Path
     file = tmp_path / "out.yml"
     assert (await tollhouse("config", "export", "-o", str(file), *admin(node))).code == 0
     assert file.stat().st_mode & 0o077 == 0
-    assert (await tollhouse("config", "diff", str(file), *admin(node))).output == "no changes\n"
+    assert file.read_text().startswith("# read from the node at ")
+    assert (await tollhouse("config", "diff", str(file), *admin(node))).output.endswith("\nno changes\n")
+
+
+async def test_answers_about_entities_name_their_owner() -> None:
+    node = await Gateway.start(RUNNING)
+    try:
+        assert (await node.admin_request("GET", "/services")).headers["x-tollhouse-owner"] == "file:kong.yml"
+        refused = await node.admin_request("DELETE", "/services/a")
+        assert (refused.status, "x-tollhouse-owner" in refused.headers) == (405, False)
+
+        assert (await node.configure(RUNNING)).status == 201
+        assert (await node.admin_request("GET", "/services/a")).headers["x-tollhouse-owner"] == "config-api"
+        dumped = await tollhouse("config", "dump", *admin(node))
+        assert dumped.output.partition("\n")[0].endswith("owned there by: config-api")
+
+        assert (await tollhouse("reload", KONG_PREFIX=str(node.folder))).code == 0
+        await node.until_logged("configuration reloaded")
+        assert (await node.admin_request("GET", "/config")).headers["x-tollhouse-owner"] == "file:kong.yml"
+    finally:
+        await node.stop()
 
 
 async def test_an_absent_node_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tollhouse.admin.health import health_endpoints
 from tollhouse.admin.http import Answer, Call, Endpoint, Endpoints
 from tollhouse.admin.node import node_endpoints, status_endpoints
 from tollhouse.admin.openapi import openapi_endpoint
+from tollhouse.admin.origin import owned
 from tollhouse.admin.proxy_cache import proxy_cache_endpoints
 from tollhouse.admin.schemas import schema_endpoints
 from tollhouse.admin.tags import tag_endpoints
@@ -28,15 +29,15 @@ def admin_endpoints(control: ControlPlane, audit: AuditTrail, now: Callable[[], 
     entities = Entities(control.store, checker, audit, now)
     endpoints: Endpoints = {
         **status_endpoints(control),
-        **entity_endpoints(entities),
+        **owned(entity_endpoints(entities), control),
         **health_endpoints(entities, control.health, control.state().node_id),
         **node_endpoints(control),
-        **config_endpoints(control, audit),
+        **owned(config_endpoints(control, audit), control),
         **schema_endpoints(checker),
-        **tag_endpoints(entities),
+        **owned(tag_endpoints(entities), control),
         **missing_endpoints(),
         **proxy_cache_endpoints(control),
-        **membership_endpoints(entities),
+        **owned(membership_endpoints(entities), control),
     }
     endpoints = {**endpoints, "/endpoints": {"GET": _list_of((*endpoints, "/endpoints"))}}
     flavor = control.settings.router_flavor

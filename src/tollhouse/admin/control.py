@@ -30,6 +30,11 @@ class ControlPlane(Protocol):
     responses: SharedResponses
 
     @property
+    def owner(self) -> str:
+        """Who decides what entities there are, for a header: `database`, `file:` and its name, …"""
+        ...
+
+    @property
     def is_loading(self) -> bool: ...
 
     @property

@@ -66,7 +66,7 @@ class _Node:
             "tagline": "Welcome to kong",
             "version": KONG_VERSION,
             "edition": "community",
-            "tollhouse": {"version": __version__, "owner": owner(control.store)},
+            "tollhouse": {"version": __version__, "owner": owner(control.store), "source": control.owner},
             "lua_version": "none",
             "timers": {"running": running, "pending": 0},
             **control.about(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from tollhouse.config import declarative
 from tollhouse.config.settings import Settings
@@ -41,6 +42,13 @@ class Source:
         if self.file is not None:
             return str(self.file)
         return "KONG_DECLARATIVE_CONFIG_STRING" if self.text is not None else None
+
+    @property
+    def owner(self) -> str:
+        """Who decides what entities there are, in characters that a header may hold."""
+        if self.database is not None:
+            return "database"
+        return f"file:{quote(self.file.name)}" if self.file is not None else "environment"
 
     def read(self) -> str:
         """The text as it is now. Raises `ConfigErrors`."""

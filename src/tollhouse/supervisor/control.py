@@ -87,6 +87,7 @@ class Control:
             self.registry.tolerate_missing()
         self._shared = shared
         self._source = source
+        self._owner = source.owner
         self._path = path
         #: the record of this node, in which a reload may wish for something
         self._record = record
@@ -116,6 +117,12 @@ class Control:
     # Configuration
 
     @property
+    def owner(self) -> str:
+        """Who decides what entities there are: the source, or who replaced through the Admin API what it
+        had brought."""
+        return self._owner
+
+    @property
     def is_loading(self) -> bool:
         return self._loading.locked()
 
@@ -130,6 +137,7 @@ class Control:
             except WorkersFailed as failure:
                 raise ConfigErrors([ConfigError("", str(failure))]) from failure
             self.text = text
+            self._owner = self._source.owner if file == self._source.name else "config-api"
             return snapshot
 
     async def serve(self, snapshot: Snapshot, encoded: bytes) -> None:

@@ -20,7 +20,9 @@ def command(path: Path, admin_url: str | None, tags: tuple[str, ...], exit_code:
     """Show what PATH would change on a running node or in the database, as a tree."""
     bench = Workbench()
     wanted = bench.snapshot_of(path)
-    changes = difference(bench.running(bench.place(admin_url)), wanted, tags, bench.settings.router_flavor)
+    place = bench.place(admin_url)
+    changes = difference(bench.running(place), wanted, tags, bench.settings.router_flavor)
+    say(f"compared with {place.name}")
     for line in tree(changes, bench.registry):
         say(line)
     if changes and exit_code:

@@ -16,8 +16,10 @@ from tollhouse.config.nested import to_nested_text
 def command(admin_url: str | None, output: Path | None, with_ids: bool) -> None:
     """Write what runs: children in their parents, names for references, no defaults."""
     bench = Workbench()
-    snapshot = bench.running(bench.place(admin_url))
-    write(to_nested_text(snapshot, bench.registry, bench.settings.router_flavor, with_ids=with_ids), output)
+    place = bench.place(admin_url)
+    snapshot = bench.running(place)
+    text = to_nested_text(snapshot, bench.registry, bench.settings.router_flavor, with_ids=with_ids)
+    write(bench.origin(place) + text, output)
 
 
 def write(text: str, output: Path | None) -> None:

@@ -15,5 +15,6 @@ from tollhouse.config.export import to_config_text
 def command(admin_url: str | None, output: Path | None) -> None:
     """Write what runs with every id and default, as Kong exports it."""
     bench = Workbench()
-    snapshot = bench.running(bench.place(admin_url))
-    write(to_config_text(snapshot, bench.settings.router_flavor), output)
+    place = bench.place(admin_url)
+    snapshot = bench.running(place)
+    write(bench.origin(place) + to_config_text(snapshot, bench.settings.router_flavor), output)

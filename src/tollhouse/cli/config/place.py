@@ -27,6 +27,10 @@ class Place(Protocol):
     @property
     def name(self) -> str: ...
 
+    def owner(self) -> str:
+        """Who decides what is kept there. Raises `OSError`."""
+        ...
+
     def read(self) -> Snapshot:
         """What is kept there. Raises `OSError`, `ConfigErrors`."""
         ...
@@ -47,6 +51,11 @@ class NodePlace:
     @property
     def name(self) -> str:
         return f"the node at {self._client.url}"
+
+    def owner(self) -> str:
+        _, about = self._client.call("GET", "/")
+        own = about.get("tollhouse") if isinstance(about, dict) else None
+        return str(own.get("source", "unknown")) if isinstance(own, dict) else "unknown"
 
     def read(self) -> Snapshot:
         status, answer = self._client.call("GET", "/config")
@@ -70,6 +79,9 @@ class DatabasePlace:
     @property
     def name(self) -> str:
         return str(self._server)
+
+    def owner(self) -> str:
+        return "database"
 
     def read(self) -> Snapshot:
         async def work(store: Store) -> Snapshot:

@@ -53,6 +53,13 @@ class Workbench:
         """Where the configuration that runs is kept."""
         return place_of(self.settings, self.registry, url)
 
+    def origin(self, place: Place) -> str:
+        """A comment that tells where a configuration was read and who decides what it is there."""
+        try:
+            return f"# read from {place.name}, owned there by: {place.owner()}\n"
+        except OSError as error:
+            fail(f"{place.name} does not answer: {error}")
+
     def running(self, place: Place) -> Snapshot:
         """What runs there. Ends the command if nobody can tell."""
         try:
