@@ -1,5 +1,6 @@
 """openid-connect: tokens of a provider of our own, verified, introspected, required of, and passed on."""
 
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from time import time
@@ -54,6 +55,7 @@ ROUTES: Mapping[str, dict[str, Any]] = {
         "upstream_headers": [{"header": "x-roles", "path": ["realm_access", "roles"]}],
         "downstream_headers_claims": ["email"],
         "downstream_headers_names": ["x-you-are"],
+        "downstream_headers": [{"header": "x-your-roles", "path": ["realm_access", "roles"]}],
         "credential_claim": ["email"],
     },
     "introspect": CLIENT | {"cache_ttl_neg": 60},
@@ -68,6 +70,19 @@ ROUTES: Mapping[str, dict[str, Any]] = {
         "introspection_post_args_values": ["r"],
     },
     "userinfo": {"auth_methods": ["userinfo"]},
+    "claims": {
+        "audience_claim": ["azp"],
+        "audience_required": ["api"],
+        "scopes_claim": ["scp"],
+        "scopes_required": ["read"],
+        "groups_claim": ["member", "of"],
+        "groups_required": ["staff"],
+    },
+    "inactive": CLIENT | {"introspection_check_active": False},
+    "longer": {"cache_ttl": 0, "cache_ttl_min": 60},
+    "shorter": {"cache_ttl_max": 0},
+    "retold": {"cache_ttl": 0, "cache_ttl_min": 60, "cache_tokens": False},
+    "reasked": {"auth_methods": ["userinfo"], "cache_user_info": False},
     "acl": {"authenticated_groups_claim": ["groups"]},
 }
 
@@ -162,6 +177,10 @@ async def test_claims_are_verified(
         ("/optional", {"preferred_username": "bob"}, 200),
         ("/acl", {"groups": ["staff", "x"]}, 200),
         ("/acl", {"groups": ["x"]}, 403),
+        ("/claims", {"azp": "api", "scp": "read", "member": {"of": ["staff"]}}, 200),
+        ("/claims", {"aud": "api", "scp": "read", "member": {"of": ["staff"]}}, 403),
+        ("/claims", {"azp": "api", "scope": "read", "member": {"of": ["staff"]}}, 403),
+        ("/claims", {"azp": "api", "scp": "read", "groups": ["staff"]}, 403),
     ],
 )
 async def test_what_is_required_decides(
@@ -264,6 +283,7 @@ async def test_claims_are_told_both_ways(node: Gateway, upstream: Upstream, prov
     assert (told["x-mail"], told["x-level"], told["x-roles"]) == ("a@b.test", "3", '["x","y"]')
     assert told["x-credential-identifier"] == "a@b.test"
     assert reply.headers["x-you-are"] == "a@b.test"
+    assert reply.headers["x-your-roles"] == '["x","y"]'
     forged = bearer(provider.token({"sub": "none"})) | {"X-Mail": "root@b.test"}
     await node.request("GET", "/told", forged)
     assert "x-mail" not in upstream.received[-1].headers
@@ -338,6 +358,85 @@ async def test_userinfo_tells_who_it_is(node: Gateway, upstream: Upstream, provi
     assert (await node.request("GET", "/userinfo", bearer("info"))).status == 200
     assert upstream.received[-1].headers["x-credential-identifier"] == "i"
     assert (await node.request("GET", "/userinfo", bearer("stranger"))).status == 401
+
+
+async def test_an_inactive_token_may_be_let_in(node: Gateway) -> None:
+    assert (await node.request("GET", "/inactive", bearer("nobodys"))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint", "asked"),
+    [("/longer", "/introspect", 1), ("/shorter", "/introspect", 2), ("/reasked", "/userinfo", 2)],
+)
+async def test_how_long_an_answer_is_remembered(
+    node: Gateway, provider: Provider, path: str, endpoint: str, asked: int
+) -> None:
+    token = f"kept{path.replace('/', '-')}"
+    provider.tokens[token] = {"sub": "k"}
+    before = len(provider.asked(endpoint))
+
+    for _ in range(2):
+        assert (await node.request("GET", path, bearer(token))).status == 200
+
+    assert len(provider.asked(endpoint)) - before == asked
+
+
+async def test_a_verified_token_is_verified_again_only_where_it_is_not_remembered(
+    node: Gateway, provider: Provider
+) -> None:
+    key = ECKey.generate_key("P-256", {"kid": "leaving", "use": "sig"})
+    provider.keys.append(key)
+    headers = bearer(provider.token({"sub": "leaver"}, key, "ES256"))
+    for path in ("/longer", "/retold"):
+        assert (await node.request("GET", path, headers)).status == 200
+
+    provider.keys.remove(key)
+
+    assert (await node.request("GET", "/longer", headers)).status == 200
+    assert (await node.request("GET", "/retold", headers)).status == 401
+
+
+async def test_endpoints_may_be_told_instead_of_discovered(upstream: Upstream) -> None:
+    provider = await Provider().start()
+    other = await Provider("/other", token_argument="tok").start()
+    node = await Gateway.start(
+        config(
+            upstream.url,
+            provider.issuer,
+            introspection_endpoint=f"{other.issuer}/introspect",
+            introspection_token_param_name="tok",
+            userinfo_endpoint=f"{other.issuer}/userinfo",
+            jwks_endpoint=f"{other.issuer}/certs",
+        )
+    )
+    more = {"extra_jwks_uris": [f"{provider.issuer}/certs"], "jwks_endpoint": f"{other.issuer}/certs"}
+    try:
+        other.tokens["theirs"] = {"sub": "t"}
+        for path in ("/introspect", "/userinfo"):
+            assert (await node.request("GET", path, bearer("theirs"))).status == 200
+        known, own = provider.token({}, other.keys[0]), provider.token({})
+        assert (await node.request("GET", "/plain", bearer(known))).status == 200
+        assert (await node.request("GET", "/plain", bearer(own))).status == 401
+
+        assert (await node.configure(config(upstream.url, provider.issuer, **more))).status == 201
+        for token in (known, own):
+            assert (await node.request("GET", "/plain", bearer(token))).status == 200
+    finally:
+        await node.stop()
+        await provider.stop()
+        await other.stop()
+
+
+async def test_a_provider_that_is_silent_is_not_waited_for(upstream: Upstream) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        node = await Gateway.start(config(upstream.url, issuer, timeout=50))
+        try:
+            reply = await node.request("GET", "/userinfo", bearer("any"))
+            assert reply.status == 500
+            await node.until_logged(f"{issuer}/.well-known/openid-configuration")
+        finally:
+            await node.stop()
 
 
 async def test_without_the_provider_what_is_known_is_used_on(upstream: Upstream) -> None:

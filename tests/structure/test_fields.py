@@ -49,24 +49,7 @@ UNNAMED: dict[str, set[str]] = {
     "exit-transformer": {"handle_unexpected"},
     "http-log": {"ssl_verify"},
     "mtls-auth": {"cache_ttl"},
-    "openid-connect": {
-        "audience_claim",
-        "cache_tokens",
-        "cache_ttl_max",
-        "cache_ttl_min",
-        "cache_user_info",
-        "downstream_headers",
-        "extra_jwks_uris",
-        "groups_claim",
-        "introspection_check_active",
-        "introspection_endpoint",
-        "introspection_token_param_name",
-        "jwks_endpoint",
-        "scopes_claim",
-        "ssl_verify",
-        "timeout",
-        "userinfo_endpoint",
-    },
+    "openid-connect": {"ssl_verify"},
 }
 
 

@@ -22,6 +22,8 @@ class Provider:
     )
     #: what introspection and userinfo say of opaque tokens
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: what introspection is told the token as
+    token_argument: str = "token"
     #: paths that answer 503
     broken: set[str] = field(default_factory=set)
     server: Upstream = field(default_factory=Upstream)
@@ -70,7 +72,7 @@ class Provider:
             return 200, {"keys": [key.as_dict(private=False) for key in self.keys]}
         if path == "/introspect":
             form = parse_qs(received.body.decode())
-            claims = self.tokens.get(form["token"][0])
+            claims = self.tokens.get(form[self.token_argument][0])
             return 200, {"active": claims is not None, **(claims or {})}
         if path == "/userinfo":
             claims = self.tokens.get(received.headers.get("authorization", "").removeprefix("Bearer "))

@@ -184,7 +184,8 @@ class OpenidConnect(Authentication[Config]):
         ends = expires + conf.leeway if isinstance(expires, int | float) else float("inf")
         if not conf.verify_claims:
             ends = float("inf")
-        seconds = min(max(conf.cache_ttl, conf.cache_ttl_min or 0), conf.cache_ttl_max or float("inf"))
+        longest = float("inf") if conf.cache_ttl_max is None else conf.cache_ttl_max
+        seconds = min(max(conf.cache_ttl, conf.cache_ttl_min or 0), longest)
         return _Known(claims, now + seconds if cached else 0, ends=ends)
 
     # Letting callers in
