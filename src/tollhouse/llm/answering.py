@@ -285,9 +285,7 @@ class Answering:
         usage.fit()
         metered.usage = usage
         book, tier, prompt = self._prices, learned.service_tier, usage.prompt_tokens
-        row = book.row(learned.model or metered.model, prompt, now, tier)
-        if row is None and learned.model:
-            row = book.row(metered.model, prompt, now, tier)
+        row = book.row_between(learned.model, metered.model, prompt, now, tier)
         if row is not None:
             metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
 

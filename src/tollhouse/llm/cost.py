@@ -248,10 +248,9 @@ class PriceBook:
 
     def row(self, model: str, prompt_tokens: int, at: float, service_tier: str | None = None) -> Row | None:
         """The prices of a call, `None` if nobody knows them."""
-        if self._own:
-            own = self._own.get((model, service_tier)) or self._own.get((model, None))
-            if own is not None:
-                return own
+        own = self._own_of(model, service_tier)
+        if own is not None:
+            return own
         if self._flat is not None:
             return self._flat
         key = (model, service_tier)
@@ -263,6 +262,20 @@ class PriceBook:
                 self._known.clear()
             self._known[key] = priced
         return None if priced is None else priced.row(prompt_tokens, at)
+
+    def row_between(
+        self, named: str, asked: str, prompt_tokens: int, at: float, service_tier: str | None
+    ) -> Row | None:
+        """The prices of a call of a model that names itself as it likes, or not at all: an operator's by
+        either name, before the catalogue's."""
+        own = self._own_of(named, service_tier) or self._own_of(asked, service_tier)
+        if own is not None:
+            return own
+        row = self.row(named or asked, prompt_tokens, at, service_tier)
+        return self.row(asked, prompt_tokens, at, service_tier) if row is None and named else row
+
+    def _own_of(self, model: str, service_tier: str | None) -> Row | None:
+        return self._own.get((model, service_tier)) or self._own.get((model, None))
 
     def by_measure(self, model: str, usage: Usage, at: float) -> tuple[int, Mapping[str, Any]] | None:
         """What a call costs that is billed by hours of sound or by characters, and the row of prices; `None`

@@ -357,9 +357,7 @@ class UpstreamOperation:
         if usage.estimated and call.operation not in _BY_TOKENS:
             return
         now, prompt = self.services.wall_clock(), usage.prompt_tokens
-        row = self._prices.row(got.model or metered.model, prompt, now, got.service_tier)
-        if row is None and got.model:
-            row = self._prices.row(metered.model, prompt, now, got.service_tier)
+        row = self._prices.row_between(got.model, metered.model, prompt, now, got.service_tier)
         if row is not None:
             metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
 
