@@ -86,6 +86,17 @@ def test_only_keys_of_a_target_that_has_gone_move() -> None:
     assert set(before.values()) == {0, 1, 2}
 
 
+def test_more_slots_bring_the_shares_nearer_to_the_weights() -> None:
+    among = targets(1, 1)
+
+    def off(slots: int) -> float:
+        choose = chooser("consistent-hashing", among, slots)
+        first = sum(choose(among, f"key-{number}").number == 0 for number in range(2000))
+        return abs(first / 2000 - 0.5)
+
+    assert off(10_000) < 0.03 < off(10)
+
+
 def test_a_breaker_opens_lets_one_through_and_closes_again() -> None:
     breaker = Breaker(2, 10.0)
     breaker.failed(100.0)
