@@ -33,7 +33,6 @@ UNNAMED: dict[str, set[str]] = {
         "prices",
         "response_streaming",
     },
-    "exit-transformer": {"handle_unexpected"},
     "http-log": {"ssl_verify"},
     "mtls-auth": {"cache_ttl"},
     "openid-connect": {"ssl_verify"},

@@ -28,6 +28,12 @@ def _function(code: str) -> str | None:
     return None
 
 
+def _not_before_plugins(wanted: bool) -> str | None:
+    if not wanted:
+        return None
+    return "not supported: malformed requests are answered before any plugin runs; only false is accepted"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     functions: tuple[str, ...] = setting(
@@ -39,7 +45,10 @@ class Config:
         False, required=True, doc="Also where no route was found; for a global configuration."
     )
     handle_unexpected: bool = setting(
-        False, required=True, doc="Also answers to requests that are malformed."
+        False,
+        required=True,
+        validator=_not_before_plugins,
+        doc="Only `false`: requests that are malformed are answered before any plugin runs.",
     )
 
 
@@ -71,9 +80,8 @@ class ExitTransformer(Plugin[Config]):
     def _is_meant(self, ex: Exchange, status: int) -> bool:
         if ex.matched is None and status == 404:
             return self.conf.handle_unknown
-        if status == 400 and ex.matched is None:
-            return self.conf.handle_unexpected
-        return True
+        # A 400 without a route is a malformed request's own.
+        return ex.matched is not None or status != 400
 
 
 def _body(response: Response) -> Any:
