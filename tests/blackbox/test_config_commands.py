@@ -143,7 +143,7 @@ async def test_compat_has_an_exit_code_and_json(tmp_path: Path) -> None:
     assert (same.code, same.errors) == (0, "")
     assert same.output.endswith("6 entities: 6 same, 0 differs, 0 not supported\n")
 
-    file.write_text(RUNNING + "plugins: [{name: pre-function, config: {access: [return]}}]\n")
+    file.write_text(RUNNING + "plugins: [{name: kafka-log, config: {topic: t}}]\n")
     ended = await tollhouse("compat", "--json", str(file))
     report = json.loads(ended.output)
     assert ended.code == 1
@@ -151,5 +151,5 @@ async def test_compat_has_an_exit_code_and_json(tmp_path: Path) -> None:
     [missing] = [entity for entity in report["entities"] if entity["verdict"] == "not supported"]
     assert (missing["path"], missing["fields"][0]["how"]) == (
         "plugins[0]",
-        "there is no plugin 'pre-function'",
+        "there is no plugin 'kafka-log'",
     )

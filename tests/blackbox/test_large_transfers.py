@@ -50,11 +50,11 @@ class Store:
                 self.taken = 0
                 while self.taken < SIZE:
                     self.taken += len(await reader.read(1 << 18))
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone")
             elif head.startswith(b"GET /events"):
                 await self._tell(writer)
             else:
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % SIZE)
                 for _ in range(SIZE // len(PIECE)):
                     writer.write(PIECE)
                     await writer.drain()

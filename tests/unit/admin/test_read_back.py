@@ -209,7 +209,7 @@ def assert_only(
     """Whatever was set is set, but for the one place; deprecated names follow the new ones."""
     for name, field in record.fields.items():
         if name == path[0] and path[1:] and field.shape.record is not None:
-            if before[name] is not None:
+            if before.get(name) is not None:
                 assert_only(field.shape.record, before[name], after[name], path[1:])
         elif name != path[0]:
             assert after.get(name) == before.get(name), name
