@@ -11,6 +11,7 @@ Protocol: TypeAlias = Literal["grpc", "grpcs", "http", "https", "tcp", "tls", "t
 # fmt: on
 PROTOCOLS: Final = ("grpc", "grpcs", "http", "https", "tcp", "tls", "tls_passthrough", "udp")
 HTTP_PROTOCOLS: Final = ("grpc", "grpcs", "http", "https")
+STREAM_PROTOCOLS: Final = ("tcp", "tls", "tls_passthrough", "udp")
 EMPTY_SEGMENTS: Final = ("//", "must not have empty segments")
 PATH: Final[Constraints] = {"starts_with": "/", "match_none": (EMPTY_SEGMENTS,), "validator": path}
 

@@ -7,15 +7,19 @@ remembers a request.
 
 from tollhouse.routing.build import build_router, building
 from tollhouse.routing.match import Captures, Flavour, Match, RouteLike, Router
+from tollhouse.routing.streams import Connected, StreamRouter, stream_router
 from tollhouse.routing.upstream_path import path_builder
 
 __all__ = [
     "Captures",
+    "Connected",
     "Flavour",
     "Match",
     "RouteLike",
     "Router",
+    "StreamRouter",
     "build_router",
     "building",
     "path_builder",
+    "stream_router",
 ]

@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import Final, TypeAlias
 
 from tollhouse.errors import ConfigErrors
+from tollhouse.model.common import STREAM_PROTOCOLS
 from tollhouse.routing import compatible, expressions, traditional
 from tollhouse.routing.grow import Growing, growing, in_order
 from tollhouse.routing.hosts import HostKeys, Splitter, compatible_parts, traditional_parts
@@ -12,8 +13,8 @@ from tollhouse.routing.match import Flavour, RouteLike, Router
 from tollhouse.routing.routers import CompatibleRouter, ExpressionRouter, TraditionalRouter
 from tollhouse.routing.rules import Problems, Rule
 
-# Connections without HTTP are routed elsewhere.
-_STREAM_PROTOCOLS: Final = frozenset({"tcp", "udp", "tls", "tls_passthrough"})
+#: connections without HTTP are routed elsewhere (`routing.streams`)
+_STREAM: Final = frozenset(STREAM_PROTOCOLS)
 
 #: takes a route and its place in the configuration
 _Ruler: TypeAlias = Callable[[RouteLike, int, Problems], Iterator[Rule]]
@@ -40,7 +41,7 @@ def building(routes: Iterable[RouteLike], flavour: Flavour) -> Generator[None, N
     problems = Problems()
     found: list[Rule] = []
     for place, route in enumerate(routes):
-        if not _STREAM_PROTOCOLS.intersection(route.protocols):
+        if _STREAM.isdisjoint(route.protocols):
             found.extend(_RULERS[flavour](route, place, problems))
         yield
     if problems.found:

@@ -27,7 +27,7 @@ _REFUSED: Final = "Router Expression failed validation: "
 # The old name of a field, which Kong replaces in the text, before operators made of signs only.
 _NET_PORT: Final = re.compile(r"net\.port(?=\s*[=><!])")
 # Kong ranks expressions above what its other routes can reach, unless these have four attributes.
-_EXPRESSION_BITS: Final = 0xFF << 56
+EXPRESSION_BITS: Final = 0xFF << 56
 _SCHEMES: Final = {"grpc": "http", "grpcs": "https"}
 
 
@@ -45,7 +45,7 @@ def rules(route: RouteLike, place: int, problems: Problems) -> Iterator[Rule]:
         return
     yield Rule(
         route,
-        order=(_EXPRESSION_BITS | (route.priority or 0), route.id.lower()),
+        order=(EXPRESSION_BITS | (route.priority or 0), route.id.lower()),
         hosts=known.hosts,
         prefixes=tuple(known.prefixes or ("",)),
         methods=known.methods,
@@ -63,19 +63,20 @@ def understood(expression: str) -> Tree:
         message = "router_flavor 'expressions' needs an extra: pip install 'tollhouse[expressions]'"
         raise ConfigErrors([ConfigError("router_flavor", message)]) from None
     validate(tree)
-    for field in _fields(tree):
+    for field in fields_of(tree):
         if wrong := complaint(field):
             raise ExpressionError(wrong)
     return tree
 
 
-def _fields(tree: Tree) -> Iterator[str]:
+def fields_of(tree: Tree) -> Iterator[str]:
+    """The fields that an expression reads."""
     match tree:
         case And(trees) | Or(trees):
             for each in trees:
-                yield from _fields(each)
+                yield from fields_of(each)
         case Not(each):
-            yield from _fields(each)
+            yield from fields_of(each)
         case Predicate(field):
             yield field
 

@@ -16,7 +16,7 @@ from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.entities import PluginInstance
 from tollhouse.model.snapshot import Snapshot, with_unchanged
 from tollhouse.plugins import Registry
-from tollhouse.routing.build import build_router
+from tollhouse.routing import build_router, stream_router
 from tollhouse.supervisor.last_good import LastGood
 
 log = logging.getLogger("tollhouse.configuration")
@@ -95,9 +95,15 @@ def checked(
     if before is not None:
         snapshot = with_unchanged(snapshot, before, now)
     if before is None or snapshot.routes != before.routes:
-        build_router(snapshot.routes, settings.router_flavor)
+        _check_routes(snapshot, settings)
     _check_http2(snapshot)
     return snapshot
+
+
+def _check_routes(snapshot: Snapshot, settings: Settings) -> None:
+    """Raises `ConfigErrors` if routers cannot be made of the routes."""
+    build_router(snapshot.routes, settings.router_flavor)
+    stream_router(snapshot.routes, settings.router_flavor)
 
 
 def _check_http2(snapshot: Snapshot) -> None:
@@ -141,7 +147,7 @@ def check_entities(
     `ConfigErrors`. Routes that are those of the snapshot before need no second look."""
     registry.custom.read()
     if before is None or snapshot.routes is not before.routes:
-        build_router(snapshot.routes, settings.router_flavor)
+        _check_routes(snapshot, settings)
     _check_http2(snapshot)
     problems = [
         ConfigError(f"plugins.{plugin.id}", f"plugin '{plugin.name}' is in use but not enabled on this node")
