@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from tollhouse.cloud.access import CloudAccess
+from tollhouse.config.database import database_server
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.flow.advertise import Advertised
@@ -34,6 +35,7 @@ from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import HTTP1, HTTP2, ServerTls
 from tollhouse.stores.claims import SharedClaims
 from tollhouse.stores.counters import SharedCounters
+from tollhouse.stores.database_counts import Database
 from tollhouse.stores.directory import Directory, building_directory
 from tollhouse.stores.links import Links
 from tollhouse.stores.memory import NodeMemory
@@ -110,6 +112,8 @@ class Node:
         )
         self._sinks = Sinks(dropped)
         self._queues = Queues(dropped, self._tasks)
+        database = database_server(settings) if settings.database != "off" else None
+        self._database = Database(database, self.metrics, self._tasks, time.time)
         node = NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model)
         self._services = self._make_services(node, identity.workspace_id, memory, resolver, alone=alone)
         self._workshop = Workshop(
@@ -139,6 +143,7 @@ class Node:
             redis=RedisServers(
                 (settings.redis_host, settings.redis_port), self.metrics, self._tasks, time.time
             ),
+            database=self._database,
             events=Nats(self._tasks),
             responses=SharedResponses(memory.responses, time.time),
             claims=SharedClaims(memory.claims, SharedResponses(memory.claims, time.time)),
@@ -282,6 +287,7 @@ class Node:
         if self._compilation is not None:
             self._compilation.objects.close_missing(PluginObjects({}))
         await self._queues.drain()
+        await self._database.close()
         self._pools.close()
         self._sinks.close()
         await self._tasks.cancel()

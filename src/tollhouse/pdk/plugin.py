@@ -40,6 +40,8 @@ class Plugin(Generic[C]):
     priority: ClassVar[int]
     #: the dataclass of settings
     Config: ClassVar[type]
+    #: the same for nodes without a database, where less can be chosen; `None` if it makes no difference
+    ConfigWithoutDatabase: ClassVar[type | None] = None
     #: of route, service, consumer and consumer_group those that it must not be bound to
     forbidden_scopes: ClassVar[frozenset[str]] = frozenset()
     #: protocols of the routes that it may be configured for, and those it is for unless told otherwise

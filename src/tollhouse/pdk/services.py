@@ -140,6 +140,15 @@ class Redis(Protocol):
         ...
 
 
+class Database(Protocol):
+    """The database that nodes share, where they have one."""
+
+    def counts(self, sync_seconds: float | None = None) -> SharedCounts:
+        """Counts in it: asked for each request, or told every so many seconds. Raises `LookupError` on a
+        node without a database."""
+        ...
+
+
 class Claims(Protocol):
     """Work that is done once on a node, whichever worker is asked for it, and what came of it."""
 
@@ -333,6 +342,7 @@ class Services:
     node: NodeInfo
     counters: Counters
     redis: Redis
+    database: Database
     events: Events
     responses: Responses
     claims: Claims

@@ -18,7 +18,7 @@ from tollhouse.custom.broken import Broken, Nothing
 from tollhouse.custom.shelf import Shelf
 from tollhouse.model.common import HTTP_PROTOCOLS, PROTOCOLS
 from tollhouse.model.entities import PluginInstance
-from tollhouse.model.schema import Record, Unchecked
+from tollhouse.model.schema import Record, Unchecked, schema_of
 from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.pdk.services import Services
 
@@ -104,7 +104,9 @@ class Registry:
         allow_missing: bool = False,
         folders: Sequence[Path] = (),
         style: str = "auto",
+        has_database: bool = False,
     ) -> None:
+        self._has_database = has_database
         #: whether configurations may name plugins that this version does not have; those do nothing
         self._allow_missing = allow_missing
         names: set[str] = set()
@@ -125,6 +127,7 @@ class Registry:
             allow_missing=allowed,
             folders=settings.plugins_path,
             style=settings.python_pdk_style,
+            has_database=settings.database != "off",
         )
 
     def plugin_class(self, name: str) -> type[Plugin[Any]] | None:
@@ -145,6 +148,8 @@ class Registry:
         cls = self.plugin_class(name)
         if cls is None:
             return Unchecked() if self._is_tolerated(name) else None
+        if cls.ConfigWithoutDatabase is not None and not self._has_database:
+            return schema_of(cls.ConfigWithoutDatabase)
         return cls.schema()
 
     def _is_tolerated(self, name: str) -> bool:

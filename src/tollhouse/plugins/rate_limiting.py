@@ -1,10 +1,10 @@
 """rate-limiting: so many requests in a second, minute, hour, day, month or year.
 
 Windows are aligned to the calendar. A request counts in all windows or in none. Policy `local` is exact on
-a node, whatever the number of its workers; policy `redis` is exact over all nodes that use the server, and
-counts refused requests too, as Kong does. With a `sync_rate` every worker counts for itself and tells Redis
-what it counted so often. While Redis is away the node counts alone if the plugin is fault-tolerant; else
-requests are refused with 500.
+a node, whatever the number of its workers; policies `redis` and `cluster` are exact over all nodes that use
+the server or the database; `redis` counts refused requests too, as Kong does. With a `sync_rate` every worker
+counts for itself and tells the others what it counted so often. While they cannot be told the node counts
+alone if the plugin is fault-tolerant; else requests are refused with 500.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,10 @@ def _sync_rate(config: Mapping[str, Any]) -> str | None:
     rate = config["sync_rate"]
     if rate == -1:
         return None
-    if config.get("policy") != "redis":
+    if config.get("policy") == "local" or config.get("policy") is None:
         return "sync_rate can only be used with the redis policy"
+    if config["policy"] == "cluster" and rate == 0:
+        return None
     return "sync_rate must be greater than 0.02, or -1 to disable" if rate < 0.02 else None
 
 
@@ -63,14 +65,20 @@ class Config:
         validator=uri_path,
         doc="The path to count by, for limit_by `path`.",
     )
-    policy: Literal["local", "redis"] = setting("local", len_min=0, doc="Where the counts are kept.")
+    policy: Literal["local", "cluster", "redis"] = setting(
+        "local", len_min=0, doc="Where the counts are kept; `cluster` is the database that nodes share."
+    )
     fault_tolerant: bool = setting(True, required=True, doc="Let requests pass while counts are unreachable.")
     redis: Redis = setting(Redis, required=True, doc="The server for policy `redis`.")
     hide_client_headers: bool = setting(False, required=True, doc="Tell clients nothing of their limits.")
     error_code: float = setting(429, gt=0, doc="Status of a refusal.")
     error_message: str = setting("API rate limit exceeded", doc="Message of a refusal.")
     sync_rate: float = setting(
-        -1, required=True, unit="s", doc="Seconds between exchanges with Redis; -1: each request."
+        -1,
+        required=True,
+        unit="s",
+        doc="Seconds between exchanges with Redis, or (Tollhouse's own) with the "
+        "database; -1, and 0 for the database: each request.",
     )
     window_type: Literal["fixed", "sliding"] | None = setting(
         None,
@@ -88,6 +96,11 @@ class Config:
         Custom(_limits),
     )
     SHORTHANDS = REDIS_SHORTHANDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigWithoutDatabase(Config):
+    policy: Literal["local", "redis"] = setting("local", len_min=0, doc="Where the counts are kept.")
 
 
 class _Period:
@@ -123,6 +136,7 @@ class RateLimiting(Plugin[Config]):
     name = "rate-limiting"
     priority = 910
     Config = Config
+    ConfigWithoutDatabase = ConfigWithoutDatabase
 
     def prepare(self) -> None:
         conf = self.conf
@@ -138,10 +152,7 @@ class RateLimiting(Plugin[Config]):
         self._tells = not conf.hide_client_headers
         self._second = 0
         self._tallies: dict[str, Tally] = {}
-        self._shared: SharedCounts | None = None
-        if conf.policy == "redis":
-            sync_seconds = None if conf.sync_rate == -1 else conf.sync_rate
-            self._shared = self.services.redis.counts(conf.redis, sync_seconds)
+        self._shared = self._shared_counts()
         slides = conf.window_type == "sliding"
         self._limiter: Limiter | None = None
         if self._shared is not None or slides:
@@ -152,9 +163,16 @@ class RateLimiting(Plugin[Config]):
                 prefix=self._scope,
                 shared=self._shared,
                 slides=slides,
-                penalty=self._shared is not None and not slides,
+                penalty=conf.policy == "redis" and not slides,
                 fault_tolerant=conf.fault_tolerant,
             )
+
+    def _shared_counts(self) -> SharedCounts | None:
+        conf = self.conf
+        sync_seconds = conf.sync_rate if conf.sync_rate > 0 else None
+        if conf.policy == "redis":
+            return self.services.redis.counts(conf.redis, sync_seconds)
+        return self.services.database.counts(sync_seconds) if conf.policy == "cluster" else None
 
     def close(self) -> None:
         if self._shared is not None:

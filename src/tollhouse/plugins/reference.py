@@ -15,7 +15,7 @@ _TABLE: Final = ("| field | type | default | meaning |", "|---|---|---|---|")
 
 def plugin_page(name: str) -> str:
     """The page of one plugin, in Markdown: what it is for, where it stands, its fields."""
-    registry = Registry()
+    registry = Registry(has_database=True)
     cls, record = registry.plugin_class(name), registry.config(name)
     if cls is None or record is None:
         raise LookupError(name)

@@ -39,7 +39,9 @@ def _problem(config: Mapping[str, Any]) -> str | None:
 class Config:
     header_name: str = setting("x-kong-limit", doc="The response header that tells what was used.")
     limit_by: Literal["consumer", "credential", "ip"] = setting("consumer", doc="Whose units are counted.")
-    policy: Literal["local", "redis"] = setting("local", doc="Where the counts are kept.")
+    policy: Literal["local", "cluster", "redis"] = setting(
+        "local", doc="Where the counts are kept; `cluster` is the database that nodes share."
+    )
     fault_tolerant: bool = setting(True, required=True, doc="Let requests pass while counts are unreachable.")
     redis: Redis = setting(Redis, required=True, doc="The server for policy `redis`.")
     block_on_first_violation: bool = setting(
@@ -56,6 +58,11 @@ class Config:
     SHORTHANDS = REDIS_SHORTHANDS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigWithoutDatabase(Config):
+    policy: Literal["local", "redis"] = setting("local", doc="Where the counts are kept.")
+
+
 @dataclass(slots=True)
 class _Seen:
     """What a caller had used when its request came, by limit and period, where counts are not at hand."""
@@ -67,6 +74,7 @@ class ResponseRatelimiting(Plugin[Config]):
     name = "response-ratelimiting"
     priority = 900
     Config = Config
+    ConfigWithoutDatabase = ConfigWithoutDatabase
 
     def prepare(self) -> None:
         self._header = self.conf.header_name.lower()
@@ -81,6 +89,8 @@ class ResponseRatelimiting(Plugin[Config]):
         self._shared: SharedCounts | None = None
         if self.conf.policy == "redis":
             self._shared = self.services.redis.counts(self.conf.redis)
+        elif self.conf.policy == "cluster":
+            self._shared = self.services.database.counts()
 
     def close(self) -> None:
         if self._shared is not None:

@@ -16,6 +16,7 @@ import msgspec
 
 from tollhouse import __version__
 from tollhouse.model.entities import ENTITIES, Kind
+from tollhouse.stores.postgres import counting
 from tollhouse.stores.postgres.faults import NotBootstrapped, translated
 from tollhouse.stores.postgres.server import Server, connect, quoted
 from tollhouse.stores.postgres.tables import Table, table_of
@@ -133,6 +134,7 @@ async def reset(server: Server) -> bool:
         for record in await connection.fetch(tables, server.schema):
             await connection.execute(f"DROP TABLE {quoted(record['tablename'])} CASCADE")
         await connection.execute("DROP FUNCTION tollhouse_note_changes")
+        await connection.execute(counting.DROP_FUNCTION)
         return True
 
 
@@ -164,6 +166,9 @@ def _units() -> Iterator[Unit]:
         yield from _columns(table)
     for table in tables:
         yield from _constraints(table)
+    yield Unit("table counters", counting.TABLE, counting.DROP_TABLE)
+    # Another name for a function that does something else, so that `up` makes it.
+    yield Unit("function count 1", counting.FUNCTION, counting.DROP_FUNCTION)
 
 
 def _table(table: Table) -> Unit:

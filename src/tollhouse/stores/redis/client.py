@@ -9,7 +9,8 @@ import hiredis
 from tollhouse.pdk.redis import RedisError, Reply
 from tollhouse.stores.redis.connection import Batch, Done, Lost, Word, packed
 from tollhouse.stores.redis.place import Place
-from tollhouse.stores.redis.server import Channel, Server, Watch, is_elsewhere
+from tollhouse.stores.redis.server import Channel, Server, is_elsewhere
+from tollhouse.stores.watch import Watch
 
 
 class Client:

@@ -9,12 +9,14 @@ from tollhouse.pdk.tasks import Tasks
 from tollhouse.stores.redis.client import Client
 from tollhouse.stores.redis.cluster import Cluster
 from tollhouse.stores.redis.connection import packed
-from tollhouse.stores.redis.counts import ExactCounts, SyncedCounts
+from tollhouse.stores.redis.counts import ExactCounts
 from tollhouse.stores.redis.place import Address, Place, place_of
 from tollhouse.stores.redis.responses import RedisResponses
 from tollhouse.stores.redis.scripts import TAKE
 from tollhouse.stores.redis.sentinel import finder
-from tollhouse.stores.redis.server import Channel, Server, Watch
+from tollhouse.stores.redis.server import Channel, Server
+from tollhouse.stores.synced_counts import SyncedCounts
+from tollhouse.stores.watch import Watch
 
 _HELLO: Final = (packed(("SCRIPT", "LOAD", TAKE.text)),)
 
@@ -34,7 +36,7 @@ class Clients:
         place = place_of(settings, self._default)
         client = self._clients.get(place)
         if client is None:
-            watch = Watch(self._meter, place.shown)
+            watch = Watch(self._meter, "redis", "Redis", place.shown)
             client = self._clients[place] = Client(place, watch, self._channel(place, watch))
         client.users += 1
         return client
@@ -52,7 +54,7 @@ class Clients:
         exact = ExactCounts(client, self.release)
         if sync_seconds is None:
             return exact
-        return SyncedCounts(exact, client, sync_seconds, self._tasks, self._clock)
+        return SyncedCounts(exact, sync_seconds, self._tasks, self._clock)
 
     def responses(self, settings: Settings) -> RedisResponses:
         """Answers kept on a server."""

@@ -11,7 +11,8 @@ import hiredis
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.stores.redis.connection import Batch, Done, Lost, packed
 from tollhouse.stores.redis.place import Address, Place
-from tollhouse.stores.redis.server import Server, Watch, asked_once
+from tollhouse.stores.redis.server import Server, asked_once
+from tollhouse.stores.watch import Watch
 
 log = logging.getLogger("tollhouse.redis")
 

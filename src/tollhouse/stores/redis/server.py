@@ -13,10 +13,10 @@ from typing import Any, Final, Protocol
 
 import hiredis
 
-from tollhouse.pdk.services import Meter
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.stores.redis.connection import Batch, Connection, Lost, packed
 from tollhouse.stores.redis.place import Address, Login, Place
+from tollhouse.stores.watch import Watch
 
 log = logging.getLogger("tollhouse.redis")
 
@@ -34,42 +34,6 @@ class Channel(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class Watch:
-    """What logs and metrics tell of one place."""
-
-    def __init__(self, meter: Meter, shown: str) -> None:
-        self.shown = shown
-        self._is_away = False
-        connected = meter.counter("tollhouse_redis_connects_total", "Connections made to Redis", ("server",))
-        errors = meter.counter(
-            "tollhouse_redis_errors_total",
-            "Calls of Redis that failed, and connections lost",
-            ("server", "kind"),
-        )
-        self._connected = connected.series((shown,))
-        self._lost = errors.series((shown, "lost"))
-        self._refused = errors.series((shown, "away"))
-        self._answers = errors.series((shown, "answer"))
-
-    def came(self) -> None:
-        self._connected.value += 1
-        if self._is_away:
-            log.warning("Redis %s is back", self.shown)
-        self._is_away = False
-
-    def went(self, why: Exception) -> None:
-        self._lost.value += 1
-        if not self._is_away:
-            log.error("Redis %s cannot be reached: %s", self.shown, why)
-        self._is_away = True
-
-    def refused(self) -> None:
-        self._refused.value += 1
-
-    def answered_with_error(self) -> None:
-        self._answers.value += 1
 
 
 class Server:
