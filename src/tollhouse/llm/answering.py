@@ -20,7 +20,7 @@ from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.form import Problem, Unreadable
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind
-from tollhouse.llm.once import First, Firsts
+from tollhouse.llm.once import Firsts
 from tollhouse.llm.pace import Pace
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.terms import Terms
@@ -189,8 +189,9 @@ class Answering:
         if passage is None:
             call.ended = last
             content = self._error_chunk(ex, call, chunk, last)
-            if call.first is not None:
-                self._remember(ex, call.first, content, last and ex.upstream_status == 200)
+            if call.first is not None and self._firsts is not None:
+                whole = last and ex.upstream_status == 200
+                self._firsts.remember(ex, call.first, content, whole=whole)
             return content
         try:
             if call.unzip is not None:
@@ -201,16 +202,10 @@ class Answering:
         if ex.holds_head:
             self._judge(ex, call, passage, last=last)
         call.ended = last
-        if call.first is not None:
-            self._remember(ex, call.first, content, last and passage.complete and passage.failed is None)
+        if call.first is not None and self._firsts is not None:
+            whole = last and passage.complete and passage.failed is None
+            self._firsts.remember(ex, call.first, content, whole=whole)
         return content
-
-    def _remember(self, ex: Exchange, first: First, content: bytes, whole: bool) -> None:
-        """Keeps the answer for a retry, as the client has it; `whole` with its last piece."""
-        first.add(content)
-        response = ex.response
-        if whole and response is not None and response.status == 200 and self._firsts is not None:
-            self._firsts.keep(first, response.headers.values.get("content-type", _JSON))
 
     def _judge(self, ex: Exchange, call: Call, passage: Passage, *, last: bool) -> None:
         """Lets the head go with the first piece of the answer. Raises `Reject` if there will be none."""

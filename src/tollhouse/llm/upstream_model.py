@@ -6,6 +6,7 @@ limits, also when the client hung up before the end.
 """
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
 from tollhouse.llm.on_vertex import OnVertex
-from tollhouse.llm.once import Firsts
+from tollhouse.llm.once import IDEMPOTENCY_KEY, First, Firsts
 from tollhouse.llm.overrides import Overrides
 from tollhouse.llm.passing import Passing
 from tollhouse.llm.pictures import WITHOUT_URLS, Pictures
@@ -39,7 +40,6 @@ from tollhouse.pdk.services import Services
 from tollhouse.pdk.usage import Metered
 
 _JSON: Final = "application/json"
-_IDEMPOTENCY: Final = "idempotency-key"
 #: Kong's default is smaller than one ordinary tool schema, and Kong reads every body that fits nginx's
 #: buffer all the same. Whoever has the default gets room; whoever sets another size gets that buffer.
 _DEFAULT_BODY_BYTES: Final = 8192
@@ -169,29 +169,13 @@ class UpstreamModel:
     # Towards the provider
 
     def access(self, ex: Exchange) -> Awaitable[None] | None:
-        if self._firsts is not None and _IDEMPOTENCY in ex.request.headers.values:
-            return self._once(ex, self._firsts)
+        if self._firsts is not None and IDEMPOTENCY_KEY in ex.request.headers.values:
+            return self._firsts.once(ex, self._envelope, partial(self._begin_first, ex))
         return self._begin(ex)
 
-    def _once(self, ex: Exchange, firsts: Firsts) -> Awaitable[None] | None:
-        """A call that must not happen twice: the first one goes on though its client hangs up, later ones
-        get its answer."""
-        try:
-            key, digest = firsts.key_of(ex, ex.request.headers.values[_IDEMPOTENCY])
-            first = firsts.claim(key, digest)
-        except Refusal as refusal:
-            raise self._envelope.reject(refusal) from None
-        if first is None:
-            return self._join(ex, firsts, key)
+    def _begin_first(self, ex: Exchange, first: First) -> Awaitable[None] | None:
         ex.slot(Call).first = first
-        ex.outlives_client = True
         return self._begin(ex)
-
-    async def _join(self, ex: Exchange, firsts: Firsts, key: str) -> None:
-        await firsts.freed(key)
-        waiting = self._once(ex, firsts)
-        if waiting is not None:
-            await waiting
 
     def _begin(self, ex: Exchange) -> Awaitable[None] | None:
         fetching = None if self._pictures is None else self._pictures.put_in(ex)

@@ -14,6 +14,12 @@ from tollhouse.stores.responses import SharedResponses
 #: behind all bytes that are memory; files end at 2**63
 _FIRST_BYTE: Final = 1 << 48
 _BYTES: Final = 1 << 61
+#: a result is kept as one piece or as several; the first byte of its record tells which
+_WHOLE: Final = b"\0"
+_IN_PIECES: Final = b"\1"
+#: so much of the memory takes one result at most
+_LARGEST_PART: Final = 4
+_PIECES_OF_LARGEST: Final = 8
 #: how often a claim of another process is looked at, in seconds
 _LOOK_SECONDS: Final = 0.02
 
@@ -28,7 +34,10 @@ class SharedClaims:
         #: of this process, for which its own locks do not count; set when they end
         self._held: dict[int, asyncio.Event] = {}
         #: the longest result that is kept, in bytes
-        self.largest_bytes = results.largest_bytes
+        self.largest_bytes = results.size_bytes // _LARGEST_PART
+        self._whole_bytes = results.largest_bytes - 1
+        # Small pieces spread evenly over the memory's regions.
+        self._piece_bytes = max(1, results.largest_bytes // _PIECES_OF_LARGEST)
 
     def take(self, key: str) -> bool:
         """Whether the work is now the caller's; nobody else's until it is freed."""
@@ -60,11 +69,27 @@ class SharedClaims:
 
     def find(self, key: str) -> bytes | None:
         """What came of it, if that is still known."""
-        return self._results.find(key)
+        record = self._results.find(key)
+        if record is None or record.startswith(_WHOLE):
+            return None if record is None else record[1:]
+        pieces = []
+        for place in range(int.from_bytes(record[1:], "little")):
+            piece = self._results.find(_piece_key(key, place))
+            if piece is None:
+                return None  # newer results have made it give way
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def put(self, key: str, value: bytes, seconds: float) -> None:
         """Keeps what came of it for so long."""
-        self._results.put(key, value, seconds)
+        if len(value) <= self._whole_bytes:
+            self._results.put(key, _WHOLE + value, seconds)
+            return
+        size = self._piece_bytes
+        starts = range(0, len(value), size)
+        for place, start in enumerate(starts):
+            self._results.put(_piece_key(key, place), value[start : start + size], seconds)
+        self._results.put(key, _IN_PIECES + len(starts).to_bytes(4, "little"), seconds)
 
     def forget(self, key: str) -> None:
         self._results.delete(key)
@@ -75,6 +100,10 @@ class SharedClaims:
         except OSError:
             return False
         return True
+
+
+def _piece_key(key: str, place: int) -> str:
+    return f"{key}#{place}"
 
 
 def _place(key: str) -> int:

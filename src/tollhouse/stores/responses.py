@@ -51,6 +51,8 @@ class SharedResponses:
         self._region_bytes = size // self._regions
         self._slots = max(_WINDOW, self._region_bytes // _BYTES_PER_SLOT)
         self._data_bytes = self._region_bytes - _HEAD.size - self._slots * _SLOT.size
+        #: what all values may take together
+        self.size_bytes = self._regions * self._data_bytes
         #: the longest value that is kept, in bytes
         self.largest_bytes = self._data_bytes // _LARGEST_PART
 

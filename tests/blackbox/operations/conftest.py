@@ -29,11 +29,14 @@ async def models() -> AsyncIterator[ModelServer]:
     await server.stop()
 
 
+def configuration(url: str) -> str:
+    keyed = [f'{{name: {name}, key: "{name}-key", base_url: "{url}"}}' for name in NAMES]
+    return CONFIG.format(providers=", ".join([*keyed, f'{{name: ollama, base_url: "{url}"}}']))
+
+
 @pytest.fixture(scope="module")
 async def node(models: ModelServer) -> AsyncIterator[Gateway]:
-    keyed = [f'{{name: {name}, key: "{name}-key", base_url: "{models.url}"}}' for name in NAMES]
-    providers = ", ".join([*keyed, f'{{name: ollama, base_url: "{models.url}"}}'])
-    gateway = await Gateway.start(CONFIG.format(providers=providers))
+    gateway = await Gateway.start(configuration(models.url))
     yield gateway
     await gateway.stop()
 

@@ -81,14 +81,26 @@ def test_a_failed_call_is_forgotten(firsts: Firsts) -> None:
     firsts.drop(second)
 
 
-def test_an_answer_that_is_too_large_is_not_kept(firsts: Firsts) -> None:
+def test_an_answer_that_is_larger_than_a_piece_of_memory_is_kept(firsts: Firsts) -> None:
+    first = claimed(firsts)
+    answer = bytes(range(256)) * (first.limit_bytes // 256)
+    first.add(answer)
+    firsts.keep(first, "audio/mpeg")
+
+    with pytest.raises(Reject) as again:
+        firsts.claim(KEY, b"digest")
+    assert again.value.body == answer
+
+
+def test_an_answer_that_is_too_large_is_not_kept_and_not_asked_for_again(firsts: Firsts) -> None:
     first = claimed(firsts)
     first.add(b"x" * first.limit_bytes)
     first.add(b"x")
     firsts.keep(first, "text/plain")
 
     assert first.over
-    claimed(firsts)
+    with pytest.raises(Refusal, match="too large to be kept"):
+        firsts.claim(KEY, b"digest")
 
 
 async def test_who_waits_goes_on_when_the_first_has_ended(firsts: Firsts) -> None:

@@ -40,6 +40,11 @@ class Reader(Protocol):
         """Bytes of text that the model wrote."""
         ...
 
+    @property
+    def complete(self) -> bool:
+        """The answer has come to a good end."""
+        ...
+
     def feed(self, data: bytes, last: bool) -> bytes:
         """What to send to the client now. Raises `PeerError` where the stream is none."""
         ...
@@ -82,7 +87,12 @@ class Events:
         self._usage: Usage | None = None
         self._model = ""
         self._written = 0
-        self._begun = False
+        self._begun = self._has_failed = False
+
+    @property
+    def complete(self) -> bool:
+        done = self._is_complete if self._completions is None else self._completions.complete
+        return done and not self._has_failed
 
     @property
     def usage(self) -> Usage | None:
@@ -142,6 +152,7 @@ class Events:
         self._written += len((told.delta or "").encode())
         if told.type.endswith((".done", ".completed", "error")):
             self._is_complete = True
+            self._has_failed = told.type.endswith("error")
         if b'"usage"' in data:
             usage, model = usage_told(data, {}, "openai")
             self._usage, self._model = usage or self._usage, model or self._model
@@ -161,10 +172,14 @@ class Lines:
 
     def __init__(self) -> None:
         self._held = b""
-        self._is_complete = False
+        self._is_complete = self._has_failed = False
         self.usage: Usage | None = None
         self.model = ""
         self.written = 0
+
+    @property
+    def complete(self) -> bool:
+        return self._is_complete and not self._has_failed
 
     def fail(self, reason: str) -> bytes:
         return msgspec.json.encode({"error": reason}) + b"\n"
@@ -190,7 +205,7 @@ class Lines:
             return
         self.written += len(told.response.encode())
         if told.error is not None:
-            self._is_complete = True
+            self._is_complete = self._has_failed = True
         if told.done:
             self._is_complete = True
             self.usage, self.model = usage_told(line, {}, "ollama")
@@ -207,6 +222,10 @@ class Frames:
     @property
     def usage(self) -> Usage | None:
         return self._reader.usage
+
+    @property
+    def complete(self) -> bool:
+        return self._reader.is_complete
 
     def fail(self, reason: str) -> bytes:
         return bedrock_converse.stream_encoder(include_usage=True).encode(Failed(reason))
