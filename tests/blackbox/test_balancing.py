@@ -273,3 +273,40 @@ async def test_health_survives_a_reload(three: list[Named], start: Start) -> Non
     a.broken = False
     assert (await node.configure(node.file.read_text().replace('"/"', '"/new","/"'))).status == 201
     assert await asked(node, 1, "/new") == ["503"]
+
+
+async def test_a_target_that_has_recovered_begins_slowly(three: list[Named], start: Start) -> None:
+    a, b, _ = three
+    node = await start([(a.target, 100), (b.target, 100)], {**PASSIVE, "slow_start": 1000})
+    assert Counter(await asked(node, 20)) == {"a": 10, "b": 10}, "those of the start begin at once"
+    a.broken = True
+    await until(lambda: _gets(node, {"b"}))
+    a.broken = False
+    assert (await node.admin_request("PUT", f"/upstreams/pool/targets/{a.target}/healthy")).status == 204
+    await until(lambda: _gets(node, {"a", "b"}, 30))
+    counts = Counter(await asked(node, 300))
+    assert 0 < counts["a"] < 75, counts
+
+
+async def test_a_new_target_begins_slowly_and_gets_its_share_in_the_end(
+    three: list[Named], start: Start
+) -> None:
+    a, b, _ = three
+    node = await start([(a.target, 100), (b.target, 0)], {"slow_start": 1000})
+    assert set(await asked(node, 3)) == {"a"}
+    text = node.file.read_text()
+    both = text.replace('"weight":0', '"weight":100')
+    assert (await node.configure(both)).status == 201
+    await until(lambda: _gets(node, {"a", "b"}, 30))
+    counts = Counter(await asked(node, 300))
+    assert 0 < counts["b"] < 75, counts
+    assert (await node.configure(both.replace('"slow_start":1000', '"slow_start":0.1'))).status == 201
+
+    async def evenly() -> bool:
+        return Counter(await asked(node, 20)) == {"a": 10, "b": 10}
+
+    await until(evenly)
+
+
+async def _gets(node: Gateway, names: set[str], count: int = 4) -> bool:
+    return set(await asked(node, count)) == names

@@ -18,7 +18,7 @@ class LeastConnections(Generic[E]):
         """The least busy member; among equals, the one that was not chosen longest."""
         chosen = min(
             usable(self._members, failed),
-            key=lambda member: (member.condition.open + 1) / member.weight,
+            key=lambda member: (member.condition.open + 1) / member.weight_at(now),
             default=None,
         )
         if chosen is not None:

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 E = TypeVar("E")
+
+#: what a member starts with of its weight, so that it is asked at all
+LEAST_SHARE: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -12,6 +15,8 @@ class Condition:
     """How one address is doing, as far as this worker knows; kept while configurations come and go."""
 
     healthy: bool = True
+    #: when it came beside others or recovered; 0.0 if it was there from the start
+    began_at: float = 0.0
     #: exchanges under way
     open: int = 0
     #: smoothed seconds that answers took, and the instant of the last one; 0.0 before the first
@@ -28,6 +33,18 @@ class Member(Generic[E]):
     weight: int
     endpoint: E
     condition: Condition = field(default_factory=Condition)
+    #: for so long after it began its weight grows, in seconds
+    slow_start: float = 0.0
+
+    def share_at(self, now: float) -> float:
+        """How much of its weight it has at an instant: a tenth at first, all of it in the end."""
+        if not self.slow_start or not self.condition.began_at:
+            return 1.0
+        return min(1.0, max(LEAST_SHARE, (now - self.condition.began_at) / self.slow_start))
+
+    def weight_at(self, now: float) -> float:
+        """The weight at an instant."""
+        return self.weight * self.share_at(now)
 
 
 class Chooser(Protocol[E]):

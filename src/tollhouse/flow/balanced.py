@@ -7,10 +7,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tollhouse.balance.consistent_hashing import ConsistentHashing
+from tollhouse.balance.health import Key
 from tollhouse.balance.latency import LowestLatency, answered
 from tollhouse.balance.least_connections import LeastConnections
 from tollhouse.balance.members import Chooser, Member
 from tollhouse.balance.round_robin import RoundRobin
+from tollhouse.balance.slow_start import SlowStart
 from tollhouse.errors import Reject
 from tollhouse.flow.backend import Dial, Endpoint
 from tollhouse.flow.hashed import Hashed, hashed_by
@@ -86,6 +88,7 @@ class Balanced:
         self._hashed = hashed if upstream.algorithm == "consistent-hashing" else None
         self._passive = PassiveChecks.of(upstream, health)
         self._threshold = upstream.healthchecks.threshold or 0
+        self._slow_start = upstream.slow_start or 0.0
         self._members: list[_Member] = []
         self._chooser: Chooser[Endpoint] = RoundRobin((), random.SystemRandom().shuffle)
         self._known: list[tuple[str, int, int, str]] | None = None
@@ -127,23 +130,30 @@ class Balanced:
         if known != self._known:
             self._known = known
             self._members = [self._member(*address) for address in known if address[2] > 0]
+            self._health.looked(self._upstream.id, [self._key(member) for member in self._members], now)
             self._chooser = self._make_chooser()
         return True
 
     def _member(self, ip: str, port: int, weight: int, name: str) -> _Member:
         endpoint = self._dial.endpoint(ip, port, self._upstream.host_header or name)
-        return Member(ip, port, weight, endpoint, self._health.condition((self._upstream.id, ip, port)))
+        condition = self._health.condition((self._upstream.id, ip, port))
+        return Member(ip, port, weight, endpoint, condition, self._slow_start)
+
+    def _key(self, member: _Member) -> Key:
+        return self._upstream.id, member.ip, member.port
 
     def _make_chooser(self) -> Chooser[Endpoint]:
+        chooser: Chooser[Endpoint]
         match self._upstream.algorithm:
-            case "consistent-hashing":
-                return ConsistentHashing(self._members, self._upstream.slots or 10_000)
             case "least-connections":
                 return LeastConnections(self._members)
             case "latency":
-                return LowestLatency(self._members, random.SystemRandom().randrange)
+                chooser = LowestLatency(self._members, random.SystemRandom().randrange)
+            case "consistent-hashing":
+                chooser = ConsistentHashing(self._members, self._upstream.slots or 10_000)
             case _:
-                return RoundRobin(self._members, random.SystemRandom().shuffle)
+                chooser = RoundRobin(self._members, random.SystemRandom().shuffle)
+        return SlowStart(chooser, random.SystemRandom().random) if self._slow_start else chooser
 
     def _choose(self, ex: "DrivenExchange", now: float) -> Endpoint:
         if self._threshold and not self._is_healthy():
@@ -167,12 +177,12 @@ class Balanced:
     def answered(self, member: _Member, status: int) -> None:
         """A member has answered."""
         if self._passive is not None:
-            self._passive.answered((self._upstream.id, member.ip, member.port), status)
+            self._passive.answered(self._key(member), status)
 
     def failed(self, member: _Member, status: int) -> None:
         """An attempt at a member has failed."""
         if self._passive is not None:
-            self._passive.failed((self._upstream.id, member.ip, member.port), status)
+            self._passive.failed(self._key(member), status)
 
 
 def balanced(

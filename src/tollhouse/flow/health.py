@@ -6,6 +6,7 @@ probes, and takes over what control decides.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Final
 
 from tollhouse.balance.health import HealthCounts, Key, Outcome, outcome_of
@@ -21,12 +22,21 @@ class UpstreamHealth:
     def __init__(self) -> None:
         self._conditions: dict[Key, Condition] = {}
         self._counts = HealthCounts()
+        #: the addresses that each upstream had when somebody looked last
+        self._looked: dict[str, frozenset[Key]] = {}
         #: tells control what happened; set while there is a control process
         self.tell: Callable[[Key, Outcome], None] | None = None
 
     def condition(self, key: Key) -> Condition:
         """The condition of an address; there is one for all services that use it."""
         return self._conditions.setdefault(key, Condition())
+
+    def looked(self, upstream: str, keys: Collection[Key], now: float) -> None:
+        """Takes note of the addresses that an upstream has; those that came beside others begin now."""
+        before = self._looked.get(upstream)
+        self._looked[upstream] = frozenset(keys)
+        for key in self._looked[upstream] - before if before else ():
+            self.condition(key).began_at = now
 
     def report(self, key: Key, outcome: Outcome, limit: int) -> None:
         """Counts what happened to a request; enough of it takes the address out."""
@@ -36,18 +46,25 @@ class UpstreamHealth:
             self.tell(key, outcome)
         changed = self._counts.report(key, outcome, limit)
         if changed is not None:
-            self.condition(key).healthy = changed
+            self._become(key, healthy=changed)
 
     def decided(self, key: Key, *, healthy: bool) -> None:
         """Takes over what control has decided."""
         self._counts.set(key, healthy=healthy)
-        self.condition(key).healthy = healthy
+        self._become(key, healthy=healthy)
+
+    def _become(self, key: Key, *, healthy: bool) -> None:
+        condition = self.condition(key)
+        if healthy and not condition.healthy:
+            condition.began_at = perf_counter()
+        condition.healthy = healthy
 
     def keep(self, upstreams: Collection[str]) -> None:
         """Forgets upstreams that are gone."""
         self._counts.keep(upstreams)
         kept = {key: value for key, value in self._conditions.items() if key[0] in upstreams}
         self._conditions = kept
+        self._looked = {upstream: keys for upstream, keys in self._looked.items() if upstream in upstreams}
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,13 @@ class Upstream:
     hash_on_uri_capture: str | None = setting(None, len_min=1, doc="The capture of the path to hash.")
     hash_fallback_uri_capture: str | None = setting(None, len_min=1, doc="The second capture to hash.")
     slots: int | None = setting(10000, between=(10, 2**16), doc="Slots of the ring.")
+    slow_start: float | None = setting(
+        None,
+        extra=True,
+        between=(0, 65535),
+        unit="s",
+        doc="For so long the share of a target grows that is new or has recovered. Tollhouse's own.",
+    )
     healthchecks: Healthchecks = setting(Healthchecks(), doc="How the health of targets is found out.")
     tags: tuple[str, ...] | None = tags()
     host_header: str | None = setting(

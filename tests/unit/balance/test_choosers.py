@@ -98,3 +98,12 @@ def test_without_healthy_members_there_is_nobody() -> None:
         LowestLatency(some, lambda below: 0),
     ):
         assert chooser.choose("x", (), 0.0) is None
+
+
+def test_least_connections_compares_by_what_a_weight_has_grown_to() -> None:
+    some = members(1, 1)
+    some[1].slow_start, some[1].condition.began_at = 10.0, 100.0
+    some[0].condition.open = 3
+    chooser = LeastConnections(some)
+    chosen = [chooser.choose(None, (), now) for now in (100.0, 102.0, 103.0)]
+    assert [member.endpoint for member in chosen if member] == ["0", "0", "1"]
