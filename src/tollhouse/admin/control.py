@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tollhouse.admin.health import HealthBoard
+from tollhouse.admin.proxy_cache import Answers
 from tollhouse.config.settings import Settings
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
-from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.store import Store
 from tollhouse.telemetry.exposition import NodeState
 
@@ -26,8 +26,10 @@ class ControlPlane(Protocol):
         """None until health checks have begun."""
         ...
 
-    #: what proxy-cache keeps
-    responses: SharedResponses
+    @property
+    def answers(self) -> Answers:
+        """What proxy-cache keeps."""
+        ...
 
     @property
     def owner(self) -> str:

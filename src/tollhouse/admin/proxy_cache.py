@@ -1,19 +1,30 @@
 """Answers that proxy-cache keeps, to be looked at and forgotten."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
-from tollhouse.admin.failures import absent
+from tollhouse.admin.failures import absent, told
 from tollhouse.admin.http import Answer, Call, Endpoints
-from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.cached import CachedAnswer, decoded
-from tollhouse.stores.responses import SharedResponses
+from tollhouse.pdk.redis import RedisError
+
+
+class Answers(Protocol):
+    """Answers wherever they are kept. With a plugin's id, only where that one keeps them."""
+
+    async def find(self, key: str, plugin: str | None = None) -> bytes | None: ...
+
+    async def forget(self, key: str, plugin: str | None = None) -> None: ...
+
+    async def forget_all(self) -> None: ...
 
 
 class Kept(Protocol):
     """What these endpoints ask of the control process."""
 
-    snapshot: Snapshot
-    responses: SharedResponses
+    @property
+    def answers(self) -> Answers: ...
 
 
 def proxy_cache_endpoints(control: Kept) -> Endpoints:
@@ -32,22 +43,32 @@ class _Api:
         self._control = control
 
     async def show(self, call: Call) -> Answer:
-        return Answer(body=self._found(call).shown())
+        return Answer(body=(await self._found(call)).shown())
 
     async def forget(self, call: Call) -> Answer:
-        self._found(call)
-        self._control.responses.delete(call.parameters["cache_key"])
+        await self._found(call)
+        with _reached():
+            await self._control.answers.forget(call.parameters["cache_key"], call.parameters.get("plugin_id"))
         return Answer(204)
 
     async def forget_all(self, call: Call) -> Answer:
-        self._control.responses.clear()
+        with _reached():
+            await self._control.answers.forget_all()
         return Answer(204)
 
-    def _found(self, call: Call) -> CachedAnswer:
+    async def _found(self, call: Call) -> CachedAnswer:
         plugin = call.parameters.get("plugin_id")
-        known = {entry.id for entry in self._control.snapshot.plugins if entry.name == "proxy-cache"}
-        data = self._control.responses.find(call.parameters["cache_key"])
+        with _reached():
+            data = await self._control.answers.find(call.parameters["cache_key"], plugin)
         answer = decoded(data) if data is not None else None
-        if answer is None or (plugin is not None and plugin not in known):
+        if answer is None:
             raise absent()
         return answer
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise told(503, f"a Redis server that answers are kept on cannot be asked: {error}") from error

@@ -117,7 +117,17 @@ class Responses(Protocol):
 
 
 class SharedResponses(Responses, Protocol):
-    """Answers that many nodes keep together."""
+    """Answers that many nodes keep together. All but `find` and `put` raise `RedisError`."""
+
+    async def read(self, key: str) -> bytes | None:
+        """What `find` finds."""
+        ...
+
+    async def forget(self, key: str) -> bool:
+        """Whether there was such a key."""
+        ...
+
+    async def forget_all(self) -> None: ...
 
     def close(self) -> None: ...
 

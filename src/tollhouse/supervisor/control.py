@@ -14,12 +14,14 @@ from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.snapshot import Snapshot, decode, encode
 from tollhouse.models.process import answers
 from tollhouse.node import Identity
+from tollhouse.pdk.tasks import Tasks
 from tollhouse.plugins import Registry
 from tollhouse.stores.counters import SLOT_BYTES
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.served import SnapshotStore
 from tollhouse.stores.store import Store
+from tollhouse.supervisor.answers import KeptAnswers
 from tollhouse.supervisor.channel import (
     Applied,
     Apply,
@@ -93,7 +95,8 @@ class Control:
         self._record = record
         self._start_model = start_model
         #: what proxy-cache keeps
-        self.responses = SharedResponses(memory.responses, time.time)
+        here = SharedResponses(memory.responses, time.time)
+        self.answers = KeptAnswers(here, lambda: self.snapshot, settings, Tasks())
         self._links: dict[int, _Link] = {}
         #: the last word of workers that have gone, by their pid
         self._gone: dict[int, Report] = {}

@@ -58,6 +58,11 @@ class Client:
         """The reply to one command, whose first argument is its key. Raises `RedisError`."""
         return (await self.pipeline(str(words[1]) if len(words) > 1 else "", [words]))[0]
 
+    async def servers(self) -> "list[Client]":
+        """A client for each server that has keys of its own. Raises `RedisError`."""
+        await self.call("EXISTS", "tollhouse")  # a cluster's nodes are known once one has answered
+        return [Client(self.place, self._watch, channel) for channel in self._channel.everywhere()]
+
     def close(self) -> None:
         self._channel.close()
 

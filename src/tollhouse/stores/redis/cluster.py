@@ -11,7 +11,7 @@ import hiredis
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.stores.redis.connection import Batch, Done, Lost, packed
 from tollhouse.stores.redis.place import Address, Place
-from tollhouse.stores.redis.server import Server, asked_once
+from tollhouse.stores.redis.server import Channel, Server, asked_once
 from tollhouse.stores.watch import Watch
 
 log = logging.getLogger("tollhouse.redis")
@@ -58,6 +58,9 @@ class Cluster:
         self._early.append(batch)
         self._refresh()
         return True
+
+    def everywhere(self) -> Sequence[Channel]:
+        return [self._server(address) for address in set(self._owners.values())]
 
     def close(self) -> None:
         if self._refreshing is not None:

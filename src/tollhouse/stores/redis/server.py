@@ -33,6 +33,10 @@ class Channel(Protocol):
         """Whether it is under way; if not, nothing can be asked now and `done` is not called."""
         ...
 
+    def everywhere(self) -> "Sequence[Channel]":
+        """One for each server that has keys of its own, as far as they are known."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -74,6 +78,9 @@ class Server:
         if self._connecting is None:
             self._connecting = self._tasks.spawn(self._connect(), "redis")
         return True
+
+    def everywhere(self) -> Sequence[Channel]:
+        return (self,)
 
     def close(self) -> None:
         self._is_closed = True
