@@ -155,7 +155,7 @@ async def test_without_a_token_the_scheme_is_named(node: Gateway) -> None:
     assert reply.headers["www-authenticate"] == "Bearer"
     assert (await node.request("GET", "/realm")).headers["www-authenticate"] == 'Bearer realm="the keep"'
     bad = await node.request("GET", "/realm", {"Authorization": "Bearer x"})
-    assert bad.headers["www-authenticate"] == 'Bearer realm="the keep" error="invalid_token"'
+    assert bad.headers["www-authenticate"] == 'Bearer realm="the keep", error="invalid_token"'
 
 
 async def test_only_the_first_of_several_header_lines_counts(node: Gateway) -> None:

@@ -153,7 +153,7 @@ async def _stream(
     if connection is None:
         raise UpstreamFault(Cause.TRUNCATED, "the connection has gone", sent=True)
     keep_alive = ex.request.keep_alive
-    if response.body >= 0 and not plan.changes_body:
+    if response.body >= 0 and not plan.changes_body and "content-length" in response.headers.values:
         chunked, unwanted, framing = False, _NOTHING, ""
     elif ex.request.minor:
         chunked, unwanted, framing = True, _FRAMING, "Transfer-Encoding: chunked\r\n"

@@ -49,6 +49,8 @@ def describe_field(field: Field) -> dict[str, Any]:
 def _without_nulls(default: Any) -> Any:
     if isinstance(default, Mapping):
         return {name: _without_nulls(value) for name, value in default.items() if value is not None}
+    if isinstance(default, list | tuple):
+        return [_without_nulls(value) for value in default]
     return default
 
 

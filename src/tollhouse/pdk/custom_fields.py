@@ -22,14 +22,12 @@ _DOT: Final = re.compile(r"(?<!\\)\.")
 CustomField = tuple[tuple[str, ...], Expression]
 
 
-def custom_fields_problem(fields: Mapping[str, str] | None) -> str | None:
-    """What is wrong with this Lua, `None` if all of it compiles."""
-    sandbox = Sandbox()
-    for name, code in (fields or {}).items():
-        try:
-            _compiled(code, sandbox)
-        except LuaRefused as refused:
-            return f"custom_fields_by_lua.{name}: {refused}"
+def custom_field_problem(code: str) -> str | None:
+    """What is wrong with the Lua of one field, `None` if it compiles."""
+    try:
+        _compiled(code, Sandbox())
+    except LuaRefused as refused:
+        return str(refused)
     return None
 
 

@@ -33,7 +33,7 @@ class QueueSettings:
     max_retry_delay: float = setting(
         60, between=(0.001, 1_000_000), unit="s", doc="Longest wait between two attempts, in seconds."
     )
-    concurrency_limit: Literal[1, -1] = setting(
+    concurrency_limit: Literal[-1, 1] = setting(
         1, doc="1: one batch after another; -1: every entry at once, by itself."
     )
 

@@ -51,7 +51,8 @@ class Plugin(Generic[C]):
     request_body_limit: int | None = None
     #: whether `response` and `header_filter` want to find there what other plugins put on the answer
     looks_at_answer: ClassVar[bool] = True
-    #: whether `body_filter` may send something else than it was given, so that the length is not known
+    #: whether `body_filter` may send something else than it was given, so that the length is not known; one
+    #: that can tell by the head says `False` here and takes Content-Length away in `header_filter`
     changes_body: ClassVar[bool] = True
     #: whether it wants to know how long the phases of the other plugins took (`pdk.timings`)
     wants_timings: ClassVar[bool] = False

@@ -18,9 +18,6 @@ from tollhouse.wire.headers import Headers
 
 FORMATS: Final = ("w3c", "b3", "b3-single", "jaeger", "ot", "datadog", "aws", "gcp", "instana")
 Format = Literal["w3c", "b3", "b3-single", "jaeger", "ot", "datadog", "aws", "gcp", "instana"]
-HeaderType = Literal[
-    "preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "gcp", "datadog", "instana"
-]
 #: in which order formats are looked for where nobody has said
 _USUAL: Final = ("b3", "w3c", "jaeger", "ot", "datadog", "aws", "gcp", "instana")
 _HEX: Final = re.compile(r"[0-9a-f]+")
@@ -47,7 +44,7 @@ class Propagation:
         doc="Formats for the upstream; `preserve` is the one that was found.",
     )
     default_format: str = setting(
-        "w3c", required=True, one_of=FORMATS, doc="What `preserve` is where nothing was found."
+        required=True, one_of=FORMATS, doc="What `preserve` is where nothing was found."
     )
 
 

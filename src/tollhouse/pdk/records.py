@@ -1,14 +1,13 @@
 """What all logging plugins share: the record of an exchange as JSON, with the fields that are asked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Final
 
 import msgspec
 
-from tollhouse.model.checks import Custom
 from tollhouse.model.schema import item, setting
-from tollhouse.pdk.custom_fields import apply_custom_fields, compile_custom_fields, custom_fields_problem
+from tollhouse.pdk.custom_fields import apply_custom_fields, compile_custom_fields, custom_field_problem
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.lua import ExchangeNames
 from tollhouse.pdk.services import Services
@@ -19,10 +18,6 @@ _SERVER_ERRORS: Final = 500
 _CLIENT_ERRORS: Final = 400
 
 
-def _problem(config: Mapping[str, Any]) -> str | None:
-    return custom_fields_problem(config.get("custom_fields_by_lua"))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSettings:
     """The settings of every plugin that sends log records."""
@@ -30,11 +25,9 @@ class RecordSettings:
     custom_fields_by_lua: dict[str, str] | None = setting(
         None,
         keys=item(len_min=1),
-        values=item(len_min=1),
+        values=item(len_min=1, validator=custom_field_problem),
         doc="Fields to set in the record, each by Lua that returns the value.",
     )
-
-    CHECKS: ClassVar[tuple[Custom, ...]] = (Custom(_problem),)
 
 
 def encoder(conf: RecordSettings, services: Services) -> Callable[[Exchange], bytes]:
@@ -58,23 +51,23 @@ def status_of(ex: Exchange) -> int:
 
 #: syslog's severities (RFC 5424, 6.2.1), most urgent first
 SEVERITIES: Final = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+#: in the order in which Kong's schema and refusals list them
+_CHOICES: Final = SEVERITIES[::-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeveritySettings(RecordSettings):
     """How urgent a record is, by its answer."""
 
-    log_level: str = setting(
-        "info", required=True, one_of=SEVERITIES, doc="Records less urgent are not sent."
-    )
+    log_level: str = setting("info", required=True, one_of=_CHOICES, doc="Records less urgent are not sent.")
     successful_severity: str = setting(
-        "info", required=True, one_of=SEVERITIES, doc="Severity of answers with a status below 400."
+        "info", required=True, one_of=_CHOICES, doc="Severity of answers with a status below 400."
     )
     client_errors_severity: str = setting(
-        "info", required=True, one_of=SEVERITIES, doc="Severity of answers with a status of 4xx."
+        "info", required=True, one_of=_CHOICES, doc="Severity of answers with a status of 4xx."
     )
     server_errors_severity: str = setting(
-        "info", required=True, one_of=SEVERITIES, doc="Severity of answers with a status of 500 and above."
+        "info", required=True, one_of=_CHOICES, doc="Severity of answers with a status of 500 and above."
     )
 
 

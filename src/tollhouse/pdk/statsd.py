@@ -11,22 +11,22 @@ from tollhouse.pdk.exchange import Exchange
 
 #: what a line may have for a type
 KINDS: Final = {
-    "gauge": "g",
     "counter": "c",
-    "timer": "ms",
+    "gauge": "g",
     "histogram": "h",
     "meter": "m",
     "set": "s",
+    "timer": "ms",
     "distribution": "d",
 }
 #: names of values that are read off an exchange, in Kong's words and as they are sent
 STATS: Final = {
+    "kong_latency": "kong_latency",
+    "latency": "latency",
     "request_count": "request.count",
     "request_size": "request.size",
     "response_size": "response.size",
-    "latency": "latency",
     "upstream_latency": "upstream_latency",
-    "kong_latency": "kong_latency",
 }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tollhouse.model.checks import Conditional
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
 from tollhouse.pdk import Exchange, Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, with_older_names
@@ -66,6 +67,7 @@ class Datadog(Plugin[Config]):
     name = "datadog"
     priority = 10
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         conf = self.conf

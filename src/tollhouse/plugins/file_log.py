@@ -5,6 +5,7 @@ A file that has been moved away, as log rotation does, is made anew within a sec
 
 from dataclasses import dataclass
 
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.pdk import Exchange, Plugin, setting
 from tollhouse.pdk.records import RecordSettings, encoder
 
@@ -28,6 +29,7 @@ class FileLog(Plugin[Config]):
     name = "file-log"
     priority = 9
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         self._sink = self.services.sinks.file(self.conf.path, reopen=self.conf.reopen)

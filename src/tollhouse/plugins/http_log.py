@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from tollhouse.model.checks import Custom
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import header_name, url
 from tollhouse.pdk import Exchange, Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, Undelivered, with_older_names
@@ -80,13 +81,14 @@ class Config(RecordSettings):
     )
     queue: QueueSettings = setting(QueueSettings, required=True, doc="How records wait for being sent.")
 
-    CHECKS = (*RecordSettings.CHECKS, Custom(_one_authorization))
+    CHECKS = (Custom(_one_authorization),)
 
 
 class HttpLog(Plugin[Config]):
     name = "http-log"
     priority = 12
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         conf = self.conf

@@ -63,7 +63,8 @@ class Jwt(Authentication[Config]):
         conf = self.conf
         base = f'Bearer realm="{conf.realm}"' if conf.realm else "Bearer"
         self._challenge = {"WWW-Authenticate": base}
-        self._invalid = {"WWW-Authenticate": f'{base} error="invalid_token"'}
+        comma = "," if conf.realm else ""
+        self._invalid = {"WWW-Authenticate": f'{base}{comma} error="invalid_token"'}
         self._headers = tuple(name.lower() for name in conf.header_names)
         self._verified: dict[str, tuple[Caller, Mapping[str, Any]]] = {}
         self._keys: dict[Caller, jws.Verify] = {}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
 from tollhouse.pdk import Exchange, Plugin, setting
 from tollhouse.pdk.delivery import QueueSettings
@@ -30,6 +31,7 @@ class Loggly(Plugin[Config]):
     name = "loggly"
     priority = 6
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         conf = self.conf

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tollhouse import __version__
 from tollhouse.model.checks import AtLeastOneOf, Custom
@@ -17,7 +17,7 @@ from tollhouse.model.shorthands import Renamed
 from tollhouse.model.validators import header_name, url
 from tollhouse.pdk import Exchange, Plugin, item, setting
 from tollhouse.pdk.delivery import Queue, QueueSettings, Undelivered
-from tollhouse.pdk.propagation import HeaderType, Propagation, rules
+from tollhouse.pdk.propagation import Propagation, rules
 from tollhouse.pdk.records import RecordSettings, encoder
 from tollhouse.pdk.spans import SERVER, Span, Traced, begun, spans_of
 
@@ -31,6 +31,9 @@ _ERROR: Final = 2
 _INFO: Final = 9
 #: about what a span takes, for `queue.max_bytes`
 _SPAN_BYTES: Final = 512
+HeaderType = Literal[
+    "preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "gcp", "datadog", "instana"
+]
 
 
 def _problem(config: Mapping[str, Any]) -> str | None:
@@ -56,7 +59,10 @@ class Config:
         doc="Headers of requests to the collector.",
     )
     resource_attributes: dict[str, str] | None = setting(
-        None, values=item(len_min=1), doc="What is said of this node, beside its name, version and id."
+        None,
+        keys=item(required=True),
+        values=item(required=True),
+        doc="What is said of this node, beside its name, version and id.",
     )
     queue: QueueSettings = setting(
         QueueSettings(max_batch_size=200), required=True, doc="How spans wait for being sent."
@@ -84,11 +90,13 @@ class Config:
         None, required=False, between=(0, 1), doc="Share of traces, in place of `tracing_sampling_rate`."
     )
     propagation: Propagation = setting(
-        Propagation(), required=True, doc="Trace headers of requests, and towards the upstream."
+        Propagation(default_format="w3c"),
+        required=True,
+        doc="Trace headers of requests, and towards the upstream.",
     )
 
     SHORTHANDS = (Renamed("endpoint", "traces_endpoint"),)
-    CHECKS = (AtLeastOneOf("config.traces_endpoint", "config.logs_endpoint"), Custom(_problem))
+    CHECKS = (AtLeastOneOf("traces_endpoint", "logs_endpoint"), Custom(_problem))
 
 
 class Opentelemetry(Plugin[Config]):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.entities import Route, Service
 from tollhouse.pdk import Count, Distribution, Exchange, Plugin, setting
 from tollhouse.pdk.services import Counter, Histogram
@@ -40,6 +41,7 @@ class Prometheus(Plugin[Config]):
     name = "prometheus"
     priority = 13
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         self._per_consumer, self._ai_metrics = self.conf.per_consumer, self.conf.ai_metrics

@@ -11,7 +11,8 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any, Final, Literal
 
-from tollhouse.model.checks import Custom
+from tollhouse.model.checks import Custom, CustomEntity
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
 from tollhouse.pdk.cached import CachedAnswer, decoded
 from tollhouse.pdk.redis import AdvancedRedis, redis_problem
@@ -36,7 +37,8 @@ _BODY_BYTES: Final = 8 * 1024 * 1024
 _DICTIONARY: Final = "kong_db_cache"
 
 
-def _known_dictionary(name: str) -> str | None:
+def _unknown_dictionary(plugin: Mapping[str, Any]) -> str | None:
+    name = plugin["config"]["memory"]["dictionary_name"]
     return None if name == _DICTIONARY else f"missing shared dict '{name}'"
 
 
@@ -49,7 +51,6 @@ class Memory:
     dictionary_name: str = setting(
         _DICTIONARY,
         required=True,
-        validator=_known_dictionary,
         doc="Where answers are kept; there is one place, of `KONG_MEM_CACHE_SIZE`.",
     )
 
@@ -101,7 +102,7 @@ class Config:
     vary_headers: tuple[str, ...] | None = setting(None, doc="Headers that make a difference.")
     response_headers: ShownHeaders = setting(ShownHeaders, required=True, doc="What clients are told.")
 
-    CHECKS = (Custom(_problem),)
+    CHECKS = (CustomEntity(("config.memory.dictionary_name",), _unknown_dictionary), Custom(_problem))
 
 
 @dataclass(slots=True)
@@ -121,6 +122,7 @@ class ProxyCache(Plugin[Config]):
     name = "proxy-cache"
     priority = 100
     Config = Config
+    protocols = PROTOCOLS
     changes_body = False
 
     def prepare(self) -> None:

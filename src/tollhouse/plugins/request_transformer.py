@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import header_name
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
 from tollhouse.pdk.body import FORM, BodyEditor, body_editor, form_arguments
@@ -99,6 +100,7 @@ class RequestTransformer(Plugin[Config]):
     name = "request-transformer"
     priority = 801
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         conf, sandbox = self.conf, Sandbox()

@@ -144,12 +144,12 @@ class ResponseRatelimiting(Plugin[Config]):
             response.content = b""
 
     def _used(self, text: str) -> dict[str, int]:
-        """`name=2, other=1`; a name alone counts one."""
+        """`name=2, other=1`; as in Kong a name without a number counts nothing."""
         used: dict[str, int] = {}
         for entry in text.split(","):
-            name, _, amount = entry.strip().partition("=")
-            if name in self._limits:
-                used[name] = int(amount) if amount.strip().isdigit() else 1
+            name, _, amount = (part.strip() for part in entry.partition("="))
+            if name in self._limits and amount.isdecimal():
+                used[name] = int(amount)
         return used
 
     def _window(self, ex: Exchange, name: str, period: str, limit: float) -> Window:

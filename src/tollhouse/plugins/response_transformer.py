@@ -67,6 +67,7 @@ class ResponseTransformer(Plugin[Config]):
     name = "response-transformer"
     priority = 800
     Config = Config
+    changes_body = False  # but of answers whose Content-Length `header_filter` takes away
 
     def prepare(self) -> None:
         conf = self.conf

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tollhouse.model.checks import Conditional
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
 from tollhouse.pdk import Exchange, Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, with_older_names
@@ -20,19 +21,20 @@ ConsumerBy = Literal["consumer_id", "custom_id", "username"]
 ServiceBy = Literal["service_id", "service_name", "service_host", "service_name_or_host"]
 WorkspaceBy = Literal["workspace_id", "workspace_name"]
 
-#: metrics of Kong's whose names tell more than the service
-_NAMED: Final = (
-    "status_count", "unique_users", "request_per_user", "status_count_per_user",
-    "status_count_per_workspace", "status_count_per_user_per_route",
-)  # fmt: skip
 _MEMORY: Final = "shdict_usage"
+#: in the order in which Kong's schema and refusals list them
+_CHOICES: Final = (
+    "kong_latency", "latency", "request_count", "request_per_user", "request_size", "response_size",
+    "status_count", "status_count_per_user", "unique_users", "upstream_latency",
+    "status_count_per_workspace", "status_count_per_user_per_route", _MEMORY,
+)  # fmt: skip
 _MEMORY_SECONDS: Final = 60
 _WORKSPACE: Final = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    name: str = setting(required=True, one_of=(*STATS, *_NAMED, _MEMORY), doc="What is measured.")
+    name: str = setting(required=True, one_of=_CHOICES, doc="What is measured.")
     stat_type: str = setting(
         required=True,
         one_of=tuple(kind for kind in KINDS if kind != "distribution"),
@@ -106,6 +108,7 @@ class Statsd(Plugin[Config]):
     name = "statsd"
     priority = 11
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         conf = self.conf

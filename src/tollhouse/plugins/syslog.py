@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.pdk import Exchange, Plugin, setting
 from tollhouse.pdk.delivery import QueueSettings
 from tollhouse.pdk.records import SeveritySettings, encoder, severity_of, status_of
@@ -15,13 +16,18 @@ _FACILITIES: Final = {
     "cron": 9, "authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19,
     "local4": 20, "local5": 21, "local6": 22, "local7": 23,
 }  # fmt: skip
+#: in the order in which Kong's schema and refusals list them
+_CHOICES: Final = (
+    "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp",
+    *(f"local{number}" for number in range(8)),
+)  # fmt: skip
 _QUEUE: Final = QueueSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(SeveritySettings):
     facility: str = setting(
-        "user", required=True, one_of=tuple(_FACILITIES), doc="The facility that records are filed under."
+        "user", required=True, one_of=_CHOICES, doc="The facility that records are filed under."
     )
 
 
@@ -29,6 +35,7 @@ class Syslog(Plugin[Config]):
     name = "syslog"
     priority = 4
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         self._facility = _FACILITIES[self.conf.facility] << 3

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
 from tollhouse.pdk import Exchange, Plugin, setting
 from tollhouse.pdk.delivery import QueueSettings, TlsTo
@@ -28,6 +29,7 @@ class TcpLog(Plugin[Config]):
     name = "tcp-log"
     priority = 7
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         conf = self.conf

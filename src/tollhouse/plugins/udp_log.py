@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
 from tollhouse.pdk import Exchange, Plugin, setting
 from tollhouse.pdk.delivery import QueueSettings
@@ -23,6 +24,7 @@ class UdpLog(Plugin[Config]):
     name = "udp-log"
     priority = 8
     Config = Config
+    protocols = PROTOCOLS
 
     def prepare(self) -> None:
         conf = self.conf

@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tollhouse.model.checks import Custom
+from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import url
 from tollhouse.pdk import Exchange, Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, Undelivered
-from tollhouse.pdk.propagation import Format, HeaderType, Propagation, rules
+from tollhouse.pdk.propagation import Propagation, rules
 from tollhouse.pdk.records import status_of
 from tollhouse.pdk.services import Tracing
 from tollhouse.pdk.spans import CLIENT, SERVER, Span, Traced, begun, spans_of
@@ -37,9 +37,15 @@ class Tag:
     value: str = setting(required=True, doc="Its value.")
 
 
-def _repeated(config: Mapping[str, Any]) -> str | None:
+HeaderType = Literal[
+    "preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "datadog", "gcp", "instana"
+]
+DefaultHeaderType = Literal["b3", "b3-single", "w3c", "jaeger", "ot", "aws", "datadog", "gcp", "instana"]
+
+
+def _repeated(tags: Sequence[Mapping[str, Any]]) -> str | None:
     seen: set[str] = set()
-    for tag in config.get("static_tags") or ():
+    for tag in tags:
         if tag["name"] in seen:
             return f"repeated tags are not allowed: {tag['name']}"
         seen.add(tag["name"])
@@ -59,13 +65,15 @@ class Config:
     header_type: HeaderType = setting(
         "preserve", required=True, doc="Older form of `propagation`, which counts if it says anything."
     )
-    default_header_type: Format = setting(
+    default_header_type: DefaultHeaderType = setting(
         "b3", required=True, doc="Older name of `propagation.default_format`."
     )
     tags_header: str = setting(
         "Zipkin-Tags", required=True, doc="Header of requests with more tags, `name=value; …`."
     )
-    static_tags: tuple[Tag, ...] | None = setting(None, items=item(required=True), doc="Tags of every trace.")
+    static_tags: tuple[Tag, ...] | None = setting(
+        None, items=item(required=True), validator=_repeated, doc="Tags of every trace."
+    )
     http_span_name: Literal["method", "method_path"] = setting(
         "method", required=True, doc="What spans of requests are called."
     )
@@ -91,8 +99,6 @@ class Config:
         doc="Trace headers of requests and upstream.",
     )
 
-    CHECKS = (Custom(_repeated),)
-
 
 class _Trace(Traced):
     """One of its own, so that both tracing plugins may take part."""
@@ -102,6 +108,7 @@ class Zipkin(Plugin[Config]):
     name = "zipkin"
     priority = 100000
     Config = Config
+    protocols = PROTOCOLS
     looks_at_answer = False
     wants_timings = True
 

@@ -56,7 +56,7 @@ def test_each_format_is_read_and_written(name: str, fields: dict[str, str], cont
     assert extracted(fields, (name,)) == context
 
     headers = Headers(())
-    injected(headers, context, Propagation(inject=(name,)))
+    injected(headers, context, Propagation(inject=(name,), default_format="w3c"))
 
     assert dict(headers.values) == fields
 
@@ -86,7 +86,12 @@ def test_a_decision_alone_counts() -> None:
 
 def test_the_first_format_that_is_there_counts_and_is_preserved() -> None:
     headers = Headers((("traceparent", f"00-{T}-{S}-01"), ("uber-trace-id", f"{P}:{P}:0:1"), ("x-old", "1")))
-    rule = Propagation(extract=("jaeger", "w3c"), inject=("preserve", "gcp"), clear=("x-old", "traceparent"))
+    rule = Propagation(
+        extract=("jaeger", "w3c"),
+        inject=("preserve", "gcp"),
+        clear=("x-old", "traceparent"),
+        default_format="w3c",
+    )
 
     context = extracted(headers.values, rule.extract or ())
     injected(headers, context, rule)
@@ -104,6 +109,6 @@ def test_the_first_format_that_is_there_counts_and_is_preserved() -> None:
     ],
 )
 def test_the_older_field_says_the_same(header_type: str, extract: bool, inject: tuple[str, ...]) -> None:
-    rule = rules(Propagation(), header_type, "w3c")
+    rule = rules(Propagation(default_format="w3c"), header_type, "w3c")
     assert bool(rule.extract) is extract
     assert rule.inject == inject

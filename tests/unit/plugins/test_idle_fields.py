@@ -9,11 +9,6 @@ from tollhouse.plugins import Registry
     ("plugin", "config", "problem"),
     [
         ("proxy-cache", {"strategy": "memory", "memory": {"dictionary_name": "kong_db_cache"}}, None),
-        (
-            "proxy-cache",
-            {"strategy": "memory", "memory": {"dictionary_name": "mine"}},
-            {"memory": {"dictionary_name": "missing shared dict 'mine'"}},
-        ),
         ("prometheus", {"wasm_metrics": True}, None),
         (
             "rate-limiting-advanced",
