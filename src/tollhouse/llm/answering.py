@@ -34,6 +34,10 @@ _REFUSALS: Final = frozenset({400, 422})
 #: how ids of answers begin that the provider gave none
 _ID_STARTS: Final = {"openai_chat": "chatcmpl-", "anthropic_messages": "msg_", "openai_responses": "resp_"}
 _CLIENT_GONE: Final = "client_gone"
+#: what providers take money for
+_ANSWERED: Final = 200
+#: what becomes of an answer that was begun
+_BROKEN: Final[frozenset[Trouble]] = frozenset({"upstream_error", "timeout"})
 
 
 class Answering:
@@ -158,7 +162,7 @@ class Answering:
 
     def _fail(self, call: Call, response: Response, reason: str) -> None:
         """An answer that cannot be used, in Kong's words."""
-        call.unusable = True
+        call.unusable, call.received = True, len(response.content or b"")
         kind = f"{self.conf.model.provider}://{self._kind}"
         self._envelope.unusable(response, f"transformation failed from type {kind}: {reason}")
 
@@ -247,10 +251,11 @@ class Answering:
             return
         if call.first is not None and self._firsts is not None:
             self._firsts.drop(call.first)
-        self.settle(ex, call)
+        self.settle(ex, call, sent=bool(ex.sent_at) and ex.response is None)
 
-    def settle(self, ex: Exchange, call: Call) -> None:
-        """Puts down what the call used so far, if that has not been told."""
+    def settle(self, ex: Exchange, call: Call, *, sent: bool = False) -> None:
+        """Puts down what the call used so far, if that has not been told. A provider that began to answer
+        has read the prompt, and so has one whose answer nobody waited for, once the call was `sent`."""
         if call.metered is None:
             return
         passage, metered = call.passage, call.metered
@@ -260,6 +265,10 @@ class Answering:
             self._settle(call, metered, passage, self.services.wall_clock(), complete=passage.complete)
             if self.conf.logging.log_payloads:
                 metered.payload = _payload(call, passage.text)
+        elif not call.settled and call.sent is not None and (sent or ex.upstream_status == _ANSWERED):
+            metered.statistics = self._statistics
+            got = Got(b"", "", None, written=call.received)
+            self._settle(call, metered, got, self.services.wall_clock(), complete=False)
         metered.error = _error_of(ex, call)
 
     def _settle(
@@ -267,11 +276,10 @@ class Answering:
     ) -> None:
         """What the call used and cost: by the model that answered, or by the one asked for where the
         other has no price. Of an answer that is not complete, what was delivered counts."""
-        usage = learned.usage
+        usage, call.settled = learned.usage, True
         if usage is None:
-            prompt = 0
-            if complete or learned.written:
-                prompt = tokens.prompt_tokens(forward.prompts(call.members or {}))
+            refused = not complete and not learned.written and _is_refused(call.passage)
+            prompt = 0 if refused else tokens.prompt_in(call.members or {})
             usage = Usage(prompt, tokens.completion_tokens(learned.written), estimated=True)
         elif not complete:
             written = tokens.completion_tokens(learned.written)
@@ -290,6 +298,13 @@ def _broken_off(call: Call, passage: Passage, fault: UpstreamFault) -> bytes:
     call.over = True
     trouble: Trouble = "timeout" if fault.status == 504 else "upstream_error"
     return passage.fail(f"the provider's answer broke off: {fault.detail}", trouble)
+
+
+def _is_refused(passage: Passage | None) -> bool:
+    """Whether a stream says that the provider did nothing of what was asked: an error that has no status
+    because the stream had begun."""
+    failed = None if passage is None else passage.failed
+    return failed is not None and failed.trouble not in _BROKEN
 
 
 def _error_of(ex: Exchange, call: Call) -> str:

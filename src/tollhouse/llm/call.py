@@ -31,5 +31,9 @@ class Call(msgspec.Struct):
     error: bytes | None = None
     #: the answer came whole and was none
     unusable: bool = False
+    #: bytes of such an answer
+    received: int = 0
+    #: what the call used is put down
+    settled: bool = False
     #: a retry with the same key will want this answer
     first: First | None = None

@@ -1,5 +1,6 @@
 """One target fails and another answers; the client sees nothing of it, and every bill is kept."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from tests.support.gateway import Gateway
 from tests.support.models import ai_metrics, hanging, plain, record_of, replay, silent, stream
 from tests.support.recordings import recording
 from tests.support.targets import Servers
+from tests.support.upstream import Received
 
 CLAUDE_TEXT = recording("anthropic/messages-text-claude-opus-4-6")
 CLAUDE = recording("anthropic/messages-stream-text-claude-3-5-haiku-20241022")
@@ -135,6 +137,88 @@ async def test_every_attempt_that_was_billed_is_metered(node: Gateway, servers: 
         and 'token_type="prompt_tokens"' in name
     )
     assert after[series] - before.get(series, 0) == earlier["tokens"]["prompt_tokens"]
+
+
+#: what an attempt was estimated to have read: five words
+READ = 9
+CUT_TEXT = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"choices": ['
+
+
+async def cut_off(_: Received, writer: asyncio.StreamWriter) -> bool:
+    writer.write(CUT_TEXT)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("fault", "streamed", "word", "written"),
+    [
+        (stream([STREAM.chunks[0]]), True, "upstream_error", 0),
+        (stream([STREAM.chunks[0]], end=b""), True, "error", 0),
+        (hanging(STREAM.chunks[0]), True, "timeout", 0),
+        (plain(b"<html>not JSON</html>"), False, "error", 6),
+        (cut_off, False, "error", 0),
+    ],
+    ids=["ended", "cut", "stalled", "garbled", "cut within its body"],
+)
+async def test_an_attempt_whose_usage_was_not_told_is_estimated(
+    node: Gateway, servers: Servers, fault: Any, streamed: bool, word: str, written: int
+) -> None:
+    servers.openai.play = fault
+    servers.claude.play = replay(CLAUDE if streamed else CLAUDE_TEXT)
+    before = await ai_metrics(node)
+
+    reply = await ask(node, "/first", stream=streamed)
+
+    record = await record_of(node, reply.headers["x-kong-request-id"])
+    (earlier,) = record["ai"]["earlier_calls"]
+    assert (earlier["provider"], earlier["model"], earlier["error"]) == ("openai", "gpt-4o-mini", word)
+    tokens = earlier["tokens"]
+    assert (tokens["prompt_tokens"], tokens.get("completion_tokens", 0)) == (READ, written)
+    assert earlier["usage_source"] == "estimated"
+    assert earlier["cost_nano_usd"] == READ * 150 + written * 600
+    after = await ai_metrics(node)
+    series = next(
+        name
+        for name in after
+        if name.startswith("kong_ai_llm_tokens_total")
+        and "gpt-4o-mini" in name
+        and 'token_type="prompt_tokens"' in name
+    )
+    assert after[series] - before.get(series, 0) == READ
+
+
+@pytest.mark.parametrize("fault", [plain(b"<html>not JSON</html>"), cut_off], ids=["garbled", "cut"])
+async def test_so_is_the_last_attempt(node: Gateway, servers: Servers, fault: Any) -> None:
+    servers.openai.play = fault
+
+    reply = await ask(node, "/once")
+
+    assert reply.status in (500, 502)
+    record = await record_of(node, reply.headers["x-kong-request-id"])
+    assert record["ai"]["proxy"]["usage"]["prompt_tokens"] == READ
+
+
+@pytest.mark.parametrize(
+    ("fault", "streamed"),
+    [
+        (plain(b'{"error":{"message":"no"}}', 503), False),
+        (plain(b'{"error":{"message":"no"}}', 429), True),
+        (stream([b'data: {"error":{"message":"x","code":"rate_limit_exceeded"}}\n\n']), True),
+        (silent, False),
+    ],
+    ids=["503", "429", "error event", "no answer"],
+)
+async def test_an_attempt_that_was_refused_costs_nothing(
+    node: Gateway, servers: Servers, fault: Any, streamed: bool
+) -> None:
+    servers.openai.play = fault
+    servers.claude.play = replay(CLAUDE if streamed else CLAUDE_TEXT)
+
+    reply = await ask(node, "/first", stream=streamed)
+
+    record = await record_of(node, reply.headers["x-kong-request-id"])
+    assert "earlier_calls" not in record["ai"]
+    assert len(record["ai"]["proxy"]["tried_targets"]) == 2
 
 
 async def test_what_fails_within_its_answer_ends_with_an_error_event(node: Gateway, servers: Servers) -> None:

@@ -159,12 +159,6 @@ def test_a_member_s_text(raw: bytes | None, text: str | None) -> None:
     assert forward.text_of(None if raw is None else msgspec.Raw(raw)) == text
 
 
-def test_prompts_that_cannot_be_read_count_for_nothing() -> None:
-    assert forward.prompts({}) is None
-    assert forward.prompts({"messages": msgspec.Raw(b'["\xff"]')}) is None
-    assert forward.prompts({"prompt": msgspec.Raw(b'"x"')}) == "x"
-
-
 # Answers
 
 

@@ -113,15 +113,6 @@ def body_of(members: Members) -> bytes:
     return _encode(members)
 
 
-def prompts(members: Members) -> Any:
-    """The messages or the prompt, decoded; `None` if the provider took what cannot be read here."""
-    raw = members.get("messages") or members.get("prompt")
-    try:
-        return None if raw is None else msgspec.json.decode(raw)
-    except MALFORMED:
-        return None
-
-
 # Answers
 
 
