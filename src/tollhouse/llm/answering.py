@@ -27,6 +27,7 @@ from tollhouse.llm.terms import Terms
 from tollhouse.pdk import Exchange, FieldSet, Reject, Response
 from tollhouse.pdk.services import Services
 from tollhouse.pdk.usage import Metered, Usage
+from tollhouse.wire.headers import Headers
 
 _JSON: Final = "application/json"
 #: of a request that a provider does not understand
@@ -72,38 +73,36 @@ class Answering:
         self._invents_id = provider.invents_id or conf.client_form != "openai_chat"
         self._floor = conf.limits.min_tokens_per_second
         self._shows_model, self._statistics = conf.model_name_header, conf.logging.log_statistics
+        self._logs_payloads = conf.logging.log_payloads
 
     # The head
 
     def header_filter(self, ex: Exchange) -> None:
         """With a `response` phase, streams would be held back; a whole body is known here as well."""
         call, response = ex.peek(Call), ex.response
-        if call is None or response is None or not response.from_upstream:
+        if call is None or response is None or not response.from_upstream or call.destination is None:
             return
         destination, sent, headers = call.destination, call.sent, response.headers
-        if destination is None:
-            return
-        if self._provider.drops_cookies:
+        if self._provider.drops_cookies and "set-cookie" in headers.values:
             headers.remove("set-cookie")
         if response.status != 200:
             if sent is not None:
                 self._failed(ex, call, response)
             return
         told = b""
-        if self._shows_model or "kong-debug" in ex.request.headers:
+        if self._shows_model or "kong-debug" in ex.request.headers.values:
             told = destination.shown
         metered = call.metered
         if sent is not None and metered is not None:
             metered.statistics = self._statistics
             metered.latency_ms = int((ex.answered_at - ex.sent_at) * 1000)
-            if sent.ignored:
-                headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(sent.ignored)))
-            if sent.dropped:
-                headers.set("X-Tollhouse-Dropped", printable(", ".join(sent.dropped)))
+            if sent.ignored or sent.dropped:
+                _show_left_out(headers, sent)
             try:
                 if "content-encoding" in headers.values:
                     self._unpack(call, response)
-                if call.streamed or self._dialogue.is_stream(headers.values.get("content-type", "")):
+                kind = headers.values.get("content-type", "")
+                if call.streamed or (kind != _JSON and self._dialogue.is_stream(kind)):
                     self._begin_stream(ex, call, sent, response)
                 else:
                     self._answer(ex, call, sent, metered, response)
@@ -151,13 +150,14 @@ class Answering:
     def _answer(self, ex: Exchange, call: Call, sent: Sent, metered: Metered, response: Response) -> None:
         now = self.services.wall_clock()
         invented_id = self._invented_id(ex) if self._invents_id else ""
+        call.ended = True
         got = self._dialogue.answer(response.content or b"", sent, invented_id, int(now))
         response.content = got.content
         metered.response_model, metered.unshown = got.model, got.unshown
         if got.unshown:
             response.headers.set("X-Tollhouse-Unshown", printable(", ".join(got.unshown)))
         self._settle(call, metered, got, now, complete=True)
-        if self.conf.logging.log_payloads:
+        if self._logs_payloads:
             metered.payload = _payload(call, got.content.decode("utf-8", "replace"))
 
     def _fail(self, call: Call, response: Response, reason: str) -> None:
@@ -170,7 +170,7 @@ class Answering:
         if self._dialogue.stream_type is not None:
             response.headers.set("Content-Type", self._dialogue.stream_type)
         now = int(self.services.wall_clock())
-        keep_text = self.conf.logging.log_payloads
+        keep_text = self._logs_payloads
         passage = self._dialogue.stream(sent, self._invented_id(ex), now, keep_text=keep_text)
         call.passage = passage
         ex.holds_head = True
@@ -185,11 +185,10 @@ class Answering:
 
     def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
         call = ex.peek(Call)
-        if call is None or call.sent is None:
+        # An answer of the gateway's own, or one that is here whole and has been dealt with.
+        if call is None or call.sent is None or call.over or (call.ended and call.first is None):
             return chunk
         passage = call.passage
-        if call.over:
-            return chunk  # an answer of the gateway's own
         if passage is None:
             call.ended = last
             content = self._error_chunk(ex, call, chunk, last)
@@ -263,7 +262,7 @@ class Answering:
             metered.response_model = passage.model
             metered.malformed_events, metered.unshown = passage.malformed, passage.unshown
             self._settle(call, metered, passage, self.services.wall_clock(), complete=passage.complete)
-            if self.conf.logging.log_payloads:
+            if self._logs_payloads:
                 metered.payload = _payload(call, passage.text)
         elif not call.settled and call.sent is not None and (sent or ex.upstream_status == _ANSWERED):
             metered.statistics = self._statistics
@@ -291,6 +290,13 @@ class Answering:
         row = book.row_between(learned.model, metered.model, prompt, now, tier)
         if row is not None:
             metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
+
+
+def _show_left_out(headers: Headers, sent: Sent) -> None:
+    if sent.ignored:
+        headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(sent.ignored)))
+    if sent.dropped:
+        headers.set("X-Tollhouse-Dropped", printable(", ".join(sent.dropped)))
 
 
 def _broken_off(call: Call, passage: Passage, fault: UpstreamFault) -> bytes:

@@ -268,6 +268,8 @@ class PriceBook:
     ) -> Row | None:
         """The prices of a call of a model that names itself as it likes, or not at all: an operator's by
         either name, before the catalogue's."""
+        if not self._own and self._flat is not None:
+            return self._flat
         own = self._own_of(named, service_tier) or self._own_of(asked, service_tier)
         if own is not None:
             return own
@@ -275,6 +277,8 @@ class PriceBook:
         return self.row(asked, prompt_tokens, at, service_tier) if row is None and named else row
 
     def _own_of(self, model: str, service_tier: str | None) -> Row | None:
+        if not self._own:
+            return None
         return self._own.get((model, service_tier)) or self._own.get((model, None))
 
     def by_measure(self, model: str, usage: Usage, at: float) -> tuple[int, Mapping[str, Any]] | None:

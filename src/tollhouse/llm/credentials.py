@@ -64,6 +64,9 @@ class Credentials:
             else:
                 self._argument = (frozenset({name}), f"{quote(name, safe='')}={quote(value, safe='')}")
                 self._hidden = f"{quote(name, safe='')}=***"
+        self.in_body, self.in_query = self._member is not None, self._argument is not None
+        #: what nearly all requests get: the client's own key does not stay, and the answer is read
+        self._usual = None if self._keep_own or self._needed else self._fields[False, self._asks_gzip]
 
     def _unwanted(self, *, keeps: bool) -> tuple[str, ...]:
         """The client's keys that must not get to the provider; with a key of its own only that one."""
@@ -71,20 +74,15 @@ class Credentials:
             return ()
         return tuple(name for name in CLIENT_KEYS if name != self._header)
 
-    @property
-    def in_body(self) -> bool:
-        return self._member is not None
-
-    @property
-    def in_query(self) -> bool:
-        return self._argument is not None
-
     def put_in_headers(self, headers: Headers, *, answer_is_read: bool) -> None:
         """The key in place of what the client sent, and what else a provider must be told. An answer
         that is passed on as it comes must be in an encoding that the client asked for."""
         values = headers.values
         if "content-type" not in values:
             headers.set_field(_CONTENT_TYPE)
+        elif answer_is_read and self._usual is not None and "accept-encoding" not in values:
+            headers.assign(self._usual)
+            return
         for field in self._needed:
             if field[0] not in values:
                 headers.set_field(field)

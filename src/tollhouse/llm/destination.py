@@ -50,8 +50,11 @@ class Destination:
             path = endpoint.path
         ex.upstream_address = endpoint.address
         ex.upstream_host = endpoint.host
-        earlier = ex.upstream_target
-        query = (ex.request.target.query or "") if earlier is None else earlier.partition("?")[2]
+        earlier, asked = ex.upstream_target, ex.request.target.query
+        if not (earlier or asked or endpoint.query or endpoint.usual_argument or credentials.in_query):
+            ex.upstream_target = path
+            return
+        query = (asked or "") if earlier is None else earlier.partition("?")[2]
         if query or credentials.in_query:
             query = credentials.put_in_query(query)
         if endpoint.usual_argument is not None:
@@ -87,15 +90,16 @@ class Destinations:
         self._known: dict[tuple[str, str | None, str | None], Destination] = {}
         name, url, path = model.name, self._url(), options.upstream_path
         varies = name is None or any(is_template(text) for text in (name, url, path))
-        self._only = None if varies or self._is_missing else self._fixed(name or "", url, path)
+        #: the one that all requests go to, if it does not depend on them
+        self.only = None if varies or self._is_missing else self._fixed(name or "", url, path)
 
     def of(self, ex: Exchange, members: Members | None) -> Destination:
         """The destination for this request; `None` for members: it does not tell a model.
 
         Raises `Refusal` if a model or something else is missing.
         """
-        if self._only is not None:
-            return self._only
+        if self.only is not None:
+            return self.only
         if self._is_missing:
             raise Refusal(_NO_LOCAL_MODEL, 503)
         options = self._options

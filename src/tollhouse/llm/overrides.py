@@ -31,9 +31,15 @@ class Overrides:
         self._renames = provider.renames if native else ()
         self._call_id = provider.call_id if native else None
 
+        # Members that it changes or takes out; `None` if it changes requests whatever is in them.
+        touched = self._refused.union(name for name, _ in self._renames)
+        self._touched = None if self._fixed or self._limit or self._call_id is not None else touched
+
     def apply(self, members: Members, model: str, model_json: msgspec.Raw, *, stream: bool) -> None:
         members["model"] = model_json
         members["stream"] = TRUE if stream else FALSE
+        if self._touched is not None and self._touched.isdisjoint(members):
+            return
         if self._fixed:
             members.update(self._fixed)
         if self._limit is not None:

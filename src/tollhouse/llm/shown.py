@@ -19,20 +19,20 @@ NAMES: Final = (
 )
 _USAGE: Final = (
     b"X-Tollhouse-Prompt-Tokens: %d\r\nX-Tollhouse-Completion-Tokens: %d\r\n"
-    b"X-Tollhouse-Latency-Ms: %d\r\nX-Tollhouse-Usage: %b\r\n"
+    b"X-Tollhouse-Latency-Ms: %d\r\nX-Tollhouse-Usage: %b\r\n%b"
 )
 
 
 def usage_lines(metered: Metered) -> bytes:
     """What a client is told of a call that is over."""
     usage, cost = metered.usage, metered.cost_nano_usd
-    lines = _USAGE % (
+    return _USAGE % (
         usage.prompt_tokens,
         usage.completion_tokens,
         metered.latency_ms,
         b"estimated" if usage.estimated else b"reported",
+        b"" if cost is None else b"X-Tollhouse-Cost-Usd: %b\r\n" % plain_usd(cost).encode(),
     )
-    return lines if cost is None else b"%bX-Tollhouse-Cost-Usd: %b\r\n" % (lines, plain_usd(cost).encode())
 
 
 def first_token_line(milliseconds: int) -> bytes:

@@ -21,7 +21,7 @@ from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding
 from tollhouse.llm.endpoint import served
 from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.fixed import Fixed
-from tollhouse.llm.foreign import heed
+from tollhouse.llm.foreign import PREFIXES, heed
 from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
@@ -178,7 +178,9 @@ class UpstreamModel:
         return self._begin(ex)
 
     def _begin(self, ex: Exchange) -> Awaitable[None] | None:
-        fetching = None if self._pictures is None else self._pictures.put_in(ex)
+        if self._pictures is None:
+            return self._direct(ex)
+        fetching = self._pictures.put_in(ex)
         return self._direct(ex) if fetching is None else self._direct_after(fetching, ex)
 
     async def _direct_after(self, fetching: Awaitable[None], ex: Exchange) -> None:
@@ -225,9 +227,12 @@ class UpstreamModel:
             forward.check_kind(members, self._kind)
         else:
             told = self._told(request.path, members)
-        destination = self._destinations.of(ex, members)
-        self._destinations.check_model(members, destination)
-        streamed = forward.is_true(members.get("stream"))
+        destinations = self._destinations
+        destination = destinations.only or destinations.of(ex, members)
+        asked = members.get("model")
+        if asked is not None and asked != destination.model_json:
+            destinations.check_model(members, destination)
+        streamed = members.get("stream") == forward.TRUE
         if not self._may_stream:
             streamed = self._forced(asked=streamed)
         if self._is_openai:
@@ -235,7 +240,8 @@ class UpstreamModel:
         elif told is not NOTHING_TOLD:
             told = Told(destination.model, streamed)
             del members["model"], members["stream"]
-        self._credentials.put_in_body(members)
+        if self._credentials.in_body:
+            self._credentials.put_in_body(members)
         sent = self._dialogue.request(members, told, model=destination.model, stream=streamed)
         call = ex.slot(Call)
         call.destination, call.sent, call.streamed, call.members = destination, sent, streamed, members
@@ -252,7 +258,9 @@ class UpstreamModel:
         metered = call.metered = ex.slot(Metered)
         metered.plugin_id, metered.provider = self._plugin_id, self.conf.model.provider
         metered.model, metered.streamed = model, streamed
-        heed(ex, metered, streamed=streamed)
+        # A request that is sent again has none of these any more, but has been heard.
+        if ex.failover is not None or ex.request.headers.beginning(PREFIXES):
+            heed(ex, metered, streamed=streamed)
 
     def _told(self, path: str, members: Members) -> Told:
         """What the path says, put among the members for those who look there for model and stream."""

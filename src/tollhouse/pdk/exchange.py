@@ -217,7 +217,7 @@ class Try:
     stale: bool = False
 
 
-class Patience(msgspec.Struct, frozen=True):
+class Patience(msgspec.Struct, frozen=True, cache_hash=True):
     """How long to wait for an upstream, in seconds: for the first byte of its answer, from one piece of
     it to the next, and for all of it. Where `first` or `gap` is `None`, the service's own read timeout
     holds if somebody has set one, else what `USUAL_PATIENCE` says. What else is `None` is as the service

@@ -198,9 +198,8 @@ class Prometheus(Plugin[Config]):
             if len(self._calls) >= _MODELS_KNOWN:  # a client may make up names of models without end
                 key = (metered.provider, "other", "")
             found = self._calls.setdefault(key, _Calls(self._llm, *key))
-        found.count(metered, ex.ended_at - ex.sent_at)
-        if metered.statistics:
-            found.count_as_kong(metered)
+        # Whole milliseconds, for values that come again cost less.
+        found.count(metered, int((ex.ended_at - ex.sent_at) * 1000) / 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,37 +244,35 @@ class _Calls:
         self._estimated = llm.estimated.series(ours)
 
     def count(self, metered: Metered, seconds: float) -> None:
-        """Every call that was sent, whatever became of it."""
-        usage = metered.usage
+        """Every call that was sent, whatever became of it; under Kong's names those that may be told."""
+        usage, nano_usd = metered.usage, metered.cost_nano_usd
         prompt, completion = usage.prompt_tokens, usage.completion_tokens
         self._role_requests.value += 1
         self._role_seconds[seconds] += 1
-        self._role_input.value += prompt
-        self._role_output.value += completion
         if metered.error:
             self._role_errors.value += 1
         if metered.malformed_events:
             self._malformed.value += metered.malformed_events
+        if metered.statistics:
+            self._requests.value += 1
+            if metered.latency_ms:
+                self._latency[metered.latency_ms] += 1
         if not prompt and not completion:
             return
+        self._role_input.value += prompt
+        self._role_output.value += completion
         if usage.estimated:
             self._estimated.value += 1
-        if metered.cost_nano_usd is None:
+        if nano_usd is None:
             self._unpriced.value += 1
         else:
-            self._role_cost.value += metered.cost_nano_usd / 1e9
-
-    def count_as_kong(self, metered: Metered) -> None:
-        """Answered calls under Kong's names."""
-        usage = metered.usage
-        self._requests.value += 1
-        self._prompt.value += usage.prompt_tokens
-        self._completion.value += usage.completion_tokens
-        self._total.value += usage.total_tokens
-        if metered.cost_nano_usd:
-            self._cost.value += metered.cost_nano_usd / 1e9
-        if metered.latency_ms:
-            self._latency[metered.latency_ms] += 1
+            self._role_cost.value += nano_usd / 1e9
+        if metered.statistics:
+            self._prompt.value += prompt
+            self._completion.value += completion
+            self._total.value += prompt + completion
+            if nano_usd:
+                self._cost.value += nano_usd / 1e9
 
 
 @dataclass(slots=True)

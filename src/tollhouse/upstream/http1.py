@@ -22,7 +22,7 @@ NEVER: Final = float("inf")
 Arrival = tuple[Response, bytes, bool]
 
 
-class Timeouts(msgspec.Struct, frozen=True):
+class Timeouts(msgspec.Struct, frozen=True, cache_hash=True):
     """A service's timeouts in seconds: to connect, between two reads, between two writes; until the
     answer begins, and until it has ended."""
 

@@ -111,5 +111,5 @@ def test_settings_name_a_project_and_a_location() -> None:
 
     found = Destinations(model, GEMINI, "gemini", "llm/v1/chat", None)
 
-    assert found._only is not None
-    assert shown(found._only.endpoint) == f"{WITHIN}m:generateContent"
+    assert found.only is not None
+    assert shown(found.only.endpoint) == f"{WITHIN}m:generateContent"
