@@ -1,10 +1,12 @@
 """What a flow needs of the client's connection. `server.connection` is the real one."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tollhouse.errors import ClientGone
 from tollhouse.pdk.exchange import ClientSide
 from tollhouse.pdk.wait import Wait
+from tollhouse.wire.message import Field
 
 
 class Running(Protocol):
@@ -67,6 +69,11 @@ class Client(ClientSide, Protocol):
     forwarded: str
     forwarded_host: str | None
     writing_paused: bool
+
+    @property
+    def request_trailers(self) -> Sequence[Field]:
+        """Fields after the request's content that may be passed on; complete with the request."""
+        ...
 
     @property
     def body(self) -> Body | None: ...

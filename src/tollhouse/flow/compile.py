@@ -238,8 +238,8 @@ class _Backends:
         targets = self._targets_of(service, dial)
         return Backend(
             targets=targets,
-            # The name that TLS asks for may depend on the request.
-            endpoint=targets.endpoint if isinstance(targets, Fixed) and not tls else None,
+            # The name that TLS asks for may depend on the request; HTTP/2 carries more than head and content.
+            endpoint=targets.endpoint if isinstance(targets, Fixed) and not tls and not dial.http2 else None,
             retries=_or(service.retries, 5),
             timeouts=Timeouts(
                 _or(service.connect_timeout, _TIMEOUT_MS) / 1000,

@@ -113,6 +113,8 @@ async def _send(
     complete = content is not None
     head = request_head(ex, endpoint, gateway)
     method = ex.upstream_method or request.method
+    if complete and ex.remake is None:
+        connection.pass_trailers(ex.client.request_trailers)
     connection.send(head + (content or b""), method, perf_counter(), complete=complete)
     if not complete:
         ex.upload = Upload(ex.client, connection, chunked=request.chunked)

@@ -30,6 +30,7 @@ class Upload:
         elif data:
             connection.write(chunk(data))
         if done:
+            connection.pass_trailers(self._client.request_trailers)
             if self._chunked:
                 connection.write(LAST_CHUNK)
             connection.sent()

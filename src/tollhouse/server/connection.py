@@ -59,6 +59,8 @@ class ClientConnection(asyncio.Protocol):
     )
 
     protocol_version = "1.1"
+    #: those of a chunked request are dropped, as by nginx
+    request_trailers = ()
 
     def __init__(self, listener: "Listener") -> None:
         self._listener = listener

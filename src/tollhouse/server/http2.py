@@ -18,6 +18,7 @@ from h2.events import (
     RequestReceived,
     StreamEnded,
     StreamReset,
+    TrailersReceived,
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
@@ -29,7 +30,7 @@ from tollhouse.server.http2_stream import Http2Stream
 from tollhouse.server.limits import Limits
 from tollhouse.server.tls import common_name, shown_chain
 from tollhouse.upstream.http2_frames import PatientConnection, send_frames
-from tollhouse.wire.message import Field, as_http1_request
+from tollhouse.wire.message import Field, as_http1_request, request_trailers
 
 if TYPE_CHECKING:
     from tollhouse.server.listen import Listener
@@ -159,6 +160,10 @@ class Http2Connection(asyncio.Protocol):
                 self._request(event)
             case DataReceived():
                 self._data(event)
+            case TrailersReceived():
+                stream = self.streams.get(event.stream_id or 0)
+                if stream is not None:
+                    stream.request_trailers = request_trailers(cast("list[Field]", event.headers or ()))
             case StreamEnded():
                 stream = self.streams.get(event.stream_id or 0)
                 if stream is not None:

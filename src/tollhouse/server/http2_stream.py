@@ -1,12 +1,12 @@
 """One request and its answer on an HTTP/2 connection: the client that a flow knows."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tollhouse.errors import BadRequest, ClientGone, PeerError, Reject
 from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
 from tollhouse.pdk.exchange import Request
 from tollhouse.server.request_body import RequestBody
-from tollhouse.wire.body import LengthReader
 from tollhouse.wire.message import Field, FramedReader, WrittenMessage
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Http2Stream:
         "port",
         "reading_paused",
         "request_ended",
+        "request_trailers",
         "requests",
         "scheme",
         "sni",
@@ -66,10 +67,11 @@ class Http2Stream:
         self.forwarded_host: str | None = _NOT_MADE
         self.writing_paused = self.reading_paused = False
         self._message = WrittenMessage()
-        self._reader: FramedReader | LengthReader | None = None
+        self._reader: FramedReader | None = None
         self._stalled_since = 0.0
         #: whether the client has sent all of its request
         self.request_ended = False
+        self.request_trailers: Sequence[Field] = ()
         #: fields of the answer that wait to be sent; `None` before and after that
         self.head: list[Field] | None = None
         #: content of the answer that waits to be sent
@@ -92,7 +94,9 @@ class Http2Stream:
             if request.body > most:
                 raise BadRequest("the request body is too large", 413)
             request.content = None
-            self._reader = FramedReader() if request.chunked else LengthReader(request.body)
+            # The last frame ends it, also where a length was announced: trailers may come before that. That
+            # it has that length is h2's to see to.
+            self._reader = FramedReader()
             self.body = RequestBody(
                 self,
                 request,
@@ -109,7 +113,7 @@ class Http2Stream:
         body, reader = self.body, self._reader
         if body is None or body.done:
             return
-        if ended and isinstance(reader, FramedReader):
+        if ended and reader is not None:
             reader.done = True
         try:
             rest = body.feed(data)

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to a target."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgspec
@@ -11,6 +11,7 @@ from tollhouse.pdk.exchange import Response
 from tollhouse.pdk.wait import Wait
 from tollhouse.wire.body import BodyReader, body_reader
 from tollhouse.wire.http1 import NO_BODY, UNTIL_CLOSE
+from tollhouse.wire.message import Field
 
 if TYPE_CHECKING:
     from tollhouse.upstream.pool import Pool
@@ -186,6 +187,9 @@ class UpstreamConnection(asyncio.Protocol, Wait):
         self.deadline = now + (timeouts.first or timeouts.read)
         self.ends = now + timeouts.total
         self.write(data)
+
+    def pass_trailers(self, fields: Sequence[Field]) -> None:
+        """Fields after the request's content, before its end is sent: HTTP/1.1 drops them, as nginx does."""
 
     def sent(self) -> None:
         """The request body is complete."""

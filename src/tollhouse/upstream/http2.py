@@ -1,8 +1,6 @@
 """HTTP/2 towards targets (RFC 9113): one connection, a stream for each exchange.
 
-To the flow a stream is a connection like any other. So each is an `UpstreamConnection` over a transport
-that turns the HTTP/1.1 it writes into frames, and frames into the HTTP/1.1 it reads. Imported when the
-first service with `grpc` or `grpcs` is asked, for h2 comes with the extra `http2`.
+Imported when the first service with `grpc` or `grpcs` is asked, for h2 comes with the extra `http2`.
 """
 
 import asyncio
@@ -25,168 +23,24 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from tollhouse.errors import Cause, UpstreamFault
 from tollhouse.pdk.exchange import Http2Response
 from tollhouse.upstream.http1 import UpstreamConnection
 from tollhouse.upstream.http2_frames import PatientConnection, send_frames
+from tollhouse.upstream.http2_stream import STREAM_WINDOW_BYTES, Stream, StreamConnection
 from tollhouse.upstream.pool import Pool
-from tollhouse.wire.body import LAST_CHUNK, chunk
 from tollhouse.wire.http1 import ResponseReader
-from tollhouse.wire.message import Field, WrittenMessage
+from tollhouse.wire.message import Field
 
 log = logging.getLogger("tollhouse.http2")
 
 _MOST_STREAMS: Final = 100
-_STREAM_WINDOW_BYTES: Final = 131072
 _CONNECTION_WINDOW_BYTES: Final = 8 * 1024 * 1024
-_HIGH_WATER_BYTES: Final = 65536
-_LOW_WATER_BYTES: Final = 16384
 _CONFIG: Final = H2Configuration(
     client_side=True,
     header_encoding=None,
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
 )
-
-
-class StreamConnection(UpstreamConnection):
-    """One exchange on a stream."""
-
-    __slots__ = ("trailers",)
-
-    def __init__(self, pool: Pool, carried: int) -> None:
-        super().__init__(pool)
-        self.carried = carried
-        self.trailers = b""
-
-    def refused(self) -> None:
-        """The target has not looked at the request: it may be sent again."""
-        self._fail(UpstreamFault(Cause.RESET, "the target takes no more streams", sent=False))
-
-
-class _Stream(asyncio.Transport):
-    """The transport of one exchange."""
-
-    def __init__(self, link: "Http2Link", pool: Pool, carried: int) -> None:
-        super().__init__()
-        self._link = link
-        self.id = 0
-        self.connection = StreamConnection(pool, carried)
-        self._message = WrittenMessage(is_request=True)
-        self.head: list[Field] | None = None
-        self.pending = bytearray()
-        self._blocked = False
-        self._paused = False
-        self._held: list[bytes] = []
-        self._chunked = False
-        #: bytes that the target has not been given back as window
-        self._taken = 0
-        #: whether the end of the request has been sent
-        self.is_sent = False
-        self.closed = False
-        self.connection.connection_made(self)
-
-    # What the exchange does with its transport
-
-    def write(self, data: Any) -> None:
-        heads, content = self._message.feed(data)
-        for line, fields in heads:
-            self.head = list(self._link.request_fields(line, fields))
-            self._link.open(self)
-        self.pending += content
-        self._link.send_pending(self)
-        self._balance()
-
-    def get_write_buffer_size(self) -> int:
-        return len(self.pending)
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        self._paused = True
-
-    def resume_reading(self) -> None:
-        if self._paused:
-            self._paused = False
-            # Not here and now: this may be called by what would be given more.
-            self._link.call_soon(self._deliver_held)
-
-    def close(self) -> None:
-        self.abort()
-
-    def abort(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._link.cancel(self)
-
-    # What the connection tells it
-
-    @property
-    def is_written(self) -> bool:
-        return self._message.done
-
-    @property
-    def trailers(self) -> list[Field]:
-        return self._message.trailers
-
-    def sent_some(self) -> None:
-        self.connection.heard = True
-        self._balance()
-
-    def _balance(self) -> None:
-        waiting = len(self.pending)
-        if waiting > _HIGH_WATER_BYTES and not self._blocked:
-            self._blocked = True
-            self.connection.pause_writing()
-        elif waiting < _LOW_WATER_BYTES and self._blocked:
-            self._blocked = False
-            self.connection.resume_writing()
-
-    def answered(self, fields: list[Field], *, ended: bool) -> None:
-        """The head of the answer."""
-        head = dict(fields)
-        lines = [b"HTTP/1.1 %b " % head.get(b":status", b"")]
-        is_grpc = head.get(b"content-type", b"").startswith(b"application/grpc")
-        self._chunked = not ended and (is_grpc or b"content-length" not in head)
-        for name, value in fields:
-            if not name.startswith(b":") and not (self._chunked and name == b"content-length"):
-                lines.append(b"%b: %b" % (name, value))
-        if self._chunked:
-            lines.append(b"transfer-encoding: chunked")
-        elif b"content-length" not in head:
-            lines.append(b"content-length: 0")
-        self._deliver(b"\r\n".join(lines) + b"\r\n\r\n")
-
-    def received(self, data: bytes, size: int) -> None:
-        """Content of the answer, and how much of the window it has taken."""
-        self._taken += size
-        if data:
-            self._deliver(chunk(data) if self._chunked else data)
-        self._give_window()
-
-    def ended(self) -> None:
-        if self._chunked:
-            self._deliver(LAST_CHUNK)
-
-    def _deliver(self, data: bytes) -> None:
-        if self._paused or self._held:
-            self._held.append(data)
-        elif not self.closed:
-            self.connection.data_received(data)
-
-    def _deliver_held(self) -> None:
-        while self._held and not self._paused and not self.closed:
-            self.connection.data_received(self._held.pop(0))
-        self._give_window()
-
-    def _give_window(self) -> None:
-        if not self._paused and self._taken > _STREAM_WINDOW_BYTES // 4 and not self.closed:
-            taken, self._taken = self._taken, 0
-            self._link.give_window(self, taken)
 
 
 class Http2Link(asyncio.Protocol):
@@ -197,7 +51,7 @@ class Http2Link(asyncio.Protocol):
         self._most_requests = most_requests
         self._h2 = PatientConnection(_CONFIG)
         self._transport: asyncio.Transport | None = None
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._carried = 0
         self._leaving = False
         self._reading = self._paused = False
@@ -213,7 +67,7 @@ class Http2Link(asyncio.Protocol):
             client=True,
             initial_values={
                 SettingCodes.ENABLE_PUSH: 0,
-                SettingCodes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW_BYTES,
+                SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
                 SettingCodes.MAX_HEADER_LIST_SIZE: 65536,
             },
         )
@@ -316,9 +170,9 @@ class Http2Link(asyncio.Protocol):
         self._carried += 1
         if self._carried >= self._most_requests:
             self._leaving = True
-        return _Stream(self, self._pool, self._carried - 1).connection
+        return Stream(self, self._pool, self._carried - 1).connection
 
-    def open(self, stream: _Stream) -> None:
+    def open(self, stream: Stream) -> None:
         """The stream begins to send."""
         stream.id = self._h2.get_next_available_stream_id()
         self._streams[stream.id] = stream
@@ -332,7 +186,7 @@ class Http2Link(asyncio.Protocol):
         yield b":path", path
         yield from ((name, value) for name, value in fields if name != b"host")
 
-    def send_pending(self, stream: _Stream) -> None:
+    def send_pending(self, stream: Stream) -> None:
         """Sends what the stream has, as much as may be sent now."""
         if stream.closed or stream.is_sent or self._transport is None or stream.id not in self._streams:
             return
@@ -349,7 +203,7 @@ class Http2Link(asyncio.Protocol):
         self._flush()
         return not self._paused
 
-    def cancel(self, stream: _Stream) -> None:
+    def cancel(self, stream: Stream) -> None:
         """The exchange wants no more of its stream."""
         if self._streams.pop(stream.id, None) is None or self._transport is None:
             return
@@ -359,7 +213,7 @@ class Http2Link(asyncio.Protocol):
             return  # it has ended on both sides
         self._flush()
 
-    def give_window(self, stream: _Stream, size: int) -> None:
+    def give_window(self, stream: Stream, size: int) -> None:
         """Lets the target send more of an answer."""
         try:
             self._h2.increment_flow_control_window(size, stream.id)

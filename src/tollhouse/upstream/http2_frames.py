@@ -3,7 +3,7 @@
 Imported by modules that are imported only where HTTP/2 is spoken: h2 comes with the extra `http2`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from h2.connection import H2Connection
@@ -28,7 +28,7 @@ class Outgoing(Protocol):
         ...
 
     @property
-    def trailers(self) -> list[Field]: ...
+    def trailers(self) -> Sequence[Field]: ...
 
     def sent_some(self) -> None: ...
 
@@ -37,7 +37,7 @@ def send_frames(h2: H2Connection, out: Outgoing, flush: Callable[[], bool]) -> b
     """Sends what may be sent now; whether that was the end. `flush` writes frames out and tells whether
     more may follow. Raises h2's `ProtocolError` if the peer has closed the stream."""
     done = out.is_written
-    trailers = out.trailers if done else []
+    trailers = out.trailers if done else ()
     if out.head is not None:
         head, out.head = out.head, None
         ends = done and not out.pending and not trailers
@@ -61,7 +61,7 @@ def send_frames(h2: H2Connection, out: Outgoing, flush: Callable[[], bool]) -> b
     if not done or out.pending:
         return False
     if trailers:
-        h2.send_headers(out.id, trailers, end_stream=True)
+        h2.send_headers(out.id, list(trailers), end_stream=True)
     else:
         h2.end_stream(out.id)
     return True

@@ -14,6 +14,16 @@ Head = tuple[bytes, list[Field]]
 _HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
+#: RFC 9110 6.5.1: what frames, routes, authenticates or describes a message stands before its content. So
+#: does what upstreams believe because it is the gateway that says it.
+_NOT_IN_TRAILERS: Final = _HOP_BY_HOP | frozenset(
+    {
+        b"host", b"te", b"trailer", b"content-length", b"content-type", b"content-encoding", b"content-range",
+        b"authorization", b"proxy-authorization", b"cookie", b"cache-control", b"expect", b"max-forwards",
+        b"via", b"forwarded", b"x-real-ip", b"x-anonymous-consumer",
+    }
+)  # fmt: skip
+_NOT_IN_TRAILERS_PREFIXES: Final = (b":", b"x-forwarded-", b"x-consumer-", b"x-credential-", b"x-kong-")
 _WITHOUT_BODY: Final = frozenset({b"204", b"304"})
 
 
@@ -107,6 +117,15 @@ class FramedReader:
 
     def eof(self) -> None:
         self.done = True
+
+
+def request_trailers(fields: Iterable[Field]) -> list[Field]:
+    """Those of a client's trailers that a target may get."""
+    return [
+        (name, value)
+        for name, value in fields
+        if name not in _NOT_IN_TRAILERS and not name.startswith(_NOT_IN_TRAILERS_PREFIXES)
+    ]
 
 
 def as_http1_request(fields: Iterable[Field], *, ended: bool) -> bytes:
