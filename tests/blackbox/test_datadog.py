@@ -70,8 +70,14 @@ async def node(upstream: Upstream, udp: Datagrams) -> AsyncIterator[Gateway]:
         f"{{name: datadog, config: {{{at}, prefix: {name}, {config}}}}}]}}"
         for name, (config, _) in cases.items()
     )
+    dotted = f"{{paths: [/dotted], plugins: [{{name: datadog, config: {{{at}, prefix: dotted}}}}]}}"
+    terminated = (
+        f"plugins: [{{name: request-termination}}, {{name: datadog, config: {{{at}, prefix: alone}}}}]"
+    )
     gateway = await Gateway.start(
         f"_format_version: '3.0'\nservices:\n- name: svc\n  url: {upstream.url}\n  routes:\n{lines}\n"
+        f"- {{name: s.v.c, url: {upstream.url}, routes: [{dotted}]}}\n"
+        f"routes: [{{name: alone, paths: [/alone], {terminated}}}]\n"
         f"consumers: [{{id: {ALICE}, username: alice, custom_id: a-1, keyauth_credentials: [{{key: k}}]}}]\n"
     )
     yield gateway
@@ -95,3 +101,15 @@ async def test_a_rate_of_zero_sends_nothing_and_a_refusal_has_no_latency_of_an_u
     (line,) = await udp.until(1, lambda piece: piece.startswith(b"never."))
     assert line.startswith(b"never.latency:")
     assert line.endswith(b"|#name:svc,status:401")
+
+
+async def test_dots_in_names_of_services_become_underscores(node: Gateway, udp: Datagrams) -> None:
+    await node.request("GET", "/dotted")
+    found = await udp.until(6, lambda piece: piece.startswith(b"dotted."))
+    assert all(line.endswith(b"|#name:s_v_c,status:200,app:kong") for line in found)
+
+
+async def test_what_no_service_took_has_an_empty_name(node: Gateway, udp: Datagrams) -> None:
+    await node.request("GET", "/alone")
+    found = await udp.until(5, lambda piece: piece.startswith(b"alone."))
+    assert all(line.endswith(b"|#name:,status:503,app:kong") for line in found)

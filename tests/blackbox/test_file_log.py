@@ -1,6 +1,7 @@
 """file-log: one JSON line for each exchange, its fields in Kong's shape."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.client import connected
 from tests.support.gateway import Gateway
 from tests.support.lines import lines_of
 from tests.support.load import Load
@@ -197,6 +199,7 @@ async def test_every_attempt_that_failed_is_listed(node: Gateway, folder: Path) 
     assert told["response"]["status"] == 502
     assert [attempt.get("state") for attempt in told["tries"]] == ["failed", "failed"]
     assert all(attempt["balancer_latency"] >= 0 for attempt in told["tries"])
+    assert told["upstream_status"] == "502, 502"
 
 
 async def test_a_client_that_went_away_is_told_as_499(node: Gateway, upstream: Slow, folder: Path) -> None:
@@ -257,3 +260,26 @@ async def test_the_end_of_the_node_loses_no_line(upstream: Slow, folder: Path) -
     assert await node.stop() == 0
 
     assert lines_in(path) == 20
+
+
+async def test_tls_of_the_client_is_told(upstream: Slow, tmp_path: Path) -> None:
+    plugin = f"{{name: file-log, config: {{path: {tmp_path}/tls.log}}}}"
+    node = await Gateway.start(
+        f"_format_version: '3.0'\nservices: [{{url: '{upstream.url}', routes: [{{paths: [/]}}]}}]\n"
+        f"plugins: [{plugin}]\n",
+        environment={"KONG_PROXY_LISTEN": "127.0.0.1:0 ssl"},
+    )
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with connected(node.proxy, tls=context, server_name="a.test") as client:
+            client.get("/tls")
+            await client.reply()
+            secured = client.writer.get_extra_info("ssl_object")
+            agreed = {"version": secured.version(), "cipher": secured.cipher()[0], "client_verify": "NONE"}
+        told = await record(tmp_path / "tls.log")
+    finally:
+        await node.stop()
+
+    assert told["request"]["tls"] == agreed
+    assert told["request"]["url"].startswith("https://gw.test:")

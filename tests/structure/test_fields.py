@@ -33,9 +33,6 @@ UNNAMED: dict[str, set[str]] = {
         "prices",
         "response_streaming",
     },
-    "http-log": {"ssl_verify"},
-    "mtls-auth": {"cache_ttl"},
-    "openid-connect": {"ssl_verify"},
 }
 
 

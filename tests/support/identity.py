@@ -1,6 +1,7 @@
 """An identity provider in the test's own process: discovery, keys, introspection and userinfo."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,10 +28,12 @@ class Provider:
     #: paths that answer 503
     broken: set[str] = field(default_factory=set)
     server: Upstream = field(default_factory=Upstream)
+    scheme: str = "http"
 
-    async def start(self) -> "Provider":
+    async def start(self, tls: ssl.SSLContext | None = None) -> "Provider":
+        self.scheme = "http" if tls is None else "https"
         self.server.answer = self._answer
-        await self.server.start()
+        await self.server.start(tls)
         return self
 
     async def stop(self) -> None:
@@ -38,7 +41,7 @@ class Provider:
 
     @property
     def issuer(self) -> str:
-        return f"{self.server.url}{self.path}"
+        return f"{self.scheme}://127.0.0.1:{self.server.port}{self.path}"
 
     def asked(self, path: str) -> list[Received]:
         """The requests for a path below the issuer."""

@@ -1,6 +1,7 @@
 """Upstreams at the level of bytes: they remember what reached them and answer what they are told."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -45,8 +46,8 @@ class Upstream:
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def start(self) -> "Upstream":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
+    async def start(self, tls: ssl.SSLContext | None = None) -> "Upstream":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24, ssl=tls)
         return self
 
     @property

@@ -46,6 +46,8 @@ class ClientSide(Protocol):
     requests: int
     #: what the client has shown of itself in the TLS handshake, DER, its own certificate first
     certificates: tuple[bytes, ...]
+    #: version of TLS and cipher suite in OpenSSL's words; `None` without TLS
+    tls: tuple[str, str] | None
 
     @property
     def body(self) -> ArrivingBody | None:

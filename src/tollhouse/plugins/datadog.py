@@ -96,21 +96,21 @@ class Datadog(Plugin[Config]):
 
     def log(self, ex: Exchange) -> None:
         service = ex.service
-        if service is None:
-            return  # as in Kong, what no service took is not counted
         values = values_of(ex)
+        # Kong's values: dots become underscores, what no service took has an empty name.
+        name = (service.name or service.host).replace(".", "_") if service is not None else ""
         common = [
-            (self.conf.service_name_tag, service.name or service.host),
+            (self.conf.service_name_tag, name) if name else (f"{self.conf.service_name_tag}:", ""),
             (self.conf.status_tag, str(status_of(ex))),
         ]
         lines = []
-        for metric, name, kind, tags in self._metrics:
+        for metric, stat, kind, tags in self._metrics:
             value = values.get(metric.name)
             if value is None or not is_sampled(metric.sample_rate):
                 continue
             consumer = _consumer(ex, metric.consumer_identifier)
             who = [(self.conf.consumer_tag, consumer)] if consumer else []
-            lines.append(line(name, value, kind, metric.sample_rate, [*common, *who, *tags], "dogstatsd"))
+            lines.append(line(stat, value, kind, metric.sample_rate, [*common, *who, *tags], "dogstatsd"))
         if lines:
             self._queue.add(lines)
 

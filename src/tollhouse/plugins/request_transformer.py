@@ -4,6 +4,7 @@ Order is Kong's: URI, method, headers, body, query; within each remove, rename, 
 Values are templates (`$(headers.x)`); one that fails ends the exchange with 500.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ from tollhouse.pdk.lua import ExchangeNames, LuaError, Template, template_proble
 from tollhouse.pdk.lua.sandbox import Sandbox
 from tollhouse.pdk.operations import Operations, Values, appended
 from tollhouse.wire.uri import encoded_arguments, escape
+
+log = logging.getLogger("tollhouse.plugins")
 
 _PAIR: Final = "^[^:]+:.*$"
 _BODY_BYTES: Final = 64 * 1024 * 1024
@@ -149,6 +152,7 @@ class RequestTransformer(Plugin[Config]):
                 self._query.apply(arguments, render)
                 ex.send_upstream(query=encoded_arguments(arguments))
         except LuaError as error:
+            log.error("request-transformer: a template failed: %s", error)
             raise Reject(500) from error
 
     def _set_uri(self, ex: Exchange, uri: str) -> None:

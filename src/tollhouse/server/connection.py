@@ -9,7 +9,7 @@ from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
 from tollhouse.pdk.exchange import Request
 from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
-from tollhouse.server.tls import common_name, shown_chain
+from tollhouse.server.tls import agreed, common_name, shown_chain
 from tollhouse.wire.body import body_reader
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class ClientConnection(asyncio.Protocol):
         "scheme",
         "sni",
         "source",
+        "tls",
         "writing_paused",
     )
 
@@ -71,6 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self.sni: str | None = None
         self.peer_name: str | None = None  # in the client's certificate
         self.certificates: tuple[bytes, ...] = ()
+        self.tls: tuple[str, str] | None = None
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._closing = self._lingering = False
@@ -103,6 +105,7 @@ class ClientConnection(asyncio.Protocol):
             self.sni = getattr(secured, "server_name_indication", None)
             self.peer_name = common_name(transport.get_extra_info("peercert"))
             self.certificates = shown_chain(secured)
+            self.tls = agreed(secured)
         self.deadline = self._listener.now() + self.limits.header_seconds
         self.number = self._listener.opened(self)
 

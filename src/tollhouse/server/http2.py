@@ -28,7 +28,7 @@ from hyperframe.frame import GoAwayFrame
 from tollhouse.errors import BadRequest
 from tollhouse.server.http2_stream import Http2Stream
 from tollhouse.server.limits import Limits
-from tollhouse.server.tls import common_name, shown_chain
+from tollhouse.server.tls import agreed, common_name, shown_chain
 from tollhouse.upstream.http2_frames import PatientConnection, send_frames
 from tollhouse.wire.message import Field, as_http1_request, request_trailers
 
@@ -64,6 +64,7 @@ class Http2Connection(asyncio.Protocol):
         self.sni: str | None = None
         self.peer_name: str | None = None
         self.certificates: tuple[bytes, ...] = ()
+        self.tls: tuple[str, str] | None = None
         self.peer_ip, self.peer_port = "", 0
         self.requests, self.number = 0, 0
         self.now = listener.now
@@ -95,6 +96,7 @@ class Http2Connection(asyncio.Protocol):
             self.sni = getattr(secured, "server_name_indication", None)
             self.peer_name = common_name(transport.get_extra_info("peercert"))
             self.certificates = shown_chain(secured)
+            self.tls = agreed(secured)
         self.number = self.listener.opened(self)
         self._deadline = self.now() + self.limits.header_seconds
         self._h2.local_settings = Settings(

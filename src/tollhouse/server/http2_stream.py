@@ -47,6 +47,7 @@ class Http2Stream:
         "sni",
         "source",
         "taken",
+        "tls",
         "writing_paused",
     )
 
@@ -60,6 +61,7 @@ class Http2Stream:
         self.number, self.requests = connection.number, connection.requests
         self.sni, self.peer_name = connection.sni, connection.peer_name
         self.certificates = connection.certificates
+        self.tls = connection.tls
         self.flow: Running | None = None
         self.body: RequestBody | None = None
         self.source: Source | None = None

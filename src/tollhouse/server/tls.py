@@ -133,6 +133,12 @@ def common_name(certificate: Mapping[str, Any] | None) -> str | None:
     return None
 
 
+def agreed(connection: ssl.SSLObject) -> tuple[str, str]:
+    """The version of TLS and the cipher suite that the handshake ended with."""
+    cipher = connection.cipher()
+    return connection.version() or "", cipher[0] if cipher is not None else ""
+
+
 def shown_chain(connection: ssl.SSLObject) -> tuple[bytes, ...]:
     """The certificates that the client has shown, DER, its own first; none if it has shown none."""
     own = connection.getpeercert(binary_form=True)

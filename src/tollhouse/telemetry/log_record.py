@@ -36,7 +36,7 @@ class LogRecords:
         record: dict[str, Any] = {
             "request": self._request(ex),
             "upstream_uri": (ex.upstream_target or matched.upstream_target) if matched is not None else "",
-            "upstream_status": str(ex.upstream_status) if ex.upstream_status else "",
+            "upstream_status": _upstream_status(ex),
             "response": {
                 "status": response.status if response is not None else _CLIENT_CLOSED,
                 "headers": _response_headers(ex),
@@ -90,7 +90,7 @@ class LogRecords:
             if name in headers:
                 headers[name] = "REDACTED"
         host = request.headers.values.get("host", "").partition(":")[0]
-        return {
+        shown = {
             "id": ex.request_id,
             "uri": request.target.raw,
             "url": f"{client.scheme}://{host}:{client.port}{request.target.raw}",
@@ -99,6 +99,12 @@ class LogRecords:
             "headers": headers,
             "size": ex.bytes_in,
         }
+        if client.tls is not None:
+            version, cipher = client.tls
+            # One that fails verification does not get through the handshake.
+            verified = "SUCCESS" if client.certificates else "NONE"
+            shown["tls"] = {"version": version, "cipher": cipher, "client_verify": verified}
+        return shown
 
     def _tries(self, ex: Exchange) -> list[dict[str, Any]]:
         tries = []
@@ -145,6 +151,15 @@ def _put_own_calls(record: dict[str, Any], own: OwnCalls) -> None:
 def _without_nulls(value: Any) -> dict[str, Any]:
     shown: Mapping[str, Any] = msgspec.to_builtins(value)
     return {name: field for name, field in shown.items() if field is not None}
+
+
+def _upstream_status(ex: Exchange) -> str:
+    """The statuses of all attempts, as nginx lists them; one that failed has the one it would end in."""
+    statuses = [attempt.code for attempt in ex.tries or ()]
+    answered = ex.response is not None and ex.response.from_upstream
+    if ex.upstream_status and (answered or not statuses):
+        statuses.append(ex.upstream_status)
+    return ", ".join(str(status) for status in statuses if status)
 
 
 def _response_headers(ex: Exchange) -> dict[str, str | list[str]]:

@@ -1,5 +1,6 @@
 """mtls-auth with certificates of authorities of our own."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -56,7 +57,7 @@ def shown(name: str, ca: trustme.CA = ROOT, **more: Any) -> tuple[bytes, ...]:
     return tuple(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER) for pem in pems)
 
 
-def plugin(snapshot: Snapshot = SNAPSHOT, **conf: Any) -> MtlsAuth:
+def plugin(snapshot: Snapshot = SNAPSHOT, clock: Callable[[], float] = lambda: NOW, **conf: Any) -> MtlsAuth:
     directory = Directory()
     building = building_directory(snapshot)
     try:
@@ -64,7 +65,7 @@ def plugin(snapshot: Snapshot = SNAPSHOT, **conf: Any) -> MtlsAuth:
             next(building)
     except StopIteration as done:
         directory.take_over(done.value)
-    services = SimpleNamespace(directory=directory, wall_clock=lambda: NOW)
+    services = SimpleNamespace(directory=directory, wall_clock=clock)
     config = Config(**{"ca_certificates": ("root",), **conf})
     return MtlsAuth(config, Scope(), cast(Services, services))
 
@@ -198,3 +199,24 @@ def test_what_is_not_supported_is_refused(config: dict[str, Any]) -> None:
     assert record is not None
 
     assert record.check(config)[1]
+
+
+def test_a_certificate_is_verified_again_after_the_cache_ttl(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, verified = shown("alice.test"), list[float]()
+    now = NOW
+
+    def clock() -> float:
+        return now
+
+    instance = plugin(clock=clock, cache_ttl=10)
+    own = instance._verified
+
+    def counted(given: tuple[bytes, ...]) -> Any:
+        verified.append(now)
+        return own(given)
+
+    monkeypatch.setattr(instance, "_verified", counted)
+    for now in (NOW, NOW + 9, NOW + 10, NOW + 19, NOW + 20):  # noqa: B007 - the clock tells it
+        ask(instance, chain)
+
+    assert verified == [NOW, NOW + 10, NOW + 20]
