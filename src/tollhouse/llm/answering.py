@@ -16,7 +16,7 @@ from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.destination import printable
 from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding, Got, Passage, Sent
 from tollhouse.llm.encoding import Gunzip, gunzip
-from tollhouse.llm.envelope import Envelope
+from tollhouse.llm.envelope import Envelope, Wanted
 from tollhouse.llm.form import Problem, Unreadable
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind
@@ -122,14 +122,19 @@ class Answering:
         except PeerError as error:
             self._fail(call, response, str(error))
             return
-        if not self._translates:
+        page = response.headers.values.get("content-type", "").startswith("text/html")
+        if not self._translates and not page:
             return
         if response.content is not None:
-            self._envelope.whole(response, response.content)
+            self._envelope.whole(response, response.content, self._wanted(ex, call))
         else:
             call.error = b""
             ex.holds_head = True
             self._envelope.head(response)
+
+    def _wanted(self, ex: Exchange, call: Call) -> Wanted:
+        model = "" if call.sent is None else call.sent.model
+        return Wanted(model, self._invented_id(ex), call.streamed)
 
     def own_answer(self, ex: Exchange) -> None:
         """Errors of the gateway, also of other plugins, as the client's SDK reads errors."""
@@ -137,7 +142,7 @@ class Answering:
             call = ex.peek(Call)
             if call is not None:
                 call.over = True
-            self._envelope.own(ex.response)
+            self._envelope.own(ex, ex.response)
 
     def _unpack(self, call: Call, response: Response) -> None:
         if response.headers["content-encoding"].lower() == "gzip":
@@ -235,7 +240,7 @@ class Answering:
             chunk = call.unzip.feed(chunk, last)
         if call.error is not None:
             call.error += chunk
-            return self._envelope.rest(ex, call.error) if last else b""
+            return self._envelope.rest(ex, call.error, self._wanted(ex, call)) if last else b""
         refuses = call.streamed and ex.upstream_status in _REFUSALS and b"stream_options" in chunk
         if refuses and forward.asks_only_usage(call.members or {}):
             self._forwarding.ask_usage = False

@@ -140,6 +140,11 @@ def seconds_in(headers: Mapping[str, str]) -> float | None:
     return None
 
 
+def shown_seconds(seconds: float) -> str:
+    """Them as text, with no more digits than they have."""
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
 def members_beyond(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     """The members of an object that a form does not name; nulls say nothing and are left out."""
     return {name: value for name, value in body.items() if name not in known and value is not None}

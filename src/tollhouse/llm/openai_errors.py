@@ -11,7 +11,7 @@ from tollhouse.llm.chat import Trouble
 from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in, status_shown
 from tollhouse.llm.trouble import short, trouble_of
 
-#: status, type and code for a client; the provider's own code goes before ours
+#: status, type and code for a client, who may look for the code; the provider's own stands where it is None
 SHOWN: Final[Mapping[Trouble, tuple[int, str, str | None]]] = {
     "invalid_request": (400, "invalid_request_error", None),
     "context_length": (400, "invalid_request_error", "context_length_exceeded"),
@@ -80,7 +80,7 @@ def encode_error(problem: Problem) -> ErrorAnswer:
 
 def shown(problem: Problem) -> dict[str, str | None]:
     _, kind, code = SHOWN[problem.trouble]
-    return {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code or code}
+    return {"message": problem.message, "type": kind, "param": problem.param, "code": code or problem.code}
 
 
 def trouble_in_stream(code: str | int | None, message: str) -> Trouble:

@@ -35,7 +35,7 @@ from tollhouse.llm.recognise import recognised
 from tollhouse.llm.signing.signer import AwsSignature, Signer, put_token
 from tollhouse.llm.terms import Terms
 from tollhouse.llm.translation import Translation
-from tollhouse.pdk import Exchange
+from tollhouse.pdk import Exchange, Request
 from tollhouse.pdk.services import Services
 from tollhouse.pdk.usage import Metered
 
@@ -46,6 +46,8 @@ _DEFAULT_BODY_BYTES: Final = 8192
 _USUAL_BODY_BYTES: Final = 1024 * 1024
 #: forms that tell the model in the path
 _IN_PATH: Final = frozenset({"gemini", "bedrock_converse"})
+#: forms whose clients may leave the model to the gateway, and so may not ask for another one
+_MAY_NOT_NAME: Final = frozenset({"openai_chat", "openai_responses"})
 
 
 def _body_limit(size: int) -> int:
@@ -65,6 +67,9 @@ class UpstreamModel:
         self._provider, self._form = self._served()
         self._client_form = conf.client_form
         self._is_openai = conf.client_form == "openai_chat"
+        # Kong refuses another model than the configured one. Where it must be named in every request, as it
+        # was before there was a gateway, the configured one takes its place.
+        self._keeps_to_model = conf.client_form in _MAY_NOT_NAME
         self._kind: Kind = COMPLETIONS if conf.route_type == COMPLETIONS else CHAT
         self._forwarding = Forwarding(self._kind, ask_usage=self._provider.asks_usage)
         self._dialogue = self._make_dialogue()
@@ -220,7 +225,7 @@ class UpstreamModel:
             self._pass_on(ex)
             return
         if media_type != _JSON or content is None or len(content) > self._body_limit:
-            raise Refusal(forward.NO_PROMPTS)
+            raise self._unread(request)
         members = forward.members_of(content)
         told = NOTHING_TOLD
         if self._is_openai:
@@ -230,7 +235,7 @@ class UpstreamModel:
         destinations = self._destinations
         destination = destinations.only or destinations.of(ex, members)
         asked = members.get("model")
-        if asked is not None and asked != destination.model_json:
+        if asked is not None and asked != destination.model_json and self._keeps_to_model:
             destinations.check_model(members, destination)
         streamed = members.get("stream") == forward.TRUE
         if not self._may_stream:
@@ -253,6 +258,14 @@ class UpstreamModel:
         self._meter(ex, call, destination.model, streamed=streamed)
         destination.address(ex, destination.endpoint.path, self._credentials, stream=streamed)
         self._credentials.put_in_headers(headers, answer_is_read=True)
+
+    def _unread(self, request: Request) -> Refusal:
+        """Why there is nothing to send: in Kong's words for clients of OpenAI's chats."""
+        length, limit = request.content_length, self._body_limit
+        too_large = request.content is None if length is None else length > limit
+        if self._is_openai or not too_large:
+            return Refusal(forward.NO_PROMPTS)
+        return Refusal(f"the request body is larger than {limit} bytes", 413)
 
     def _meter(self, ex: Exchange, call: Call, model: str, *, streamed: bool) -> None:
         metered = call.metered = ex.slot(Metered)

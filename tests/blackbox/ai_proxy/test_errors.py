@@ -17,7 +17,6 @@ from tests.support.recordings import recording
     [
         "synthetic/openai-429-rate-limit",
         "synthetic/openai-500",
-        "synthetic/openai-503-html",
         "mistral/chat-error401-mistral-small-latest",
     ],
 )

@@ -149,7 +149,7 @@ class OperationAnswering:
             slot = ex.peek(Slot)
             if slot is not None and slot.call is not None:
                 slot.call.over = True
-            self._envelope.own(ex.response)
+            self._envelope.own(ex, ex.response)
 
     def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
         slot = ex.peek(Slot)

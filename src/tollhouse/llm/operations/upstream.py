@@ -202,7 +202,8 @@ class UpstreamOperation:
         if not name and asked.operation == "moderations" and self.conf.model.name is None:
             return self._destinations.of(ex, {"model": msgspec.Raw(b'""')})  # it has a default
         destination = self._destinations.of(ex, members)
-        self._destinations.check_model(members, destination)
+        if asked.form == "openai_chat":
+            self._destinations.check_model(members, destination)
         return destination
 
 

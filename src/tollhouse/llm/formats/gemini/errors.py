@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import Trouble
-from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in, status_shown
+from tollhouse.llm.form import MALFORMED, ErrorAnswer, Problem, seconds_in, shown_seconds, status_shown
 from tollhouse.llm.formats.gemini.response import ErrorRead
 from tollhouse.llm.trouble import short, trouble_of
 
@@ -115,5 +115,6 @@ def encoded_error(trouble: Trouble, message: str, retry_after: float | None = No
         info = {"@type": f"{_KINDS}ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}
         error["details"] = [info]
     elif retry_after is not None:
-        error["details"] = [{"@type": f"{_KINDS}RetryInfo", "retryDelay": f"{retry_after:g}s"}]
+        delay = f"{shown_seconds(retry_after)}s"
+        error["details"] = [{"@type": f"{_KINDS}RetryInfo", "retryDelay": delay}]
     return {"error": error}
