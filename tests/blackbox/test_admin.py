@@ -266,3 +266,40 @@ async def test_json_that_is_none_is_refused(node: Gateway) -> None:
     reply = await node.admin_request("POST", "/config", JSON, b'{"config": ')
 
     assert (reply.status, body(reply)) == (400, {"message": "Cannot parse JSON body"})
+
+
+PAGED = """_format_version: "3.0"
+upstreams:
+- name: u
+  targets:
+  - {target: "10.0.0.1:80", tags: [a]}
+  - {target: "10.0.0.2:80", tags: [a, b]}
+  - {target: "10.0.0.3:80"}
+"""
+
+
+async def test_targets_and_their_health_come_in_pages_and_by_tags() -> None:
+    gateway = await Gateway.start(PAGED)
+    try:
+        for path in ("targets", "targets/all", "health"):
+            first = body(await get(gateway, f"/upstreams/u/{path}?size=2"))
+            second = body(await get(gateway, first["next"]))
+            found = [row["target"] for row in (*first["data"], *second["data"])]
+            assert sorted(found) == ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]
+            assert (len(first["data"]), second["next"]) == (2, None)
+            tagged = body(await get(gateway, f"/upstreams/u/{path}?tags=a,b"))
+            assert [row["target"] for row in tagged["data"]] == ["10.0.0.2:80"]
+            assert (await get(gateway, f"/upstreams/u/{path}?offset=x")).status == 400
+            assert (await get(gateway, f"/upstreams/u/{path}?size=0")).status == 400
+    finally:
+        await gateway.stop()
+
+
+async def test_what_kong_leaves_to_nginx_is_a_page(node: Gateway) -> None:
+    wrong = await node.admin_request("PATCH", "/services/s", {"Content-Type": "text/plain"}, b"x")
+    unknown = await get(node, "/proxy-cache/nothing")
+
+    for reply, status in ((wrong, 415), (unknown, 404)):
+        assert reply.status == status
+        assert reply.headers["content-type"] == "text/html; charset=UTF-8"
+        assert f"<center><h1>{status} ".encode() in reply.body

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.admin.failures import told
+from tollhouse.admin.failures import page, told
 from tollhouse.admin.http import Call, as_text
 from tollhouse.model.fields import Shape
 from tollhouse.model.schema import Record
@@ -43,7 +43,7 @@ def given(call: Call) -> Given:
         return Given(_json_object(call.content))
     if media_type in (FORM, MULTIPART):
         return Given(_nested(call.form()), is_form=True)
-    raise told(415, "send application/json, application/x-www-form-urlencoded or multipart/form-data")
+    raise page(415)
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 from tollhouse.admin.bodies import Given
 from tollhouse.admin.failures import violation
+from tollhouse.config.http2 import protocol_problem
 from tollhouse.model.entities import Kind, PluginSchemas, variant
 from tollhouse.model.schema import Record
+from tollhouse.routing import route_problem
 
 #: Kong's text for a group of fields of which none is set, and what it says before that on a change
 _NONE_SET: Final = ("at least one of these fields must be non-empty", "when updating, ")
@@ -36,6 +38,7 @@ class Checker:
             raise violation(_as_map(errors))
         values |= kept or {}
         kind.fill_auto(values, instant(kind, now))
+        self._check_servable(kind, values)
         return kind.transformed(kind.kept(values))
 
     def changed(self, kind: Kind, stored: Mapping[str, Any], given: Given, now: float) -> dict[str, Any]:
@@ -49,9 +52,17 @@ class Checker:
         if errors or problems:
             raise violation(_as_updating({**_as_map(errors), **problems}))
         kind.fill_auto(values, instant(kind, now))
+        self._check_servable(kind, values)
         values = kind.kept(values)
         fresh = kind.transformed(values)
         return {name: fresh[name] if name in patch else value for name, value in values.items()}
+
+    def _check_servable(self, kind: Kind, values: Mapping[str, Any]) -> None:
+        """One entity that no node can serve would keep all later changes from being served."""
+        if kind.name == "routes" and (problem := route_problem(values, self.flavor)) is not None:
+            raise violation({"@entity": [problem]})
+        if kind.name == "services" and (problem := protocol_problem(values["protocol"])) is not None:
+            raise violation({"protocol": problem})
 
 
 def instant(kind: Kind, now: float) -> float:

@@ -13,7 +13,7 @@ from tollhouse.admin.bodies import given
 from tollhouse.admin.entities import Entities
 from tollhouse.admin.failures import absent, coded, told
 from tollhouse.admin.http import Answer, Call, Endpoint, Endpoints
-from tollhouse.admin.listing import listed, page_body
+from tollhouse.admin.listing import listed, page_body, part_of
 from tollhouse.admin.lookups import Parents
 from tollhouse.model.entities import ENTITIES, Kind
 
@@ -132,7 +132,8 @@ class _Collection:
     async def _newest_first(self, call: Call, where: Mapping[str, str]) -> Answer:
         rows = await self._entities.all(self._kind, where)
         rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=True)
-        return Answer(body=page_body(call, rows, None))
+        page = part_of(call, rows)
+        return Answer(body=page_body(call, page.rows, page.offset))
 
     async def create(self, call: Call) -> Answer:
         row = await self._entities.create(call.actor, self._kind, given(call), self._parents(call))

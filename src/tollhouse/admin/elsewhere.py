@@ -11,6 +11,7 @@ from tollhouse.admin.http import Answer, Call, Endpoint, Endpoints
 
 _WASM: Final = "this endpoint is only available when wasm is enabled"
 _PLUGIN: Final = "the plugin '{}' is not available on this node"
+_COOKIES: Final = "sessions are kept in their cookies alone: this node stores none"
 # fmt: off
 #: paths by the feature they belong to
 _PATHS: Final = {
@@ -35,7 +36,7 @@ _PATHS: Final = {
         "/oauth2_tokens/{oauth2_tokens}/service", "/services/{services}/oauth2_tokens",
         "/services/{services}/oauth2_tokens/{oauth2_tokens}",
     ),
-    _PLUGIN.format("session"): ("/sessions", "/sessions/{sessions}"),
+    _COOKIES: ("/sessions", "/sessions/{sessions}"),
 }
 # fmt: on
 #: Kong lists these, and answers them as if they were not there: targets are reached through upstreams
@@ -49,7 +50,13 @@ def missing_endpoints() -> Endpoints:
         path: dict.fromkeys(_METHODS, _refusal(text)) for text, paths in _PATHS.items() for path in paths
     }
     endpoints |= {path: dict.fromkeys(_METHODS, _not_found) for path in _INNER}
+    endpoints["/sessions"] = {**endpoints["/sessions"], "GET": _none}
+    endpoints["/sessions/{sessions}"] = {**endpoints["/sessions/{sessions}"], "GET": _not_found}
     return endpoints
+
+
+async def _none(call: Call) -> Answer:
+    return Answer(body={"data": [], "next": None})
 
 
 async def _not_found(call: Call) -> Answer:

@@ -169,13 +169,15 @@ class Entities:
         self, actor: Actor, kind: Kind, text: str, given: Given, parents: Parents
     ) -> dict[str, Any]:
         """Replaces an entity, or makes it."""
-        called = call_of(kind, text, parents)
+        called, named = call_of(kind, text, parents), snis.is_name(kind, text)
         async with self._changing(actor, "create or update", kind, called.by) as transaction:
             where = await lookups.ids_of(transaction, parents)
             stored = await lookups.find(transaction, kind, text, where)
-            if stored is None and (called.field is None or kind.name == "targets"):
+            if stored is None and (kind.name == "targets" or (called.field is None and not named)):
                 raise absent()
             given, names = await self._resolved(transaction, kind, given, where)
+            if stored is None and named:
+                names = [*(name for name in names or () if name != text), text]
             if called.field is not None and (stored is None or called.by is not None):
                 given = Given({**given.values, **called.key}, given.is_form)
             kept = {name: stored[name] for name in ("id", "created_at") if name in stored} if stored else None
@@ -208,7 +210,7 @@ class Entities:
             where = await lookups.ids_of(transaction, parents)
             stored = await lookups.find(transaction, kind, text, where)
             if stored is None:
-                raise unfound(called.key)
+                raise told(404, "SNI not found") if snis.is_name(kind, text) else unfound(called.key)
             given, names = await self._resolved(transaction, kind, given, {})
             row = self.checker.changed(kind, stored, given, self.now())
             if "ttl" in given.values:

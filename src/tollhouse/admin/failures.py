@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tollhouse.admin.http import Answer, Failure
+from tollhouse.flow.answers import nginx_html
 from tollhouse.model import lua
 from tollhouse.model.entities import Kind
 from tollhouse.model.messages import schema_violation
@@ -31,6 +32,11 @@ def told(status: int, message: str) -> Failure:
     return Failure(Answer(status, {"message": message}))
 
 
+def page(status: int) -> Failure:
+    """A failure that Kong leaves to nginx to say: a small page."""
+    return Failure(Answer(status, nginx_html(status), "text/html; charset=UTF-8"))
+
+
 def absent() -> Failure:
     """There is no such thing."""
     return told(404, "Not found")
@@ -43,7 +49,8 @@ def violation(fields: Mapping[str, Any]) -> Failure:
 
 def unfound(key: Mapping[str, Any]) -> Failure:
     """The entity to change does not exist."""
-    message = f"could not find the entity with '{lua.table(key, compact=True)}'"
+    how = "primary key " if "id" in key else ""
+    message = f"could not find the entity with {how}'{lua.table(key, compact=True)}'"
     return coded(404, 6, "not found", message, fields=key)
 
 
@@ -68,17 +75,17 @@ def of_store(error: StoreError, verb: str, kind: Kind, by: str | None = None) ->
             text = f"cannot {verb} '{kind.name}' entities{how} when not using a database"
             return coded(405, 12, "operation unsupported", text)
         case UniqueViolation():
-            key = lua.table(error.fields, compact=True)
-            text = f"UNIQUE violation detected on '{key}'"
-            return coded(409, 5, "unique constraint violation", text, fields=dict(error.fields))
+            fields = {name: value for name, value in error.fields.items() if _is_shown(kind, name, value)}
+            text = f"UNIQUE violation detected on '{lua.table(fields, compact=True)}'"
+            return coded(409, 5, "unique constraint violation", text, fields=fields)
         case ForeignViolation():
             foreign = {"id": error.id}
             key = lua.table(foreign, compact=True)
             text = f"the foreign key '{key}' does not reference an existing '{error.reference}' entity."
             return coded(400, 4, "foreign key violation", text, fields={error.field: foreign})
         case Referenced():
-            fields = {"@referenced_by": error.referrer}
-            return coded(400, 4, "foreign key violation", str(error), fields=fields)
+            referrer = {"@referenced_by": error.referrer}
+            return coded(400, 4, "foreign key violation", str(error), fields=referrer)
         case Stale():
             return told(409, "somebody else changed the entity at the same time: try again")
         case Unavailable():
@@ -87,12 +94,17 @@ def of_store(error: StoreError, verb: str, kind: Kind, by: str | None = None) ->
             return coded(500, 8, "database error", str(error))
 
 
+def _is_shown(kind: Kind, name: str, value: object) -> bool:
+    return value is not None or name not in kind.hidden
+
+
 __all__ = [
     "Failure",
     "absent",
     "coded",
     "invalid_option",
     "of_store",
+    "page",
     "told",
     "unfound",
     "unresolved",

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Protocol
 from tollhouse.admin.entities import Entities
 from tollhouse.admin.failures import absent, told
 from tollhouse.admin.http import Answer, Call, Endpoints
-from tollhouse.admin.listing import page_body
+from tollhouse.admin.listing import page_body, part_of
 from tollhouse.admin.lookups import every, find
 from tollhouse.model import hosts
 from tollhouse.model.entities import ENTITIES
@@ -69,15 +69,18 @@ class _Health:
 
     async def all_targets(self, call: Call) -> Answer:
         _, targets = await self._upstream(call)
-        return Answer(body=page_body(call, [dict(row) for row in targets], None))
+        page = part_of(call, targets)
+        return Answer(body=page_body(call, page.rows, page.offset))
 
     async def get(self, call: Call) -> Answer:
         upstream, targets = await self._upstream(call)
-        data = await asyncio.gather(*(self._target(upstream, row) for row in targets))
         if call.argument("balancer_health") == "1":
-            return Answer(body={"data": self._whole(upstream, list(data)), "node_id": self._node_id})
-        data = sorted(data, key=lambda row: (row["created_at"], row["id"]), reverse=True)
-        return Answer(body={**page_body(call, data, None), "node_id": self._node_id})
+            data = await asyncio.gather(*(self._target(upstream, row) for row in targets))
+            return Answer(body={"data": self._whole(upstream, data), "node_id": self._node_id})
+        newest = sorted(targets, key=lambda row: (row["created_at"], row["id"]), reverse=True)
+        page = part_of(call, newest)
+        shown = await asyncio.gather(*(self._target(upstream, row) for row in page.rows))
+        return Answer(body={**page_body(call, shown, page.offset), "node_id": self._node_id})
 
     async def _target(self, upstream: Row, row: Row) -> dict[str, Any]:
         addresses = await _addresses(row["target"])

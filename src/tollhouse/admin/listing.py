@@ -8,6 +8,7 @@ from urllib.parse import quote
 from tollhouse.admin.failures import Failure, coded, invalid_option
 from tollhouse.admin.http import Answer, Call
 from tollhouse.model.validators import tag
+from tollhouse.stores.served import has_tags, read_offset, write_offset
 from tollhouse.stores.store import Page, Row, Tagged
 
 _DEFAULT_SIZE: Final = 100
@@ -27,6 +28,18 @@ async def listed(call: Call, read: Read) -> Answer:
     except ValueError:
         raise bad_offset(offset) from None
     return Answer(body=page_body(call, page.rows, page.offset))
+
+
+def part_of(call: Call, rows: Sequence[Row]) -> Page:
+    """The page asked for of rows that are all at hand and stay in their order. Raises `Failure`."""
+    size, offset, tagged = page_size(call), call.argument("offset"), wanted_tags(call)
+    try:
+        start = max(0, int(read_offset(offset))) if offset is not None else 0
+    except ValueError:
+        raise bad_offset(offset) from None
+    wanted = [row for row in rows if tagged is None or has_tags(row["tags"], tagged)]
+    end = start + size
+    return Page(wanted[start:end], write_offset(str(end)) if end < len(wanted) else None)
 
 
 def page_body(call: Call, rows: Sequence[Row], offset: str | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from tollhouse.admin.failures import absent, told
+from tollhouse.admin.failures import page, told
 from tollhouse.admin.http import Answer, Call, Endpoints
 from tollhouse.pdk.cached import CachedAnswer, decoded
 from tollhouse.pdk.redis import RedisError
@@ -62,7 +62,7 @@ class _Api:
             data = await self._control.answers.find(call.parameters["cache_key"], plugin)
         answer = decoded(data) if data is not None else None
         if answer is None:
-            raise absent()
+            raise page(404)
         return answer
 
 

@@ -8,7 +8,7 @@ import gc
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -34,10 +34,20 @@ from tollhouse.config.refusal import (
 from tollhouse.config.tree import Entry, Tree
 from tollhouse.errors import ConfigError
 from tollhouse.model import lua
-from tollhouse.model.entities import ENTITIES, Kind, PluginInstance, PluginSchemas, as_json, variant
+from tollhouse.model.entities import (
+    ENTITIES,
+    Kind,
+    PluginInstance,
+    PluginSchemas,
+    Route,
+    as_json,
+    variant,
+)
 from tollhouse.model.schema import Record, Unchecked
 from tollhouse.model.snapshot import Snapshot
 
+#: why a route with these values, of this flavour, cannot be routed by; None if it can
+RouteProblem: TypeAlias = Callable[[Mapping[str, Any], str], str | None]
 #: what may stand in an entity of each kind without being a field of it
 SKIPPED: Final[Mapping[str, frozenset[str]]] = {
     name: ANNOTATIONS.union(children, SPELLINGS.get(name, ())) for name, children in CHILDREN.items()
@@ -52,11 +62,13 @@ def load(
     flavor: str,
     now: int,
     environment: Mapping[str, str] | None = None,
+    route_problem: RouteProblem = lambda values, flavor: None,
     warn: Callable[[ConfigError], None] = lambda _: None,
 ) -> Snapshot:
     """The snapshot that the text describes; raises `Refused`, a `ConfigErrors`.
 
-    `now` becomes the time of creation and change, in Unix seconds. With an `environment`, expressions
+    `now` becomes the time of creation and change, in Unix seconds. `route_problem` says why a route that
+    is right by its schema cannot be routed by. With an `environment`, expressions
     like `${{ env "DECK_X" }}` are filled in from it. `warn` is told of plugins that are tolerated
     although nobody knows them.
     """
@@ -65,7 +77,7 @@ def load(
             interpolation = Interpolation(text, environment) if environment is not None else None
             parsed = interpolation.text if interpolation else text
             document = parse(parsed, file, interpolation)
-            loader = _Loader(document, plugins, flavor, now)
+            loader = _Loader(document, plugins, flavor, now, route_problem)
             snapshot = loader.run(hash_of(text))
         except RecursionError:
             raise unreadable("nested too deeply", None, file) from None
@@ -106,7 +118,14 @@ def _without_garbage_collection() -> Iterator[None]:
 class _Loader:
     """One load: from a document to entities, collecting problems on the way."""
 
-    def __init__(self, document: dict[str, Any], plugins: PluginSchemas, flavor: str, now: int) -> None:
+    def __init__(
+        self,
+        document: dict[str, Any],
+        plugins: PluginSchemas,
+        flavor: str,
+        now: int,
+        route_problem: RouteProblem,
+    ) -> None:
         self.problems = Problems()
         self.warnings = Problems()
         check_top_level(document, self.problems)
@@ -115,6 +134,7 @@ class _Loader:
         self._plugins = plugins
         self._flavor = flavor
         self._now = now
+        self._route_problem = route_problem
         self._plugin_schemas: dict[str, Record | dict[str, Any]] = {}
         self._schemas_hold = True
         self._transforms = document.get("_transform") is not False
@@ -145,6 +165,8 @@ class _Loader:
             self.warnings.add((*entry.path, "name"), text)
         values["id"] = entry.id
         kind.fill_auto(values, self._now)
+        if kind.cls is Route and (problem := self._route_problem(values, self._flavor)) is not None:
+            return self._refuse(entry, {"@entity": [problem]})
         values = kind.kept(values)
         return kind.transformed(values) if self._transforms else values
 

@@ -198,9 +198,13 @@ def _exact(reject: Reject, request: Request, request_id: str, default_kind: str)
 
 def nginx_page(status: int) -> Response:
     """The small page that nginx itself writes for an empty answer with that status."""
+    return Response.own(status, nginx_html(status).encode(), "text/html")
+
+
+def nginx_html(status: int) -> str:
+    """The text of that page."""
     title = f"{status} {HTTPStatus(status).phrase}"
-    body = (
+    return (
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
         f"<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
     )
-    return Response.own(status, body.encode(), "text/html")

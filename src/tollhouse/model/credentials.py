@@ -51,7 +51,9 @@ class KeyAuthCredential:
     consumer: Ref | None = owner()
     key: str = setting("", auto=True, unique=True, doc="The key; made up if it is not given.")
     tags: tuple[str, ...] | None = tags()
-    ttl: int | None = setting(None, between=(0, _MAX_TTL), unit="s", hidden=True, doc="Seconds to live.")
+    ttl: int | None = setting(
+        None, between=(0, _MAX_TTL), unit="s", hidden=True, doc="Seconds to live; 0 is for ever."
+    )
 
     @property
     def identifier(self) -> str:
@@ -72,6 +74,11 @@ class BasicAuthCredential:
     @property
     def identifier(self) -> str:
         return self.username
+
+
+def with_unlimited_ttl(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A time to live of 0 is none, as Kong's documentation of key-auth says."""
+    return {**values, "ttl": None} if values.get("ttl") == 0 else dict(values)
 
 
 def hashed_password(password: str, consumer_id: str) -> str:

@@ -25,6 +25,7 @@ from tollhouse.model.credentials import (
     KeyAuthCredential,
     MtlsAuthCredential,
     with_hashed_password,
+    with_unlimited_ttl,
 )
 from tollhouse.model.fields import Field
 from tollhouse.model.key import Key, KeySet, Pem
@@ -114,7 +115,7 @@ ENTITIES: Final[Mapping[str, Kind]] = MappingProxyType(
             Kind("keys", Key, lookup="name", composite=("kid", "set")),
             Kind("targets", Target, composite=("upstream", "target"), kept=with_full_target),
             Kind("consumer_group_consumers", ConsumerGroupConsumer, composite=("consumer_group", "consumer")),
-            Kind("keyauth_credentials", KeyAuthCredential, lookup="key"),
+            Kind("keyauth_credentials", KeyAuthCredential, lookup="key", kept=with_unlimited_ttl),
             Kind(
                 "basicauth_credentials",
                 BasicAuthCredential,

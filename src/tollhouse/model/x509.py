@@ -87,8 +87,8 @@ def certificate_problem(text: str) -> str | None:
     """Why a text is no certificate in PEM."""
     try:
         _certificate(text)
-    except ValueError as error:
-        return f"invalid certificate: {error}"
+    except ValueError:
+        return "invalid certificate: it is not a certificate in PEM"
     return None
 
 

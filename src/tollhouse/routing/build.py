@@ -1,12 +1,16 @@
 """Building a router out of routes, in slices."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import collections
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tollhouse.errors import ConfigErrors
 from tollhouse.model.common import STREAM_PROTOCOLS
+from tollhouse.model.route import Route
+from tollhouse.model.schema import build
 from tollhouse.routing import compatible, expressions, traditional
+from tollhouse.routing.expressions import REFUSED
 from tollhouse.routing.grow import Growing, growing, in_order
 from tollhouse.routing.hosts import HostKeys, Splitter, compatible_parts, traditional_parts
 from tollhouse.routing.match import Flavour, RouteLike, Router
@@ -18,11 +22,29 @@ _STREAM: Final = frozenset(STREAM_PROTOCOLS)
 
 #: takes a route and its place in the configuration
 _Ruler: TypeAlias = Callable[[RouteLike, int, Problems], Iterator[Rule]]
-_RULERS: Final[dict[Flavour, _Ruler]] = {
+_RULERS: Final[Mapping[str, _Ruler]] = {
     "traditional_compatible": compatible.rules,
     "traditional": traditional.rules,
     "expressions": expressions.rules,
 }
+
+
+def route_problem(values: Mapping[str, Any], flavour: str) -> str | None:
+    """Why a route that is right by its schema still finds no way into a router: its expression, or a
+    `~*regex` of its headers. Kong refuses these as entities too."""
+    if values.get("expression") is None and not _has_header_patterns(values["headers"] or {}):
+        return None
+    route = build(Route, values)
+    if not _STREAM.isdisjoint(route.protocols):
+        return None
+    problems = Problems()
+    collections.deque(_RULERS[flavour](route, 0, problems), maxlen=0)
+    texts = [error.message.removeprefix(REFUSED) for error in problems.found]
+    return f"{REFUSED}{texts[0]}" if texts else None
+
+
+def _has_header_patterns(headers: Mapping[str, Sequence[str]]) -> bool:
+    return any(value.startswith("~*") for values in headers.values() for value in values)
 
 
 def build_router(routes: Iterable[RouteLike], flavour: Flavour) -> Router:

@@ -23,7 +23,8 @@ from tollhouse.routing.hints import hints
 from tollhouse.routing.match import Captures, Match, RouteLike
 from tollhouse.routing.rules import FACTS, SCHEME, Asked, Attempt, Check, Problems, Rule
 
-_REFUSED: Final = "Router Expression failed validation: "
+#: how Kong begins its complaint about an expression
+REFUSED: Final = "Router Expression failed validation: "
 # The old name of a field, which Kong replaces in the text, before operators made of signs only.
 _NET_PORT: Final = re.compile(r"net\.port(?=\s*[=><!])")
 # Kong ranks expressions above what its other routes can reach, unless these have four attributes.
@@ -41,7 +42,7 @@ def rules(route: RouteLike, place: int, problems: Problems) -> Iterator[Rule]:
         tree = understood(route.expression)
         holds, known = closure(tree), hints(tree)
     except ExpressionError as error:
-        problems.add(route, "expression", f"{_REFUSED}{error}")
+        problems.add(route, "expression", f"{REFUSED}{error}")
         return
     yield Rule(
         route,

@@ -5,18 +5,18 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from tollhouse.config import declarative
+from tollhouse.config.http2 import HTTP2_PROTOCOLS, protocol_problem
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.entities import PluginInstance
 from tollhouse.model.snapshot import Snapshot, with_unchanged
 from tollhouse.plugins import Registry
-from tollhouse.routing import build_router, stream_router
+from tollhouse.routing import build_router, route_problem, stream_router
 from tollhouse.supervisor.last_good import LastGood
 
 log = logging.getLogger("tollhouse.configuration")
@@ -90,6 +90,7 @@ def checked(
         flavor=settings.router_flavor,
         now=now,
         environment=os.environ if file is not None else None,
+        route_problem=route_problem,
         warn=warn,
     )
     if before is not None:
@@ -108,9 +109,9 @@ def _check_routes(snapshot: Snapshot, settings: Settings) -> None:
 
 def _check_http2(snapshot: Snapshot) -> None:
     """Raises `ConfigErrors` if a service speaks HTTP/2 and this node does not."""
-    service = next((each for each in snapshot.services if each.protocol in ("grpc", "grpcs")), None)
-    if service is not None and find_spec("h2") is None:
-        message = f"the protocol {service.protocol} needs h2: pip install 'tollhouse[http2]'"
+    service = next((each for each in snapshot.services if each.protocol in HTTP2_PROTOCOLS), None)
+    message = protocol_problem(service.protocol) if service is not None else None
+    if service is not None and message is not None:
         raise ConfigErrors([ConfigError(f"services.{service.name or service.id}.protocol", message)])
 
 

@@ -95,7 +95,8 @@ class HealthBoard:
             self._announce(key, healthy=changed, how=how)
 
     def _announce(self, key: Key, *, healthy: bool, how: str) -> None:
-        name, state = self._upstreams[key[0]].name, "healthy" if healthy else "unhealthy"
+        upstream, state = self._upstreams.get(key[0]), "healthy" if healthy else "unhealthy"
+        name = upstream.name if upstream is not None else key[0]  # one that is not served yet
         log.warning("%s:%d of upstream %s is %s %s", key[1], key[2], name, state, how)
         self._decide(key, healthy)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.entities import EC, certificate, pem
 from tests.support.postgres import Postgres
 
 from tollhouse.admin.access import Actor
@@ -23,6 +24,7 @@ NOW = 1_700_000_000.25
 ME = Actor("me")
 FLAVOR = "traditional_compatible"
 CONSUMERS, SERVICES, ROUTES = ENTITIES["consumers"], ENTITIES["services"], ENTITIES["routes"]
+CERTIFICATES = ENTITIES["certificates"]
 PLUGINS, KEYS, UPSTREAMS = ENTITIES["plugins"], ENTITIES["keyauth_credentials"], ENTITIES["upstreams"]
 
 
@@ -208,6 +210,28 @@ async def test_a_target_is_found_with_and_without_its_port(entities: Entities) -
     assert (await refused(entities.upsert(ME, targets, "10.0.0.9:1", given(weight=1), above)))[
         "status"
     ] == 404
+
+
+async def test_what_is_unique_together_is_named_without_what_kong_does_not_have(entities: Entities) -> None:
+    await entities.create(ME, PLUGINS, given(name="cors"), ())
+
+    body = await refused(entities.create(ME, PLUGINS, given(name="cors"), ()))
+
+    assert body["message"] == (
+        "UNIQUE violation detected on '{consumer=null,name=\"cors\",route=null,service=null}'"
+    )
+    assert body["fields"] == {"name": "cors", "route": None, "service": None, "consumer": None}
+
+
+async def test_a_certificate_is_made_by_a_name_that_nobody_has(entities: Entities) -> None:
+    values = {"cert": certificate(EC), "key": pem(EC)}
+    made = await entities.upsert(ME, CERTIFICATES, "a.test", given(**values, snis=["b.test"]), ())
+    again = await entities.upsert(ME, CERTIFICATES, "a.test", given(**values, tags=["t"]), ())
+
+    assert made["snis"] == again["snis"] == ["a.test", "b.test"]
+    assert (again["id"], again["tags"]) == (made["id"], ["t"])
+    unknown = await refused(entities.update(ME, CERTIFICATES, "c.test", given(tags=[]), ()))
+    assert unknown == {"status": 404, "message": "SNI not found"}
 
 
 async def test_a_plugin_has_to_speak_what_its_route_speaks(entities: Entities) -> None:

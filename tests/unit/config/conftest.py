@@ -14,6 +14,7 @@ from tollhouse.model.schema import Record, item, schema_of, setting
 from tollhouse.model.shorthands import Renamed
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.model.validators import header_name, host
+from tollhouse.routing import route_problem
 
 NOW = 1_700_000_000
 PERIODS = ("second", "minute", "hour", "day", "month", "year")
@@ -109,7 +110,14 @@ def plugins() -> PluginSchemas:
 @pytest.fixture
 def snapshot_of(plugins: PluginSchemas) -> Load:
     """Loads a text that is expected to be right."""
-    return lambda text: load(text, file="kong.yml", plugins=plugins, flavor="traditional_compatible", now=NOW)
+    return lambda text: load(
+        text,
+        file="kong.yml",
+        plugins=plugins,
+        flavor="traditional_compatible",
+        now=NOW,
+        route_problem=route_problem,
+    )
 
 
 @pytest.fixture

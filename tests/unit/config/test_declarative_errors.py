@@ -198,3 +198,19 @@ def test_an_error_reads_as_file_line_path_and_text(refusal_of: Refuse) -> None:
 )
 def test_a_refusal_has_kongs_map(text: str, fields: dict[str, Any], refusal_of: Refuse) -> None:
     assert refusal_of(f'_format_version: "3.0"\n{text}\n').fields == fields
+
+
+def test_a_route_that_fits_no_router_is_an_error_of_the_entity(refusal_of: Refuse) -> None:
+    refused = refusal_of(
+        """_format_version: "3.0"
+services:
+- url: http://a.test
+  routes:
+  - {paths: [/]}
+  - {headers: {x: ["~*a("]}}
+"""
+    )
+
+    (found,) = errors_of(refused)
+    assert (found[0], found[2]) == ("services[0].routes[1]", 6)
+    assert found[1].startswith("Router Expression failed validation: invalid regex: 'a('")
