@@ -255,6 +255,8 @@ class Answering:
             return
         if call.first is not None and self._firsts is not None:
             self._firsts.drop(call.first)
+        if call.settled and call.passage is None:
+            return  # an answer that came whole: all of it was told with its head
         self.settle(ex, call, sent=bool(ex.sent_at) and ex.response is None)
 
     def settle(self, ex: Exchange, call: Call, *, sent: bool = False) -> None:
