@@ -18,17 +18,20 @@ from tollhouse.config.database import database_server
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.flow.advertise import Advertised
-from tollhouse.flow.compile import Compilation, PluginObjects, Workshop, backend_at, compiling
+from tollhouse.flow.compilation import Compilation, PluginObjects
+from tollhouse.flow.compile import Workshop, backend_at, compiling
 from tollhouse.flow.forwarded import Trust
 from tollhouse.flow.gateway import Gateway
 from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.flow.timing_report import timing_report
+from tollhouse.model.changes import Changes
 from tollhouse.model.entities import Vault
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.services import NodeInfo, Services, Tracing
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.plugins import Registry
+from tollhouse.routing import RuleBook
 from tollhouse.server.certificates import Certificates
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
@@ -36,7 +39,7 @@ from tollhouse.server.tls import HTTP1, HTTP2, ServerTls
 from tollhouse.stores.claims import SharedClaims
 from tollhouse.stores.counters import SharedCounters
 from tollhouse.stores.database_counts import Database
-from tollhouse.stores.directory import Directory, building_directory
+from tollhouse.stores.directory import Directory, DirectoryPatch, building_directory, patching_directory
 from tollhouse.stores.links import Links
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.stores.nats import Nats
@@ -102,7 +105,8 @@ class Node:
         self.health = UpstreamHealth()
         self._pools = _pools(settings)
         resolver = Resolver(time.perf_counter, self._tasks, name_lifetimes(settings))
-        self._directory = Directory()
+        #: who may call
+        self.directory = Directory()
         self._vaults = Vaults(
             os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
         )
@@ -122,6 +126,7 @@ class Node:
             settings.router_flavor,
             TargetNames(resolver),
             self.health,
+            RuleBook(settings.router_flavor),
             everywhere=timing_report(settings.timing, self._services),
         )
         self._compilation: Compilation | None = None
@@ -148,7 +153,7 @@ class Node:
             responses=SharedResponses(memory.responses, time.time),
             claims=SharedClaims(memory.claims, SharedResponses(memory.claims, time.time)),
             meter=self.metrics,
-            directory=self._directory,
+            directory=self.directory,
             sinks=self._sinks,
             queues=self._queues,
             links=Links(resolver.resolve, settings.syslog_socket),
@@ -175,13 +180,28 @@ class Node:
         if before is None:
             return None
         made = {
-            id_: entry for id_, entry in before.objects.made.items() if self._registry.is_current(entry[1])
+            id_: made for id_, made in before.objects.made.items() if self._registry.is_current(made.plugin)
         }
         return replace(before, objects=PluginObjects(made))
 
-    async def apply(self, snapshot: Snapshot) -> None:
-        """Compiles a snapshot in slices and serves it from then on."""
-        directory = await in_slices(building_directory(snapshot))
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is being served."""
+        return self._compilation.snapshot if self._compilation is not None else None
+
+    @property
+    def served(self) -> CompiledSnapshot | None:
+        """That, ready to serve."""
+        return self._compilation.compiled if self._compilation is not None else None
+
+    async def apply(self, snapshot: Snapshot, changes: Changes | None = None) -> None:
+        """Compiles a snapshot in slices and serves it from then on. With the changes that lead to it from
+        the one being served, what they do not touch is kept."""
+        directory: Directory | DirectoryPatch
+        if changes is None:
+            directory = await in_slices(building_directory(snapshot))
+        else:
+            directory = await in_slices(patching_directory(self.directory, snapshot, changes))
         self._vault_entities = tuple(snapshot.vaults)
         resolved = self._vaults.knowing(snapshot.vaults).resolved
         compilation = await in_slices(
@@ -191,10 +211,11 @@ class Node:
                 resolved,
                 partial(self._registry.make, services=self._services, at_start=self._compilation is None),
                 self._still_current(),
+                changes,
             )
         )
         compiled, plugins = compilation.compiled, compilation.objects
-        self._directory.take_over(directory)
+        self.directory.take_over(directory)
         if self._gateway is None:
             self._gateway = self._make_gateway(compiled)
         self._gateway.snapshot = compiled

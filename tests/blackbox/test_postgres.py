@@ -112,6 +112,8 @@ async def test_a_change_is_served_by_all_workers_of_all_nodes(
         hashes = [(await node.admin_request("GET", "/status")).json() for node in (one, two)]
         known = (await store.snapshot()).hash
         assert [shown["configuration_hash"] for shown in hashes] == [known, known]  # type: ignore[index]
+        for node in (one, two):
+            await node.until_logged("(1 entities changed)", 4)
 
 
 async def test_a_database_that_dies_and_comes_back_costs_no_request(

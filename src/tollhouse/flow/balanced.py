@@ -81,7 +81,7 @@ class Balanced:
         hashed: Hashed,
     ) -> None:
         self._upstream = upstream
-        self._targets = targets
+        self.configured = targets
         self._dial = dial
         self._names = names
         self._health = health
@@ -103,7 +103,7 @@ class Balanced:
 
     async def pick(self, ex: "DrivenExchange") -> Endpoint:
         """The next endpoint, names looked up. Raises `Reject`."""
-        for target in self._targets:
+        for target in self.configured:
             if not target.is_ip:
                 await self._names.resolve(target.host)
         now = perf_counter()
@@ -115,7 +115,7 @@ class Balanced:
     def _look(self, now: float) -> bool:
         """Brings the members up to date; False if some name was never looked up."""
         known: list[tuple[str, int, int, str]] = []
-        for target in self._targets:
+        for target in self.configured:
             if target.is_ip:
                 known.append((target.host.strip("[]"), target.port, target.weight, target.host.strip("[]")))
                 continue

@@ -8,25 +8,26 @@ from the snapshot before, with whatever they hold.
 import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from tollhouse.flow.backend import Backend, Dial, Fixed, Targets, targets_at
 from tollhouse.flow.balanced import balanced
+from tollhouse.flow.compilation import TLS_PROTOCOLS, Compilation, Kept, Made, PluginObjects
 from tollhouse.flow.guards import guard_of
 from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.plan import Plan, Scoped, plan_of
-from tollhouse.flow.precedence import Precedence, groups_of, scope_of
+from tollhouse.flow.precedence import Precedence, finding_groups, scope_of
 from tollhouse.flow.profiles import TlsProfiles
 from tollhouse.flow.snapshot import CompiledRoute, CompiledSnapshot
+from tollhouse.model.changes import Changes
 from tollhouse.model.entities import PluginInstance, Route, Service, Upstream
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.plugin import Plugin, Scope
-from tollhouse.routing.build import building
+from tollhouse.routing.build import RuleBook, building
 from tollhouse.routing.match import Flavour
 from tollhouse.routing.upstream_path import path_builder
-from tollhouse.stores.directory import PRESENTED
 from tollhouse.upstream.dns import Resolver
 from tollhouse.upstream.http1 import Timeouts
 from tollhouse.upstream.pool import USUAL_TLS, Pools
@@ -57,48 +58,9 @@ class Workshop:
     flavor: Flavour
     names: TargetNames
     health: UpstreamHealth
+    rules: RuleBook
     #: plugins of the node's own that take part in every plan
     everywhere: tuple[Plugin[Any], ...] = ()
-
-
-@dataclass(slots=True)
-class PluginObjects:
-    """The plugin objects of a snapshot, by the instance they were made from."""
-
-    made: dict[str, tuple[PluginInstance, Plugin[Any]]]
-
-    def is_same(self, other: "PluginObjects") -> bool:
-        """Whether both hold the same objects."""
-        return self.made.keys() == other.made.keys() and all(
-            plugin is other.made[id_][1] for id_, (_, plugin) in self.made.items()
-        )
-
-    def close_missing(self, successor: "PluginObjects") -> None:
-        """Closes those that the next snapshot did not take over."""
-        kept = {id(plugin) for _, plugin in successor.made.values()}
-        for _, plugin in self.made.values():
-            if id(plugin) not in kept:
-                plugin.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Compilation:
-    """A snapshot, what was made of it, and its plugin objects."""
-
-    snapshot: Snapshot
-    compiled: CompiledSnapshot
-    objects: PluginObjects
-
-    def serves(self, snapshot: Snapshot, objects: PluginObjects) -> bool:
-        """Whether another snapshot would be compiled to the same."""
-        return objects.is_same(self.objects) and all(
-            getattr(snapshot, part) == getattr(self.snapshot, part) for part in _COMPILED
-        )
-
-
-#: what is found in the directory when a request comes, and is not compiled into plans
-_LOOKED_UP: Final = frozenset({"consumers", "acls", "keys", "key_sets", *PRESENTED, "hash"})
-_COMPILED: Final = tuple(part.name for part in fields(Snapshot) if part.name not in _LOOKED_UP)
 
 
 def compiling(
@@ -107,30 +69,28 @@ def compiling(
     resolved: Callable[[Any], Any],
     make: PluginFactory,
     before: Compilation | None,
+    changes: Changes | None = None,
 ) -> Generator[None, None, Compilation]:
     """Yields between slices; returns what the snapshot is compiled to, which is what the one before was
-    where only consumers and their credentials have changed. `resolved` puts secrets in the place of
-    references to them."""
+    where only consumers and their credentials have changed. With the changes from the one before, the
+    plans and backends that they do not touch are kept. `resolved` puts secrets in the place of references
+    to them."""
     former = before.objects if before is not None else PluginObjects({})
     objects = yield from _plugin_objects(snapshot, resolved, make, former)
     if before is not None and before.serves(snapshot, objects):
-        return Compilation(snapshot, before.compiled.with_hash(snapshot.hash), objects)
-    made = [plugin for _, plugin in objects.made.values()]
-    precedence = Precedence([*made, *workshop.everywhere], groups_of(snapshot))
-    plans = _Plans(precedence)
-    services = {service.id: service for service in snapshot.services}
-    backends = _Backends(snapshot, workshop, resolved)
+        compiled = before.compiled.with_hash(snapshot.hash)
+        return replace(before, snapshot=snapshot, compiled=compiled, objects=objects)
+    kept = Kept(before, changes, objects) if before is not None and changes is not None else None
     yield
-    routes: dict[str, CompiledRoute] = {}
-    served: list[Route] = []
-    for number, route in enumerate(snapshot.routes):
-        service = services.get(route.service.id) if route.service else None
-        if service is None or service.enabled:
-            served.append(route)
-            routes[route.id] = _route(route, service, plans, backends, workshop)
-        if number % SLICE == 0:
-            yield
-    router = yield from building(served, workshop.flavor)
+    precedence = yield from _precedence(snapshot, objects, workshop)
+    backends = _Backends(snapshot, workshop, resolved, kept.backends if kept is not None else {})
+    yield
+    routes = yield from _routes(snapshot, _Plans(precedence), backends, workshop, kept)
+    served = [compiled.route for compiled in routes.values()]
+    if before is not None and served == before.served:
+        router = before.compiled.router
+    else:
+        router = yield from building(served, workshop.flavor, workshop.rules)
     everywhere = precedence.effective(None, None, None)
     unmatched = replace(plan_of(everywhere), access=())
     rewrite = tuple(plugin.rewrite for plugin in everywhere if hasattr(plugin, "rewrite"))
@@ -138,25 +98,65 @@ def compiling(
     compiled = CompiledSnapshot(
         router, routes, unmatched, rewrite, snapshot.hash, backends.at, by_target=by_target
     )
-    return Compilation(snapshot, compiled, objects)
+    return Compilation(snapshot, compiled, objects, backends.made, served)
+
+
+def _precedence(
+    snapshot: Snapshot, objects: PluginObjects, workshop: Workshop
+) -> Generator[None, None, Precedence[Plugin[Any]]]:
+    groups = yield from finding_groups(snapshot)
+    precedence: Precedence[Plugin[Any]] = Precedence(workshop.everywhere, groups)
+    for number, made in enumerate(objects.made.values()):
+        precedence.add(made.plugin)
+        if number % SLICE == 0:
+            yield
+    return precedence
+
+
+def _routes(
+    snapshot: Snapshot, plans: "_Plans", backends: "_Backends", workshop: Workshop, kept: Kept | None
+) -> Generator[None, None, dict[str, CompiledRoute]]:
+    services = {service.id: service for service in snapshot.services}
+    routes: dict[str, CompiledRoute] = {}
+    for number, route in enumerate(snapshot.routes):
+        service = services.get(route.service.id) if route.service else None
+        if service is None or service.enabled:
+            former = kept.route(route, service) if kept is not None else None
+            if former is None:
+                routes[route.id] = _route(route, service, plans, backends, workshop)
+            else:
+                routes[route.id] = former.planned(plans.scoped(former.plan, route, service))
+        if number % SLICE == 0:
+            yield
+    return routes
 
 
 def _plugin_objects(
     snapshot: Snapshot, resolved: Callable[[Any], Any], make: PluginFactory, before: PluginObjects
 ) -> Generator[None, None, PluginObjects]:
-    made: dict[str, tuple[PluginInstance, Plugin[Any]]] = {}
+    made: dict[str, Made] = {}
     for number, instance in enumerate(snapshot.plugins):
         if instance.enabled:
-            # A secret may have changed where nothing else has.
-            instance = replace(instance, config=resolved(instance.config))
             earlier = before.made.get(instance.id)
-            if earlier is not None and earlier[0] == instance:
-                made[instance.id] = (instance, earlier[1])
-            elif (plugin := make(instance, scope_of(instance))) is not None:
-                made[instance.id] = (instance, plugin)
+            if earlier is not None and earlier.instance is instance and earlier.resolved is instance:
+                made[instance.id] = earlier
+            elif (fresh := _made(instance, resolved, make, earlier)) is not None:
+                made[instance.id] = fresh
         if number % SLICE == 0:
             yield
     return PluginObjects(made)
+
+
+def _made(
+    instance: PluginInstance, resolved: Callable[[Any], Any], make: PluginFactory, earlier: Made | None
+) -> Made | None:
+    """The earlier object, if it still serves: a secret may have changed where nothing else has."""
+    config = resolved(instance.config)
+    whole = instance if config == instance.config else replace(instance, config=config)
+    if earlier is not None and earlier.resolved == whole:
+        return Made(instance, whole, earlier.plugin)
+    plugin = make(whole, scope_of(whole))
+    return Made(instance, whole, plugin) if plugin is not None else None
 
 
 class _Plans:
@@ -175,6 +175,15 @@ class _Plans:
             plan = self._made[key] = plan_of(plugins)
         return plan
 
+    def scoped(self, plan: Plan, route: Route, service: Service | None) -> Plan:
+        """The plan of a route, ready for plugins that are bound to consumers if there are any."""
+        if plan.scoped is not None:
+            plan = replace(plan, scoped=None)
+        if not self.plugins.bound_to_consumers:
+            return plan
+        effective = partial(self.plugins.effective, route.id, service.id if service else None)
+        return replace(plan, scoped=Scoped(plan, effective))
+
 
 def _route(
     route: Route, service: Service | None, plans: _Plans, backends: "_Backends", workshop: Workshop
@@ -186,25 +195,29 @@ def _route(
         guard=guard_of(route),
         preserve_host=route.preserve_host,
     )
-    if plans.plugins.bound_to_consumers:
-        plan = replace(plan, scoped=Scoped(plan, effective))
     build = path_builder(
         service.path if service else None, route.strip_path, route.path_handling or "v0", workshop.flavor
     )
-    return CompiledRoute(route, service, plan, build)
+    return CompiledRoute(route, service, plans.scoped(plan, route, service), build)
 
 
 class _Backends:
     """Backends of services, made once each."""
 
-    def __init__(self, snapshot: Snapshot, workshop: Workshop, resolved: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        workshop: Workshop,
+        resolved: Callable[[Any], Any],
+        kept: Mapping[str, Backend],
+    ) -> None:
         self._workshop = workshop
         self._profiles = TlsProfiles(snapshot, resolved)
         self._upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in snapshot.upstreams}
         self._targets: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for target in snapshot.targets:
             self._targets[target.upstream.id].append((target.target, _or(target.weight, 100)))
-        self._made: dict[str, Backend] = {}
+        self.made: dict[str, Backend] = dict(kept)
         self._elsewhere: dict[tuple[str, str, int], Backend] = {}
 
     def at(self, service: Service, host: str, port: int | None) -> Backend:
@@ -220,13 +233,13 @@ class _Backends:
 
     def of(self, service: Service) -> Backend:
         """The backend of a service."""
-        backend = self._made.get(service.id)
+        backend = self.made.get(service.id)
         if backend is None:
-            backend = self._made[service.id] = self._make(service)
+            backend = self.made[service.id] = self._make(service)
         return backend
 
     def _make(self, service: Service) -> Backend:
-        tls = service.protocol in ("https", "grpcs", "tls")
+        tls = service.protocol in TLS_PROTOCOLS
         dial = Dial(
             self._workshop.pools,
             self._workshop.resolver,

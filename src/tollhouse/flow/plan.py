@@ -110,7 +110,8 @@ class Scoped:
 
     def __init__(self, plan: Plan, effective: Callable[[str], Sequence[Plugin[Any]]]) -> None:
         self._plan = plan
-        self._effective = effective
+        #: the plugins that count for a consumer, in order
+        self.effective = effective
         self._is_timed = any(each.wants_timings for each in plan.plugins)
         self._plans: dict[tuple[str, Plugin[Any]], Plan] = {}
 
@@ -142,7 +143,7 @@ class Scoped:
         last = plan.plugins[place - 1]
         found = self._plans.get((consumer, last))
         if found is None:
-            later = [plugin for plugin in self._effective(consumer) if order(plugin) > order(last)]
+            later = [plugin for plugin in self.effective(consumer) if order(plugin) > order(last)]
             found = plan_of([*plan.plugins[:place], *later])
             found = replace(found, backend=plan.backend, preserve_host=plan.preserve_host)
             if len(self._plans) >= 10_000:

@@ -1,13 +1,17 @@
 """Which configuration of each plugin counts for an exchange, and in which order plugins run."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
+from tollhouse.model.changes import at_once
 from tollhouse.model.entities import PluginInstance
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.plugin import Scope
+
+#: memberships looked at between two pauses
+_SLICE: Final = 1000
 
 
 class Placed(Protocol):
@@ -32,9 +36,13 @@ class Precedence(Generic[P]):
         self._groups = groups
         self.bound_to_consumers = False
         for each in placed:
-            scope = each.scope
-            self._by_name[each.name][scope] = each
-            self.bound_to_consumers |= scope.consumer is not None or scope.consumer_group is not None
+            self.add(each)
+
+    def add(self, placed: P) -> None:
+        """One more, before anything is asked."""
+        scope = placed.scope
+        self._by_name[placed.name][scope] = placed
+        self.bound_to_consumers |= scope.consumer is not None or scope.consumer_group is not None
 
     def effective(self, route: str | None, service: str | None, consumer: str | None) -> list[P]:
         """What counts for a route, its service and the consumer, all by their ids, in order."""
@@ -86,12 +94,19 @@ def _precedence(
 
 def groups_of(snapshot: Snapshot) -> Mapping[str, Sequence[str]]:
     """The groups of each consumer, sorted by name; only of groups that plugins are bound to."""
+    return at_once(finding_groups(snapshot))
+
+
+def finding_groups(snapshot: Snapshot) -> Generator[None, None, Mapping[str, Sequence[str]]]:
+    """Yields between slices; returns the groups of each consumer."""
     bound = {plugin.consumer_group.id for plugin in snapshot.plugins if plugin.consumer_group}
     names = {group.id: group.name for group in snapshot.consumer_groups if group.id in bound}
     found: dict[str, list[str]] = defaultdict(list)
-    for membership in snapshot.consumer_group_consumers if names else ():
+    for number, membership in enumerate(snapshot.consumer_group_consumers if names else ()):
         if membership.consumer_group.id in names:
             found[membership.consumer.id].append(membership.consumer_group.id)
+        if number % _SLICE == 0:
+            yield
     for groups in found.values():
         groups.sort(key=names.__getitem__)
     return found

@@ -30,6 +30,12 @@ class CompiledRoute:
         self.plan = plan
         self.upstream_path = upstream_path
 
+    def planned(self, plan: Plan) -> "CompiledRoute":
+        """The same with another plan."""
+        return (
+            self if plan is self.plan else CompiledRoute(self.route, self.service, plan, self.upstream_path)
+        )
+
 
 class CompiledSnapshot:
     """One immutable configuration, ready to serve."""
@@ -45,8 +51,8 @@ class CompiledSnapshot:
         *,
         by_target: bool,
     ) -> None:
-        self._router = router
-        self._routes = routes
+        self.router = router
+        self.routes = routes
         #: what happens to a request that no route takes: global plugins, but for their access phase
         self.unmatched = unmatched
         self.rewrite = rewrite
@@ -60,8 +66,8 @@ class CompiledSnapshot:
     def with_hash(self, hash_: str) -> "CompiledSnapshot":
         """The same for another snapshot that is compiled to it."""
         return CompiledSnapshot(
-            self._router,
-            self._routes,
+            self.router,
+            self.routes,
             self.unmatched,
             self.rewrite,
             hash_,
@@ -86,7 +92,7 @@ class CompiledSnapshot:
     def _find(self, ex: DrivenExchange, host: str | None) -> Matched:
         request, client = ex.request, ex.client
         target = request.target
-        found = self._router.find(
+        found = self.router.find(
             request.method,
             target.normal,
             host or "",
@@ -99,7 +105,7 @@ class CompiledSnapshot:
         )
         if found is None:
             raise Reject(404, NO_ROUTE)
-        compiled = self._routes[found.route.id]
+        compiled = self.routes[found.route.id]
         plan = compiled.plan
         path = compiled.upstream_path(found.prefix, target.normal)
         # Decoded, as in Kong; but what would end a line of the head stays encoded.

@@ -71,7 +71,8 @@ class Snapshot:
 
 
 _encoder: Final = msgspec.json.Encoder()
-_decoders: Final = {
+#: readers of the tuples of a snapshot, by the name of the collection
+DECODERS: Final = {
     name: msgspec.json.Decoder(kind) for name, kind in get_type_hints(Snapshot).items() if name != "hash"
 }
 
@@ -84,7 +85,7 @@ def encode(snapshot: Snapshot) -> bytes:
 def _lines(snapshot: Snapshot) -> Iterator[bytes]:
     yield snapshot.hash.encode()
     for field in fields(snapshot):
-        if field.name in _decoders:
+        if field.name in DECODERS:
             for entities in _slices(getattr(snapshot, field.name)):
                 yield field.name.encode() + b" " + _encoder.encode(entities)
 
@@ -109,7 +110,7 @@ class Reader:
 
     def decoding(self, data: bytes) -> Generator[None, None, Snapshot]:
         """Yields between slices; returns the snapshot."""
-        collections: dict[str, list[Any]] = {name: [] for name in _decoders}
+        collections: dict[str, list[Any]] = {name: [] for name in DECODERS}
         known: dict[bytes, tuple[Any, ...]] = {}
         first, *lines = data.split(b"\n")
         for line in lines:
@@ -117,7 +118,7 @@ class Reader:
             digest = blake2b(line, digest_size=16).digest()
             entities = self._known.get(digest)
             if entities is None:
-                entities = _decoders[name.decode()].decode(encoded)
+                entities = DECODERS[name.decode()].decode(encoded)
             known[digest] = entities
             collections[name.decode()].extend(entities)
             yield
@@ -142,7 +143,7 @@ def with_unchanged(fresh: Snapshot, before: Snapshot, now: int) -> Snapshot:
     at the time of the load, `now`: what has not changed was not created or updated again."""
     kept: dict[str, Any] = {
         name: _with_unchanged(getattr(fresh, name), getattr(before, name), now)
-        for name in _decoders
+        for name in DECODERS
         if getattr(fresh, name)
     }
     return replace(fresh, **kept)

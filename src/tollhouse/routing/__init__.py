@@ -5,7 +5,7 @@ Kong's three router flavours over one shared index. Nothing here opens a socket,
 remembers a request.
 """
 
-from tollhouse.routing.build import build_router, building, route_problem
+from tollhouse.routing.build import RuleBook, build_router, building, check_routes, route_problem
 from tollhouse.routing.match import Captures, Flavour, Match, RouteLike, Router
 from tollhouse.routing.streams import Connected, StreamRouter, stream_router
 from tollhouse.routing.upstream_path import path_builder
@@ -17,9 +17,11 @@ __all__ = [
     "Match",
     "RouteLike",
     "Router",
+    "RuleBook",
     "StreamRouter",
     "build_router",
     "building",
+    "check_routes",
     "path_builder",
     "route_problem",
     "stream_router",

@@ -47,6 +47,35 @@ def _has_header_patterns(headers: Mapping[str, Sequence[str]]) -> bool:
     return any(value.startswith("~*") for values in headers.values() for value in values)
 
 
+class RuleBook:
+    """The rules of routes, made once for each route as long as it is the same object."""
+
+    def __init__(self, flavour: Flavour) -> None:
+        self._ruler = _RULERS[flavour]
+        #: by the id of the route: the route, its place where the rules tell it, its rules
+        self._made: dict[str, tuple[RouteLike, int, tuple[Rule, ...]]] = {}
+        self._is_placed = flavour == "traditional"
+
+    def rules(self, route: RouteLike, place: int, problems: Problems) -> tuple[Rule, ...]:
+        """The rules of a route at this place in the configuration."""
+        if not self._is_placed:
+            place = 0
+        known = self._made.get(route.id)
+        if known is not None and known[0] is route and known[1] == place:
+            return known[2]
+        wrong = len(problems.found)
+        rules = tuple(self._ruler(route, place, problems))
+        if len(problems.found) == wrong:
+            self._made[route.id] = (route, place, rules)
+        return rules
+
+    def forget_others(self, routes: Sequence[RouteLike]) -> None:
+        """Lets go of the rules of routes that are not among these."""
+        if len(self._made) > len(routes):
+            ids = {route.id for route in routes}
+            self._made = {id_: made for id_, made in self._made.items() if id_ in ids}
+
+
 def build_router(routes: Iterable[RouteLike], flavour: Flavour) -> Router:
     """The router, built at once; raises `ConfigErrors` with all that is wrong with the routes."""
     steps = building(routes, flavour)
@@ -58,16 +87,32 @@ def build_router(routes: Iterable[RouteLike], flavour: Flavour) -> Router:
             return router
 
 
-def building(routes: Iterable[RouteLike], flavour: Flavour) -> Generator[None, None, Router]:
-    """Builds the router in small steps, so that an event loop can go on between them."""
+def check_routes(routes: Iterable[RouteLike], flavour: Flavour) -> None:
+    """Raises `ConfigErrors` with all that keeps a router from being built of routes."""
+    problems = Problems()
+    for route in routes:
+        if _STREAM.isdisjoint(route.protocols):
+            collections.deque(_RULERS[flavour](route, 0, problems), maxlen=0)
+    if problems.found:
+        raise ConfigErrors(problems.found)
+
+
+def building(
+    routes: Iterable[RouteLike], flavour: Flavour, book: RuleBook | None = None
+) -> Generator[None, None, Router]:
+    """Builds the router in small steps, so that an event loop can go on between them. A book keeps rules
+    from one router to the next."""
     problems = Problems()
     found: list[Rule] = []
-    for place, route in enumerate(routes):
-        if _STREAM.isdisjoint(route.protocols):
-            found.extend(_RULERS[flavour](route, place, problems))
+    routed = [route for route in routes if _STREAM.isdisjoint(route.protocols)]
+    make = (book or RuleBook(flavour)).rules
+    for place, route in enumerate(routed):
+        found.extend(make(route, place, problems))
         yield
     if problems.found:
         raise ConfigErrors(problems.found)
+    if book is not None:
+        book.forget_others(routed)
     rules = yield from in_order(found, key=attrgetter("order"), reverse=True)
     found.clear()
     router = yield from _router(rules, flavour)

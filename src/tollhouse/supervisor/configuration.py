@@ -16,7 +16,7 @@ from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.entities import PluginInstance
 from tollhouse.model.snapshot import Snapshot, with_unchanged
 from tollhouse.plugins import Registry
-from tollhouse.routing import build_router, route_problem, stream_router
+from tollhouse.routing import check_routes, route_problem, stream_router
 from tollhouse.supervisor.last_good import LastGood
 
 log = logging.getLogger("tollhouse.configuration")
@@ -79,7 +79,7 @@ def checked(
 
     The text of a file may refer to the environment; one that came over the network may not look at it.
     Entities that have not changed since the snapshot `before` keep their instants.
-    The router is built once to be sure that workers can build it as well.
+    Routes are looked at as workers will, who could not build a router of what no pattern engine takes.
     """
     registry.custom.read()
     now = int(time.time())
@@ -95,16 +95,17 @@ def checked(
     )
     if before is not None:
         snapshot = with_unchanged(snapshot, before, now)
-    if before is None or snapshot.routes != before.routes:
-        _check_routes(snapshot, settings)
+    _check_routes(snapshot, before, settings)
     _check_http2(snapshot)
     return snapshot
 
 
-def _check_routes(snapshot: Snapshot, settings: Settings) -> None:
-    """Raises `ConfigErrors` if routers cannot be made of the routes."""
-    build_router(snapshot.routes, settings.router_flavor)
-    stream_router(snapshot.routes, settings.router_flavor)
+def _check_routes(snapshot: Snapshot, before: Snapshot | None, settings: Settings) -> None:
+    """Raises `ConfigErrors` if no router can be made of the routes that are other ones than before."""
+    known = {id(route) for route in before.routes} if before is not None else ()
+    fresh = [route for route in snapshot.routes if id(route) not in known]
+    check_routes(fresh, settings.router_flavor)
+    stream_router(fresh, settings.router_flavor)
 
 
 def _check_http2(snapshot: Snapshot) -> None:
@@ -147,8 +148,7 @@ def check_entities(
     """Whether entities that were checked when they were written can be served by this node. Raises
     `ConfigErrors`. Routes that are those of the snapshot before need no second look."""
     registry.custom.read()
-    if before is None or snapshot.routes is not before.routes:
-        _check_routes(snapshot, settings)
+    _check_routes(snapshot, before, settings)
     _check_http2(snapshot)
     problems = [
         ConfigError(f"plugins.{plugin.id}", f"plugin '{plugin.name}' is in use but not enabled on this node")

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tollhouse.balance.health import Key
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
-from tollhouse.model.snapshot import Snapshot, decode, encode
+from tollhouse.model.snapshot import Snapshot
 from tollhouse.models.process import answers
 from tollhouse.node import Identity
 from tollhouse.pdk.tasks import Tasks
@@ -35,6 +35,7 @@ from tollhouse.supervisor.channel import (
 )
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
 from tollhouse.supervisor.database import database_store
+from tollhouse.supervisor.handover import Handover
 from tollhouse.supervisor.health import HealthBoard
 from tollhouse.supervisor.instances import allows_missing_plugins
 from tollhouse.supervisor.last_good import LastGood
@@ -87,7 +88,6 @@ class Control:
         self.registry = Registry.of(settings)
         if allows_missing_plugins(record):
             self.registry.tolerate_missing()
-        self._shared = shared
         self._source = source
         self._owner = source.owner
         self._path = path
@@ -104,10 +104,8 @@ class Control:
         self._changed = asyncio.Condition()
         self._loading = asyncio.Lock()
         self._ticket = 0
-        version, encoded = shared.read()
-        self._version = version
-        self._encoded_bytes = len(encoded)
-        self.snapshot = decode(encoded)
+        self._handover = Handover(shared)
+        self._version, self.snapshot = self._handover.current()
         self.text = ""
         self.database = database_store(settings)
         #: where entities are read and changed: the database, else what is being served
@@ -136,29 +134,29 @@ class Control:
                 checked, text, self.settings, self.registry, file, before=self.snapshot
             )
             try:
-                await self._hand_over(snapshot, await asyncio.to_thread(encode, snapshot))
+                await self._hand_over(snapshot)
             except WorkersFailed as failure:
                 raise ConfigErrors([ConfigError("", str(failure))]) from failure
             self.text = text
             self._owner = self._source.owner if file == self._source.name else "config-api"
             return snapshot
 
-    async def serve(self, snapshot: Snapshot, encoded: bytes) -> None:
+    async def serve(self, snapshot: Snapshot) -> None:
         """Serves entities that have been checked, once every worker has them. Raises `ConfigErrors`,
         `WorkersFailed`."""
         async with self._loading:
-            await self._hand_over(snapshot, encoded)
+            await self._hand_over(snapshot)
 
-    async def _hand_over(self, snapshot: Snapshot, encoded: bytes) -> None:
+    async def _hand_over(self, snapshot: Snapshot) -> None:
         if needs_local_model(snapshot):
             await self._until_model_answers()
-        _, before = self._shared.read()
         try:
-            await self._distribute(encoded)
+            await self._distribute(self.snapshot, snapshot)
         except WorkersFailed:
-            await self._distribute(before)
+            await self._distribute(snapshot, self.snapshot)
             raise
         self.snapshot = snapshot
+        await asyncio.to_thread(self._handover.settle, snapshot)
 
     async def _until_model_answers(self) -> None:
         """Lets the supervisor start the embedded model unless it runs. Raises `ConfigErrors`."""
@@ -172,11 +170,10 @@ class Control:
                 raise ConfigErrors([ConfigError("", "the embedded model does not answer; see the error log")])
             await asyncio.sleep(0.05)
 
-    async def _distribute(self, encoded: bytes) -> None:
-        """Lets every worker take over a snapshot. Raises `WorkersFailed`."""
+    async def _distribute(self, before: Snapshot, after: Snapshot) -> None:
+        """Lets every worker take over a snapshot in the place of another. Raises `WorkersFailed`."""
         await self.until_connected()
-        version = self._version = self._shared.write(encoded)
-        self._encoded_bytes = len(encoded)
+        version = self._version = await asyncio.to_thread(self._handover.write, before, after)
         for link in self._links.values():
             link.error = None
             link.channel.send(Apply(version, self._plugins_changed))
@@ -216,7 +213,7 @@ class Control:
     async def serve_again(self) -> None:
         """Lets workers take over what they serve once more. Raises `WorkersFailed`."""
         async with self._loading:
-            await self._distribute(self._shared.read()[1])
+            await self._distribute(self.snapshot, self.snapshot)
 
     async def reload(self) -> None:
         """Reads the configuration's source again; on errors the old one stays."""
@@ -354,7 +351,7 @@ class Control:
     def shared_memory(self) -> Mapping[str, tuple[int, int]]:
         """Bytes in use and bytes there are, by name of what processes share."""
         slots = self.settings.counter_slots * SLOT_BYTES
-        snapshot = self._encoded_bytes
+        snapshot = sum(self._handover.sizes)
         return {"kong": (snapshot, snapshot), "kong_rate_limiting_counters": (slots, slots)}
 
     # Logging

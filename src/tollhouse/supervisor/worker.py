@@ -12,7 +12,8 @@ from typing import Final
 from tollhouse.balance.health import Key, Outcome
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
-from tollhouse.model.snapshot import Reader
+from tollhouse.model.changes import comparing, decode_changes
+from tollhouse.model.snapshot import Reader, Snapshot
 from tollhouse.node import Identity, Node, in_slices
 from tollhouse.pdk.memory import resident_bytes
 from tollhouse.stores.memory import NodeMemory
@@ -48,6 +49,11 @@ class Worker:
         self._reader = Reader()
         self._applying = asyncio.Lock()
         self._channel: Channel | None = None
+        self._handovers = node.metrics.counter(
+            "tollhouse_configuration_handovers_total",
+            "Configurations that workers took over: as what had changed, or whole",
+            ("as",),
+        )
         node.health.tell = self._tell
 
     async def run(self, ending: asyncio.Event, on_ready: Callable[[], None]) -> None:
@@ -68,15 +74,40 @@ class Worker:
 
     async def _apply(self, *, reads_plugins: bool = True) -> None:
         async with self._applying:
-            version, encoded = self._shared.read()
+            version, changes = self._shared.since(self._version)
             if version == self._version:
                 return
             started = time.perf_counter()
             if reads_plugins:
                 await self._node.read_plugins()
-            await self._node.apply(await in_slices(self._reader.decoding(encoded)))
+            if changes is None or self._node.snapshot is None:
+                version, told = await self._apply_whole(), "all of it"
+            else:
+                told = await self._apply_changes(self._node.snapshot, changes)
             self._version = version
-            log.info("serving configuration %d, compiled in %.3f s", version, time.perf_counter() - started)
+            took = time.perf_counter() - started
+            log.info("serving configuration %d, compiled in %.3f s (%s)", version, took, told)
+
+    async def _apply_whole(self) -> int:
+        """Takes over what is shared now, and returns its version."""
+        version, encoded, changes = await asyncio.to_thread(self._shared.read)
+        snapshot = await in_slices(self._reader.decoding(encoded))
+        for each in changes:
+            snapshot = decode_changes(each, snapshot).after()
+        await self._node.apply(snapshot)
+        self._handovers.series(("whole",)).value += 1
+        return version
+
+    async def _apply_changes(self, before: Snapshot, written: Sequence[bytes]) -> str:
+        """Takes over what has changed since the snapshot that is served; returns how much that was."""
+        steps = [decode_changes(written[0], before)]
+        for each in written[1:]:
+            steps.append(decode_changes(each, steps[-1].after()))
+        snapshot = steps[-1].after()
+        changes = steps[0] if len(steps) == 1 else await in_slices(comparing(before, snapshot))
+        await self._node.apply(snapshot, changes)
+        self._handovers.series(("changes",)).value += 1
+        return f"{changes.entities} entities changed"
 
     async def _follow_control(self) -> None:
         while True:

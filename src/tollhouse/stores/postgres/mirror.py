@@ -2,7 +2,9 @@
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from bisect import bisect_left, insort
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final
 
@@ -15,6 +17,8 @@ from tollhouse.stores.postgres.tables import table_of
 from tollhouse.stores.store import StoreError
 
 _ROWS: Final = 2000
+#: changes of a kind that are put in their places one by one
+_FEW: Final = 1000
 _by_id: Final = attrgetter("id")
 
 
@@ -24,7 +28,6 @@ class Mirror:
     def __init__(self) -> None:
         self._database: uuid.UUID | None = None
         self._version = -1
-        self._entities: dict[str, dict[str, Any]] = {}
         self._snapshot = Snapshot()
 
     def forget(self) -> None:
@@ -44,14 +47,8 @@ class Mirror:
             collections = await self._changed(connection)
         else:
             collections = {kind.name: await _all(connection, kind) for kind in ENTITIES.values()}
-        ordered = {
-            name: tuple(sorted(entities.values(), key=_by_id))
-            if entities is not self._entities.get(name)
-            else getattr(self._snapshot, name)
-            for name, entities in collections.items()
-        }
-        self._database, self._version, self._entities = database, version, collections
-        self._snapshot = Snapshot(hash=hash_of(database, version), **ordered)
+        self._snapshot = replace(self._snapshot, hash=hash_of(database, version), **collections)
+        self._database, self._version = database, version
         return self._snapshot
 
     async def _is_near(self, connection: "asyncpg.Connection[Any]", version: int) -> bool:
@@ -61,22 +58,35 @@ class Mirror:
         oldest = await connection.fetchval("SELECT min(version) FROM tollhouse_changes")
         return oldest is not None and oldest <= self._version + 1
 
-    async def _changed(self, connection: "asyncpg.Connection[Any]") -> dict[str, dict[str, Any]]:
+    async def _changed(self, connection: "asyncpg.Connection[Any]") -> dict[str, tuple[Any, ...]]:
+        """The collections in which something has changed."""
         query = (
             "SELECT kind, array_agg(DISTINCT id) AS ids FROM tollhouse_changes "
             "WHERE version > $1 GROUP BY kind"
         )
-        collections = dict(self._entities)
+        collections = {}
         for record in await connection.fetch(query, self._version):
             kind = ENTITIES.get(record["kind"])
             if kind is None:
                 continue  # of a newer version of Tollhouse
-            entities = collections[kind.name] = dict(collections[kind.name])
-            for id_ in record["ids"]:
-                entities.pop(str(id_), None)
-            async for entity in _read(connection, kind, "WHERE id = ANY($1)", record["ids"]):
-                entities[entity.id] = entity
+            ids = frozenset(map(str, record["ids"]))
+            fresh = [each async for each in _read(connection, kind, "WHERE id = ANY($1)", record["ids"])]
+            collections[kind.name] = _merged(getattr(self._snapshot, kind.name), ids, fresh)
         return collections
+
+
+def _merged(entities: tuple[Any, ...], ids: Collection[str], fresh: Sequence[Any]) -> tuple[Any, ...]:
+    """Entities in the order of their ids, those with one of these ids exchanged for the fresh ones."""
+    if len(ids) > _FEW:
+        return tuple(sorted([*(each for each in entities if each.id not in ids), *fresh], key=_by_id))
+    merged = list(entities)
+    for id_ in ids:
+        place = bisect_left(merged, id_, key=_by_id)
+        if place < len(merged) and merged[place].id == id_:
+            del merged[place]
+    for entity in fresh:
+        insort(merged, entity, key=_by_id)
+    return tuple(merged)
 
 
 def hash_of(database: uuid.UUID, version: int) -> str:
@@ -84,8 +94,8 @@ def hash_of(database: uuid.UUID, version: int) -> str:
     return hashlib.md5(f"{database}:{version}".encode(), usedforsecurity=False).hexdigest()
 
 
-async def _all(connection: "asyncpg.Connection[Any]", kind: Kind) -> dict[str, Any]:
-    return {entity.id: entity async for entity in _read(connection, kind, "")}
+async def _all(connection: "asyncpg.Connection[Any]", kind: Kind) -> tuple[Any, ...]:
+    return tuple(sorted([entity async for entity in _read(connection, kind, "")], key=_by_id))
 
 
 async def _read(
