@@ -10,9 +10,9 @@ from tollhouse.llm import prompts, settings
 from tollhouse.llm.endpoint import Unserved, served
 from tollhouse.llm.own_call import CallFailed, OwnModel, OwnTerms
 from tollhouse.llm.templates import is_template
-from tollhouse.model.checks import Check, Conditional, Custom, MutuallyRequired
+from tollhouse.model.checks import Conditional, Custom, MutuallyRequired
 from tollhouse.model.regex import compiled, problem, translated
-from tollhouse.pdk import Exchange, setting
+from tollhouse.pdk import Exchange, Reject, setting
 from tollhouse.pdk.services import Services
 
 _NO_MATCH: Final = "AI response did not match specified regular expression"
@@ -55,20 +55,6 @@ class Llm:
     CHECKS = (*settings.CHECKS, Custom(_is_served))
 
 
-#: Kong's checks of both plugins, and what is refused because it would have no effect
-CHECKS: Final[tuple[Check, ...]] = (
-    Conditional(
-        "config.llm.route_type",
-        {"not_one_of": ("llm/v1/chat",)},
-        "config.llm.route_type",
-        {"eq": "llm/v1/chat"},
-        "'config.llm.route_type' must be 'llm/v1/chat' for AI transformer plugins",
-    ),
-    MutuallyRequired("config.http_proxy_host", "config.http_proxy_port"),
-    MutuallyRequired("config.https_proxy_host", "config.https_proxy_port"),
-)
-
-
 def no_proxy(value: str) -> str | None:
     """Validates the host of a proxy towards the model."""
     return f"calls of models through a proxy are not supported: {value}"
@@ -80,27 +66,72 @@ def pattern_problem(text: str) -> str | None:
     return wrong and f"not a valid regex: {text} ({wrong})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transforming:
+    """The settings of both plugins."""
+
+    prompt: str = setting(required=True, doc="What the model is told to do with a body.")
+    transformation_extract_pattern: str | None = setting(
+        None,
+        required=False,
+        validator=pattern_problem,
+        doc="Regular expression for the part of the model's answer that is taken; without it all of it is.",
+    )
+    http_timeout: int = setting(60000, required=True, gt=0, unit="ms", doc="How long the model may take.")
+    https_verify: bool = setting(True, required=True, doc="Check the certificate of the model's server.")
+    max_request_body_size: int = setting(
+        8192, gt=0, unit="B", doc="Largest request that is taken; the default stands for 1 MiB."
+    )
+    http_proxy_host: str | None = setting(
+        None, validator=no_proxy, doc="Refused: models are called directly."
+    )
+    http_proxy_port: int | None = setting(None, between=(0, 65535), doc="Needs `http_proxy_host`.")
+    https_proxy_host: str | None = setting(
+        None, validator=no_proxy, doc="Refused: models are called directly."
+    )
+    https_proxy_port: int | None = setting(None, between=(0, 65535), doc="Needs `https_proxy_host`.")
+    llm: Llm = setting(required=True, doc="The model, as `ai-proxy` is told of one.")
+
+    # Kong's checks, and what is refused because it would have no effect.
+    CHECKS = (
+        Conditional(
+            "config.llm.route_type",
+            {"not_one_of": ("llm/v1/chat",)},
+            "config.llm.route_type",
+            {"eq": "llm/v1/chat"},
+            "'config.llm.route_type' must be 'llm/v1/chat' for AI transformer plugins",
+        ),
+        MutuallyRequired("config.http_proxy_host", "config.http_proxy_port"),
+        MutuallyRequired("config.https_proxy_host", "config.https_proxy_port"),
+    )
+
+
 class Rewriter:
     """Asks a model to rewrite a text, and takes of its answer what a pattern finds."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        plugin_id: str,
-        services: Services,
-        llm: Llm,
-        prompt: str,
-        pattern: str | None,
-        timeout_ms: int,
-        verify: bool,
-    ) -> None:
-        terms = OwnTerms(llm.auth, llm.model, llm.logging)
+    def __init__(self, conf: Transforming, services: Services, *, name: str, plugin_id: str) -> None:
+        """`name` is the plugin's, and what its calls are told to be for."""
+        terms = OwnTerms(conf.llm.auth, conf.llm.model, conf.llm.logging)
         self._model = OwnModel(
-            terms, services, purpose=name, plugin_id=plugin_id, timeout_ms=timeout_ms, verify=verify
+            terms,
+            services,
+            purpose=name,
+            plugin_id=plugin_id,
+            timeout_ms=conf.http_timeout,
+            verify=conf.https_verify,
         )
-        self._prompt = prompt
+        self._prompt = conf.prompt
+        pattern = conf.transformation_extract_pattern
         self._find = None if pattern is None else _finder(pattern)
+        #: largest request that is taken, in bytes
+        self.request_body_limit = prompts.body_limit(conf.max_request_body_size)
+
+    def request_content(self, ex: Exchange) -> bytes:
+        """The request's body. Raises `Reject` if it is too large."""
+        content = ex.request.content
+        if content is None or len(content) > self.request_body_limit:
+            raise Reject(413, body={"error": {"message": "request body is too large"}})
+        return content
 
     async def rewritten(self, ex: Exchange, text: bytes) -> str:
         """Raises `Reject` in Kong's words."""

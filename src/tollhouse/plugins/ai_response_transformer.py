@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tollhouse.llm import prompts, transforming
+from tollhouse.llm import transforming
 from tollhouse.pdk import Exchange, Plugin, Reject, setting
 
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -28,38 +28,12 @@ _BAD_INSTRUCTIONS: Final = "failed to parse JSON response instructions from AI b
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    prompt: str = setting(required=True, doc="What the model is told to do with a body.")
-    transformation_extract_pattern: str | None = setting(
-        None,
-        required=False,
-        validator=transforming.pattern_problem,
-        doc="Regular expression for the part of the model's answer that is taken; without it all of it is.",
-    )
+class Config(transforming.Transforming):
     parse_llm_response_json_instructions: bool = setting(
         False,
         required=True,
         doc='The model answers with `{"headers": {…}, "status": 200, "body": "…"}`, each of them optional.',
     )
-    http_timeout: int = setting(60000, required=True, gt=0, unit="ms", doc="How long the model may take.")
-    https_verify: bool = setting(True, required=True, doc="Check the certificate of the model's server.")
-    max_request_body_size: int = setting(
-        8192,
-        gt=0,
-        unit="B",
-        doc="Largest request that is let through to the service; the default stands for 1 MiB.",
-    )
-    http_proxy_host: str | None = setting(
-        None, validator=transforming.no_proxy, doc="Refused: models are called directly."
-    )
-    http_proxy_port: int | None = setting(None, between=(0, 65535), doc="Needs `http_proxy_host`.")
-    https_proxy_host: str | None = setting(
-        None, validator=transforming.no_proxy, doc="Refused: models are called directly."
-    )
-    https_proxy_port: int | None = setting(None, between=(0, 65535), doc="Needs `https_proxy_host`.")
-    llm: transforming.Llm = setting(required=True, doc="The model, as `ai-proxy` is told of one.")
-
-    CHECKS = transforming.CHECKS
 
 
 class _Instructions(msgspec.Struct):
@@ -76,23 +50,11 @@ class AiResponseTransformer(Plugin[Config]):
     Config = Config
 
     def prepare(self) -> None:
-        conf = self.conf
-        self.request_body_limit: int = prompts.body_limit(conf.max_request_body_size)
-        self._rewriter = transforming.Rewriter(
-            name=self.name,
-            plugin_id=self.id,
-            services=self.services,
-            llm=conf.llm,
-            prompt=conf.prompt,
-            pattern=conf.transformation_extract_pattern,
-            timeout_ms=conf.http_timeout,
-            verify=conf.https_verify,
-        )
+        self._rewriter = transforming.Rewriter(self.conf, self.services, name=self.name, plugin_id=self.id)
+        self.request_body_limit: int = self._rewriter.request_body_limit
 
     def access(self, ex: Exchange) -> None:
-        content = ex.request.content
-        if content is None or len(content) > self.request_body_limit:
-            raise Reject(413, body={"error": {"message": "request body is too large"}})
+        self._rewriter.request_content(ex)
         # What the model shall read must not come packed.
         ex.request.headers.remove("accept-encoding")
         ex.remake = self._remake
