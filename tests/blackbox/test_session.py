@@ -27,6 +27,8 @@ services:
   - {{name: logout, paths: [/logout], plugins: [{{name: session, config: {{secret: one,
       logout_methods: [GET, POST],
       logout_query_arg: bye, logout_post_arg: leave, read_body_for_logout: true}}}}]}}
+  - {{name: kept, paths: [/kept], plugins: [{{name: session, config: {{storage: kong, secret: one,
+      remember: true, logout_query_arg: bye}}}}]}}
 consumers:
 - {{username: alice, keyauth_credentials: [{{key: alice-key}}], acls: [{{group: staff}}]}}
 - {{username: nobody}}
@@ -151,8 +153,24 @@ async def test_logging_out(node: Gateway, method: str, path: str, body: bytes, *
         assert given(reply) == {}
 
 
-@pytest.mark.parametrize("config", ["{storage: kong}", "{store_metadata: true}", "{logout_methods: [PUT]}"])
+@pytest.mark.parametrize("config", ["{storage: file}", "{store_metadata: true}", "{logout_methods: [PUT]}"])
 async def test_what_is_not_supported_is_refused(node: Gateway, config: str) -> None:
     text = f'_format_version: "3.0"\nplugins: [{{name: session, config: {config}}}]'
 
     assert (await node.configure(text)).status == 400
+
+
+async def test_a_session_that_is_kept_ends_for_every_copy_of_its_cookie(node: Gateway) -> None:
+    begun = await node.request("GET", "/kept", KEY)
+    names = {name: rest.partition(";")[0] for name, rest in given(begun).items()}
+    headers = {"Cookie": f"session={names['session']}"}
+    assert names["remember"] == names["session"]
+    assert len(names["session"]) < 50, "a name and nothing else"
+
+    assert (await node.request("GET", "/kept", headers)).status == 200
+    assert (await node.request("GET", "/plain", headers)).status == 401, "it is no session in itself"
+    ended = await node.request("POST", "/kept?bye", headers)
+
+    assert given(ended)["session"].startswith("; Path=/; Max-Age=0")
+    for name, value in names.items():
+        assert (await node.request("GET", "/kept", {"Cookie": f"{name}={value}"})).status == 401

@@ -150,12 +150,30 @@ class Redis(Protocol):
         ...
 
 
+class Sessions(Protocol):
+    """What is remembered of callers, under names that nobody can guess."""
+
+    def find(self, name: str) -> bytes | Awaitable[bytes | None] | None:
+        """The value of that name, `None` if there is none or its time is over."""
+        ...
+
+    def put(self, name: str, value: bytes, seconds: float) -> None:
+        """Keeps a value for so long, without making the caller wait."""
+        ...
+
+    def forget(self, name: str) -> None: ...
+
+
 class Database(Protocol):
     """The database that nodes share, where they have one."""
 
     def counts(self, sync_seconds: float | None = None) -> SharedCounts:
         """Counts in it: asked for each request, or told every so many seconds. Raises `LookupError` on a
         node without a database."""
+        ...
+
+    def sessions(self) -> Sessions:
+        """Sessions that are kept in it. Raises `LookupError` on a node without a database."""
         ...
 
 

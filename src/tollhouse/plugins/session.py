@@ -1,13 +1,15 @@
 """session: remembers in a cookie who has proven who they are, so that they need not do so again.
 
 It runs before the plugins that authenticate. Those need `anonymous`, or they ask callers with a session too.
-The cookie holds all there is to know, encrypted (AES-256-GCM); the gateway keeps nothing. Without a `secret`
+A session is encrypted (AES-256-GCM). With the storage `cookie` the cookie holds all of it and the gateway
+keeps nothing; with `kong` the cookie holds a random name, and the session is in the database, or in the
+memory of a node without one, so that logging out ends it for every copy of the cookie. Without a `secret`
 sessions end when the node does, and are this node's alone.
 """
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final, Literal
@@ -21,6 +23,7 @@ from tollhouse.model.shorthands import Shorthand
 from tollhouse.pdk import Exchange, Plugin, Reject, setting
 from tollhouse.pdk.body import body_arguments
 from tollhouse.pdk.caller import Caller
+from tollhouse.pdk.services import Sessions
 from tollhouse.wire.base64 import decoded, encoded
 from tollhouse.wire.cookies import cookies, set_cookie
 
@@ -29,6 +32,8 @@ Told = Literal[
 ]
 _BODY_LIMIT: Final = 1024 * 1024
 _NONCE_BYTES: Final = 12
+#: how long a session is kept that never ends, in seconds
+_FOR_EVER: Final = 10 * 365 * 86400.0
 #: a session that is in use is written anew at most so often, in seconds
 _TOUCH_SECONDS: Final = 60.0
 
@@ -37,12 +42,8 @@ def _problem(config: Mapping[str, Any]) -> str | None:
     if find_spec("cryptography") is None:
         return "sessions need cryptography: pip install 'tollhouse[tls]'"
     if config.get("store_metadata"):
-        return "store_metadata: sessions in cookies have no store"
+        return "store_metadata is not supported: nothing is kept of sessions but themselves"
     return None
-
-
-def _storage(name: str) -> str | None:
-    return None if name == "cookie" else f"'{name}' is not supported: sessions are kept in cookies"
 
 
 def _short(name: str, kind: str, to: str | None) -> Shorthand:
@@ -58,7 +59,11 @@ class Config:
         encrypted=True,
         doc="What cookies are encrypted with; one of the node's own if it is not given.",
     )
-    storage: str = setting("cookie", validator=_storage, doc="Where sessions are kept.")
+    storage: Literal["cookie", "kong"] = setting(
+        "cookie",
+        doc="Where sessions are kept: in the cookie itself, or in the database of the nodes (in the memory "
+        "of a node that has none).",
+    )
     audience: str = setting("default", doc="Sessions of another audience are not accepted.")
     idling_timeout: float = setting(900, unit="s", doc="How long a session may be unused; 0 for any time.")
     rolling_timeout: float = setting(3600, unit="s", doc="How long until it has to be renewed; 0 for never.")
@@ -91,7 +96,7 @@ class Config:
     logout_query_arg: str = setting("session_logout", doc="Query argument that logs out.")
     logout_post_arg: str = setting("session_logout", doc="Argument in the body that logs out.")
     hash_subject: bool = setting(False, doc="Tell the subject only as a hash (SHA-256).")
-    store_metadata: bool = setting(False, doc="For stores of sessions; cookies have none.")
+    store_metadata: bool = setting(False, doc="Only `false`: nothing is kept of sessions but themselves.")
 
     CHECKS = (Custom(_problem),)
     SHORTHANDS = (
@@ -139,9 +144,16 @@ class _Seen:
     """The session of an exchange."""
 
     session: _Session | None = None
+    #: the name that it is kept under, where it is not in the cookie
+    name: str = ""
     #: it has to be written anew
     changed: bool = False
     ended: bool = False
+
+
+def _place(name: str) -> str:
+    """Where a session of that name is kept, which does not tell the name."""
+    return f"session:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 class Session(Plugin[Config]):
@@ -158,17 +170,50 @@ class Session(Plugin[Config]):
         secret = conf.secret or f"{self.services.node.node_id}:{self.id}"
         self._cipher = AESGCM(hashlib.sha256(secret.encode()).digest())
         self.request_body_limit = _BODY_LIMIT if conf.read_body_for_logout else None
+        self._store = self._kept() if conf.storage == "kong" else None
+
+        limits = [conf.absolute_timeout, conf.remember_absolute_timeout if conf.remember else 1]
+        #: for how long anybody may come back to a session, in seconds
+        self._longest = max(limits) + conf.stale_ttl if all(limits) else _FOR_EVER
+
+    def _kept(self) -> Sessions:
+        try:
+            return self.services.database.sessions()
+        except LookupError:  # a node without a database
+            return self.services.claims
 
     # Requests
 
-    def access(self, ex: Exchange) -> None:
+    def access(self, ex: Exchange) -> Awaitable[None] | None:
         if "cookie" not in ex.request.headers:
-            return
+            return None
         given = cookies(ex.request.headers)
-        session = self._opened(given.get(self.conf.cookie_name), remembered=False)
+        shown = given.get(self.conf.cookie_name)
+        remembered = given.get(self.conf.remember_cookie_name) if self.conf.remember else None
+        if self._store is not None:
+            return self._find(ex, self._store, shown, remembered)
+        self._go_on(ex, shown, remembered)
+        return None
+
+    async def _find(self, ex: Exchange, store: Sessions, *names: str | None) -> None:
+        """Goes on with what is kept under the names that cookies hold."""
+        found = []
+        for name in names:
+            kept = store.find(_place(name)) if name else None
+            if kept is not None and not isinstance(kept, bytes):
+                kept = await kept
+            found.append(kept.decode("latin-1") if kept is not None else None)
+        ex.slot(_Seen).name = next(
+            (name for name, kept in zip(names, found, strict=True) if name and kept), ""
+        )
+        self._go_on(ex, *found)
+
+    def _go_on(self, ex: Exchange, shown: str | None, remembered: str | None) -> None:
+        """Recognises a caller by a session, or by one that is remembered."""
+        session = self._opened(shown, remembered=False)
         seen = ex.slot(_Seen)
         if session is None and self.conf.remember:
-            session = self._opened(given.get(self.conf.remember_cookie_name), remembered=True)
+            session = self._opened(remembered, remembered=True)
             if session is not None:
                 session.created = session.renewed = session.used = self.services.wall_clock()
                 seen.changed = True
@@ -221,7 +266,7 @@ class Session(Plugin[Config]):
         session = seen.session
         consumer = ex.consumer.id if ex.consumer is not None else None
         if session is None or (session.consumer, session.credential) != (consumer, ex.credential.id):
-            session, seen.changed = self._begun(ex, consumer), True
+            session, seen.changed, seen.name = self._begun(ex, consumer), True, ""
         if seen.changed:
             self._write(ex, session)
         for name, value in self._told(session, self.conf.response_headers):
@@ -247,11 +292,22 @@ class Session(Plugin[Config]):
         """Gives the client its cookies, or takes them away."""
         conf = self.conf
         value = self._sealed(session) if session is not None else ""
+        if self._store is not None:
+            value = self._stored(self._store, ex.slot(_Seen), value)
         ended = 0 if session is None else None
         self._set(ex, conf.cookie_name, value, ended)
         if conf.remember:
             lasts = int(conf.remember_rolling_timeout) if session is not None else 0
             self._set(ex, conf.remember_cookie_name, value, lasts)
+
+    def _stored(self, store: Sessions, seen: _Seen, value: str) -> str:
+        """Keeps a session, or forgets one that has ended; the name that it is kept under."""
+        if not value:
+            store.forget(_place(seen.name))
+            return ""
+        seen.name = seen.name or secrets.token_urlsafe(32)
+        store.put(_place(seen.name), value.encode(), self._longest)
+        return seen.name
 
     def _set(self, ex: Exchange, name: str, value: str, seconds: int | None) -> None:
         conf = self.conf

@@ -172,7 +172,7 @@ SECTIONS: Final[Mapping[str, str]] = {
     "licenses": "leave it out: there is no licence",
     "parameters": "leave it out: a node keeps no secrets of a cluster here",
     "acme_storage": "leave it out",
-    "sessions": "leave it out: the session plugin keeps sessions in cookies",
+    "sessions": "leave it out: callers prove who they are once more",
     "ordering": "leave it out if the usual order by priority is right for you",
     "condition": "bind the plugin to a route of its own that matches such requests",
     "graphql_ratelimiting_advanced_cost_decorations": "leave it out",
