@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.support.collectors import Datagrams
 from tests.support.upstream import Upstream
 
 
@@ -11,3 +12,10 @@ async def upstream() -> AsyncIterator[Upstream]:
     server = await Upstream().start()
     yield server
     await server.stop()
+
+
+@pytest.fixture(scope="module")
+async def udp() -> AsyncIterator[Datagrams]:
+    collector = await Datagrams.listen()
+    yield collector
+    collector.stop()

@@ -44,13 +44,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
 async def node(upstream: Upstream, log: Path) -> AsyncIterator[Gateway]:
     routes = [
         {"name": name, "paths": [f"/{name}"], "plugins": [{"name": plugin, "config": config}]}

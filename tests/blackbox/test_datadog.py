@@ -44,20 +44,6 @@ CASES: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
-async def udp() -> AsyncIterator[Datagrams]:
-    collector = await Datagrams.listen()
-    yield collector
-    collector.stop()
-
-
-@pytest.fixture(scope="module")
 async def node(upstream: Upstream, udp: Datagrams) -> AsyncIterator[Gateway]:
     at = f"host: 127.0.0.1, port: {udp.port}"
     never = (

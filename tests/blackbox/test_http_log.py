@@ -48,13 +48,6 @@ class Collector(Upstream):
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
 async def collector() -> AsyncIterator[Collector]:
     server = Collector()
     await server.start()

@@ -22,13 +22,6 @@ class Silent(Upstream):
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
 async def copy() -> AsyncIterator[Upstream]:
     server = await Upstream().start()
     yield server

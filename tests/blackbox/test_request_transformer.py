@@ -57,13 +57,6 @@ def config(url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
 async def node(upstream: Upstream) -> AsyncIterator[Gateway]:
     gateway = await Gateway.start(config(upstream.url))
     yield gateway

@@ -100,20 +100,6 @@ CASES: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
-async def udp() -> AsyncIterator[Datagrams]:
-    collector = await Datagrams.listen()
-    yield collector
-    collector.stop()
-
-
-@pytest.fixture(scope="module")
 async def tcp() -> AsyncIterator[Lines]:
     collector = await Lines.listen()
     yield collector

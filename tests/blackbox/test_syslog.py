@@ -14,13 +14,6 @@ TERMINATED = "{{name: request-termination, config: {{status_code: {status}}}}}"
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Datagrams]:
     collector = await Datagrams.listen(tmp_path_factory.mktemp("syslog") / "log")
     yield collector

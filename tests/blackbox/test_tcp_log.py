@@ -12,13 +12,6 @@ from tests.support.upstream import Upstream
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
 async def plain() -> AsyncIterator[Lines]:
     collector = await Lines.listen()
     yield collector

@@ -1,7 +1,6 @@
 """Where the gateway's own time went: in log records and, on request, in a Server-Timing header."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -18,13 +17,6 @@ services:
   - {{name: refused, paths: [/refused], plugins: [{{name: key-auth}}]}}
 plugins: [{{name: file-log, config: {{path: {log}}}}}]
 """
-
-
-@pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
 
 
 async def started(upstream: Upstream, log: Path, timing: str) -> Gateway:

@@ -10,20 +10,6 @@ from tests.support.upstream import Upstream
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
-async def udp() -> AsyncIterator[Datagrams]:
-    collector = await Datagrams.listen()
-    yield collector
-    collector.stop()
-
-
-@pytest.fixture(scope="module")
 async def node(upstream: Upstream, udp: Datagrams) -> AsyncIterator[Gateway]:
     at = f"host: localhost, port: {udp.port}"
     large = "return kong.request.get_header('X-Large') and string.rep('x', 70000)"

@@ -25,13 +25,6 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    server = await Upstream().start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(scope="module")
 async def collector() -> AsyncIterator[Upstream]:
     server = await Upstream().start()
     yield server
