@@ -19,13 +19,15 @@ from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.flow.advertise import Advertised
 from tollhouse.flow.compilation import Compilation, PluginObjects
-from tollhouse.flow.compile import Workshop, backend_at, compiling
+from tollhouse.flow.compile import backend_at, compiling
 from tollhouse.flow.forwarded import Trust
 from tollhouse.flow.gateway import Gateway
 from tollhouse.flow.health import UpstreamHealth
+from tollhouse.flow.reach import Reach, Workshop
 from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.flow.timing_report import timing_report
 from tollhouse.model.changes import Changes
+from tollhouse.model.common import STREAM_PROTOCOLS
 from tollhouse.model.entities import Vault
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.services import NodeInfo, Services, Tracing
@@ -48,6 +50,8 @@ from tollhouse.stores.redis_servers import RedisServers
 from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.sinks import Sinks
 from tollhouse.stores.vaults import Vaults
+from tollhouse.stream.snapshot import compiling_streams
+from tollhouse.stream.streams import Streams
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.telemetry.log_record import LogRecords
 from tollhouse.telemetry.metrics import Metrics
@@ -132,8 +136,10 @@ class Node:
         self._compilation: Compilation | None = None
         self._gateway: Gateway | None = None
         self._listeners: list[Listener] = []
+        self._streams = Streams(self._tasks, settings.client_header_timeout)
         #: TLS of the listeners that have it, and what it shows
         self._tls: list[ServerTls] = []
+        self._stream_tls: list[ServerTls] = []
         self._certificates = Certificates()
 
     def _make_services(
@@ -215,19 +221,29 @@ class Node:
             )
         )
         compiled, plugins = compilation.compiled, compilation.objects
+        if self._settings.stream_listen:
+            reach, for_streams = Reach(snapshot, self._workshop, resolved), plugins.of(STREAM_PROTOCOLS)
+            self._streams.serve(
+                await in_slices(compiling_streams(snapshot, self._workshop.flavor, reach, for_streams))
+            )
         self.directory.take_over(directory)
         if self._gateway is None:
             self._gateway = self._make_gateway(compiled)
         self._gateway.snapshot = compiled
         self._certificates = Certificates.of(snapshot, resolved)
-        for tls in self._tls:
-            tls.show(self._certificates)
+        self._show_certificates()
         before, self._compilation = self._compilation, compilation
         if before is not None:
             before.objects.close_missing(plugins)
         self.health.keep({upstream.id for upstream in snapshot.upstreams})
         # What a snapshot is made of stays: the collector need not look at it again and again.
         gc.freeze()
+
+    def _show_certificates(self) -> None:
+        for tls in self._tls:
+            tls.show(self._certificates)
+        for tls in self._stream_tls:  # plugins that ask for clients' certificates are for HTTP
+            tls.show(replace(self._certificates, authorities=()))
 
     def _make_gateway(self, compiled: CompiledSnapshot) -> Gateway:
         settings = self._settings
@@ -249,6 +265,9 @@ class Node:
             raise RuntimeError("there is no snapshot to serve")
         limits = _limits(self._settings)
         for listen, sock in sockets:
+            if listen.stream:
+                self._listen_for_streams(listen, sock)
+                continue
             tls = self._listener_tls(http2=listen.http2) if listen.tls else None
             listener = Listener(
                 sock, self._gateway, limits, self.traffic, port=listen.port, tls=tls, http2=listen.http2
@@ -262,12 +281,21 @@ class Node:
         gc.set_threshold(50_000, 50, 100)
 
     def _listener_tls(self, *, http2: bool) -> ssl.SSLContext:
-        settings = self._settings
-        protocols = HTTP2 if http2 else HTTP1
-        tls = ServerTls(settings.ssl_cert, settings.ssl_cert_key, settings.tls_terms, protocols)
-        tls.show(self._certificates)
+        tls = self._server_tls(HTTP2 if http2 else HTTP1)
         self._tls.append(tls)
+        self._show_certificates()
         return tls.context
+
+    def _server_tls(self, protocols: tuple[str, ...]) -> ServerTls:
+        settings = self._settings
+        return ServerTls(settings.ssl_cert, settings.ssl_cert_key, settings.tls_terms, protocols)
+
+    def _listen_for_streams(self, listen: Listen, sock: socket.socket) -> None:
+        tls = self._server_tls(()) if listen.tls else None
+        if tls is not None:
+            self._stream_tls.append(tls)
+            self._show_certificates()
+        self._streams.listen(sock, listen.port, tls.context if tls is not None else None)
 
     async def _look(self) -> None:
         while True:
@@ -276,6 +304,7 @@ class Node:
             self._pools.look(now)
             for listener in self._listeners:
                 listener.look(now)
+            self._streams.look(now)
 
     def connections(self) -> tuple[int, int]:
         """Open connections, and those of them with an exchange under way."""
@@ -291,10 +320,11 @@ class Node:
         """Stops accepting and waits for exchanges under way; whether all of them ended in time."""
         if self._gateway is not None:
             self._gateway.draining = True
+        self._streams.drain()
         for listener in self._listeners:
             await listener.drain()
         until = time.perf_counter() + seconds
-        while any(listener.connections for listener in self._listeners):
+        while any(listener.connections for listener in self._listeners) or not self._streams.is_idle:
             if time.perf_counter() > until:
                 return False
             await asyncio.sleep(0.02)
@@ -305,6 +335,7 @@ class Node:
         for listener in self._listeners:
             for connection in list(listener.connections):
                 connection.abort()
+        await self._streams.close()
         if self._compilation is not None:
             self._compilation.objects.close_missing(PluginObjects({}))
         await self._queues.drain()

@@ -120,6 +120,10 @@ class Gateway:
     def _has_announced(self, last: str) -> bool:
         for line in self.output:
             name, _, urls = line.strip().partition(" ")
+            if name == "stream":
+                for number, url in enumerate(urls.split()):
+                    host, _, port = url.rpartition("/")[2].rpartition(":")
+                    self.addresses[f"stream{number}"] = (host, int(port))
             if name in ("proxy", "admin", "status"):
                 host, _, port = urls.split()[0].rpartition("/")[2].rpartition(":")
                 self.addresses[name] = (host, int(port))

@@ -33,6 +33,7 @@ def announce_node(settings: Settings, source: Source) -> None:
         say(f"Tollhouse is running (pid {os.getpid()})")
     for name, listens in (
         ("proxy", settings.proxy_listen),
+        ("stream", settings.stream_listen),
         ("admin", settings.admin_listen),
         ("status", settings.status_listen),
     ):
@@ -47,4 +48,5 @@ def _url(listen: Listen) -> str:
         return str(listen)
     host = "127.0.0.1" if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104
     shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if listen.tls else 'http'}://{shown}:{listen.port}"
+    plain, secured = ("tcp", "tls") if listen.stream else ("http", "https")
+    return f"{secured if listen.tls else plain}://{shown}:{listen.port}"

@@ -1,10 +1,14 @@
 """Listening addresses as Kong writes them: `0.0.0.0:8000 reuseport backlog=16384, [::]:8443 ssl`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-_PLAIN: Final = frozenset({"ssl", "reuseport", "deferred", "bind", "http2"})
-_NOT_YET: Final = {"proxy_protocol": "the PROXY protocol is not supported by this version of Tollhouse"}
+_PLAIN: Final = frozenset({"ssl", "reuseport", "deferred", "bind"})
+_HTTP: Final = _PLAIN | {"http2"}
+_NOT_YET: Final = {
+    "proxy_protocol": "the PROXY protocol is not supported by this version of Tollhouse",
+    "udp": "datagrams are not relayed by this version of Tollhouse: leave `udp` out",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Listen:
     backlog: int = 16384
     path: str | None = None
     http2: bool = False
+    #: for connections without HTTP
+    stream: bool = False
 
     def __str__(self) -> str:
         if self.path is not None:
@@ -29,10 +35,18 @@ def parse_listens(text: str) -> tuple[Listen, ...]:
     """The addresses of a setting, none for `off`. Raises `ValueError` saying what is wrong."""
     if text == "off":
         return ()
-    return tuple(_parse(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(_parse(part.strip(), _HTTP) for part in text.split(",") if part.strip())
 
 
-def _parse(text: str) -> Listen:
+def parse_stream_listens(text: str) -> tuple[Listen, ...]:
+    """The same for connections without HTTP."""
+    if text == "off":
+        return ()
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return tuple(replace(_parse(part, _PLAIN), stream=True) for part in parts)
+
+
+def _parse(text: str, flags_known: frozenset[str]) -> Listen:
     address, *flags = text.split()
     backlog = 16384
     tls = http2 = False
@@ -42,7 +56,7 @@ def _parse(text: str) -> Listen:
             raise ValueError(_NOT_YET[name])
         if name == "backlog" and value.isdigit():
             backlog = int(value)
-        elif name in _PLAIN or name.startswith(("so_keepalive", "ipv6only")):
+        elif name in flags_known or name.startswith(("so_keepalive", "ipv6only")):
             tls |= name == "ssl"
             http2 |= name == "http2"
         else:

@@ -161,13 +161,6 @@ def existing_file(text: str) -> str | None:
     return text or None
 
 
-def stream_listens(text: str) -> str:
-    """Nothing but `off`: connections that are not HTTP are not proxied."""
-    if text != "off":
-        raise ValueError("TCP and TLS routes are not served by this version of Tollhouse: only `off` will do")
-    return text
-
-
 def authorities(text: str) -> tuple[str, ...]:
     """Files of certificate authorities, and `system`."""
     found = words(text)

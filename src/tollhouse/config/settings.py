@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, cast
 from tollhouse.config import readers
 from tollhouse.config.admin_tokens import AdminToken, read_tokens
 from tollhouse.config.ciphers import TlsTerms, read_protocols, tls_terms
-from tollhouse.config.listen import Listen, parse_listens
+from tollhouse.config.listen import Listen, parse_listens, parse_stream_listens
 from tollhouse.config.option import Option, option, secret
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.constraints import is_reference
@@ -178,8 +178,8 @@ class Settings:
     proxy_listen: tuple[Listen, ...] = option(
         "0.0.0.0:8000 reuseport backlog=16384", parse_listens, "Where clients connect."
     )
-    stream_listen: str = option(
-        "off", readers.stream_listens, "Where clients of TCP and TLS routes connect; only `off` is supported."
+    stream_listen: tuple[Listen, ...] = option(
+        "off", parse_stream_listens, "Where clients of TCP and TLS routes connect, or `off`."
     )
     admin_listen: tuple[Listen, ...] = option(
         "127.0.0.1:8001 reuseport backlog=16384", parse_listens, "Where the Admin API listens, or `off`."

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -18,6 +18,8 @@ log = logging.getLogger("tollhouse.flow")
 
 if TYPE_CHECKING:
     from tollhouse.flow.drive import DrivenExchange
+
+A_contra = TypeVar("A_contra", contravariant=True)
 
 _KNOWN: Final = 256
 NAME_FAILED = "name resolution failed"
@@ -36,19 +38,20 @@ class Endpoint:
         return Endpoint(self.pools.named(self.pool.address, _tls_name(host)), self.host, self.pools)
 
 
-class Targets(Protocol):
-    """Picks an endpoint. `now` is for what can be told at once, `pick` for what must be looked up."""
+class Targets(Protocol[A_contra]):
+    """Picks an endpoint for whoever asks. `now` is for what can be told at once, `pick` for what must be
+    looked up."""
 
-    def now(self, ex: "DrivenExchange") -> Endpoint | None: ...
+    def now(self, asking: A_contra, /) -> Endpoint | None: ...
 
-    async def pick(self, ex: "DrivenExchange") -> Endpoint: ...
+    async def pick(self, asking: A_contra, /) -> Endpoint: ...
 
 
 @dataclass(slots=True)
 class Backend:
     """A service's side of a plan."""
 
-    targets: Targets
+    targets: "Targets[DrivenExchange]"
     #: the endpoint, if there is but one and nothing to look up
     endpoint: Endpoint | None
     retries: int
@@ -115,10 +118,10 @@ class Fixed:
 
     endpoint: Endpoint
 
-    def now(self, ex: "DrivenExchange") -> Endpoint:
+    def now(self, asking: object) -> Endpoint:
         return self.endpoint
 
-    async def pick(self, ex: "DrivenExchange") -> Endpoint:
+    async def pick(self, asking: object) -> Endpoint:
         return self.endpoint
 
 
@@ -133,11 +136,11 @@ class Named:
     _turn: int = 0
     _endpoints: dict[str, Endpoint] = field(default_factory=dict)
 
-    def now(self, ex: "DrivenExchange") -> Endpoint | None:
+    def now(self, asking: object) -> Endpoint | None:
         addresses = self.dial.resolver.known(self.name)
         return self._next(addresses) if addresses else None
 
-    async def pick(self, ex: "DrivenExchange") -> Endpoint:
+    async def pick(self, asking: object) -> Endpoint:
         addresses = await self.dial.resolver.resolve(self.name)
         if not addresses:
             failure = self.dial.resolver.failure(self.name)
@@ -153,7 +156,9 @@ class Named:
         return endpoint
 
 
-def targets_at(host: str, port: int, dial: Dial, *, is_ip: Callable[[str], bool], shown: str = "") -> Targets:
+def targets_at(
+    host: str, port: int, dial: Dial, *, is_ip: Callable[[str], bool], shown: str = ""
+) -> Targets[object]:
     """What one host and port stands for."""
     if is_ip(host):
         return Fixed(dial.endpoint(host.strip("[]"), port, shown or host.strip("[]")))

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from tollhouse.balance.consistent_hashing import ConsistentHashing
 from tollhouse.balance.health import Key
@@ -15,13 +15,10 @@ from tollhouse.balance.round_robin import RoundRobin
 from tollhouse.balance.slow_start import SlowStart
 from tollhouse.errors import Reject
 from tollhouse.flow.backend import Dial, Endpoint
-from tollhouse.flow.hashed import Hashed, hashed_by
 from tollhouse.flow.health import PassiveChecks, UpstreamHealth
 from tollhouse.model.upstream import Upstream
+from tollhouse.pdk.exchange import Try
 from tollhouse.upstream.target_names import TargetNames
-
-if TYPE_CHECKING:
-    from tollhouse.flow.drive import DrivenExchange
 
 NO_PEER: Final = "failure to get a peer from the ring-balancer"
 NO_OTHER_PEER: Final = "The upstream server is currently unavailable"
@@ -29,6 +26,19 @@ NO_OTHER_PEER: Final = "The upstream server is currently unavailable"
 _LOOK_SECONDS: Final = 0.5
 
 _Member: TypeAlias = Member[Endpoint]
+
+
+class Asking(Protocol):
+    """Whoever asks for a member: what it remembers of its attempts."""
+
+    #: the member that it was given
+    lease: "Lease | None"
+    #: those that have failed it before
+    failed_members: Sequence[_Member]
+    tries: list[Try] | None
+
+
+A = TypeVar("A", bound=Asking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +51,21 @@ class TargetAddress:
     is_ip: bool
 
 
+class _Told(Protocol):
+    """Learns how attempts went."""
+
+    def answered(self, member: _Member, status: int) -> None: ...
+
+    def failed(self, member: _Member, status: int) -> None: ...
+
+
 class Lease:
     """One attempt at a member, until it has ended."""
 
-    __slots__ = ("_balanced", "_member", "_started")
+    __slots__ = ("_member", "_started", "_told")
 
-    def __init__(self, balanced: "Balanced", member: _Member, started: float) -> None:
-        self._balanced = balanced
+    def __init__(self, told: "_Told", member: _Member, started: float) -> None:
+        self._told = told
         self._member = member
         self._started = started
         member.condition.open += 1
@@ -56,19 +74,22 @@ class Lease:
         """The attempt failed; a connection that had been closed in the meantime says nothing of health."""
         self._member.condition.open -= 1
         if not stale:
-            self._balanced.failed(self._member, status)
+            self._told.failed(self._member, status)
         return self._member
 
     def ended(self, status: int, answered_at: float) -> None:
         """The exchange has ended; `status` is the upstream's, 0 if it has not answered."""
         self._member.condition.open -= 1
         if status:
-            seconds = answered_at - self._started
-            answered(self._member.condition, max(0.0, seconds), answered_at)
-            self._balanced.answered(self._member, status)
+            self.answered(status, answered_at)
+
+    def answered(self, status: int, answered_at: float) -> None:
+        """The attempt has succeeded; the exchange may go on for long."""
+        answered(self._member.condition, max(0.0, answered_at - self._started), answered_at)
+        self._told.answered(self._member, status)
 
 
-class Balanced:
+class Balanced(Generic[A]):
     """Picks among the addresses of an upstream's targets. One for each service that uses the upstream."""
 
     def __init__(
@@ -78,7 +99,7 @@ class Balanced:
         dial: Dial,
         names: TargetNames,
         health: UpstreamHealth,
-        hashed: Hashed,
+        hashed: Callable[[A], str | None],
     ) -> None:
         self._upstream = upstream
         self.configured = targets
@@ -94,21 +115,21 @@ class Balanced:
         self._known: list[tuple[str, int, int, str]] | None = None
         self._look_at = 0.0
 
-    def now(self, ex: "DrivenExchange") -> Endpoint | None:
+    def now(self, asking: A) -> Endpoint | None:
         """The next endpoint; None while names must be looked up first. Raises `Reject`."""
         now = perf_counter()
         if now >= self._look_at and not self._look(now):
             return None
-        return self._choose(ex, now)
+        return self._choose(asking, now)
 
-    async def pick(self, ex: "DrivenExchange") -> Endpoint:
+    async def pick(self, asking: A) -> Endpoint:
         """The next endpoint, names looked up. Raises `Reject`."""
         for target in self.configured:
             if not target.is_ip:
                 await self._names.resolve(target.host)
         now = perf_counter()
         self._look(now)
-        return self._choose(ex, now)
+        return self._choose(asking, now)
 
     # Members
 
@@ -155,15 +176,14 @@ class Balanced:
                 chooser = RoundRobin(self._members, random.SystemRandom().shuffle)
         return SlowStart(chooser, random.SystemRandom().random) if self._slow_start else chooser
 
-    def _choose(self, ex: "DrivenExchange", now: float) -> Endpoint:
+    def _choose(self, asking: A, now: float) -> Endpoint:
         if self._threshold and not self._is_healthy():
             raise Reject(503, NO_PEER)
-        failed: Sequence[_Member] = ex.failed_members
-        value = self._hashed(ex) if self._hashed is not None else None
-        member = self._chooser.choose(value, failed, now)
+        value = self._hashed(asking) if self._hashed is not None else None
+        member = self._chooser.choose(value, asking.failed_members, now)
         if member is None:
-            raise Reject(503, NO_OTHER_PEER if ex.tries else NO_PEER)
-        ex.lease = Lease(self, member, now)
+            raise Reject(503, NO_OTHER_PEER if asking.tries else NO_PEER)
+        asking.lease = Lease(self, member, now)
         return member.endpoint
 
     def _is_healthy(self) -> bool:
@@ -192,10 +212,11 @@ def balanced(
     names: TargetNames,
     health: UpstreamHealth,
     is_ip: Callable[[str], bool],
-) -> Balanced:
+    hashed: Callable[[A], str | None],
+) -> Balanced[A]:
     """The balancer of an upstream; `targets` are `host:port` and weight."""
     addresses = []
     for target, weight in targets:
         host, _, port = target.rpartition(":")
         addresses.append(TargetAddress(host, int(port), weight, is_ip(host)))
-    return Balanced(upstream, addresses, dial, names, health, hashed_by(upstream))
+    return Balanced(upstream, addresses, dial, names, health, hashed)

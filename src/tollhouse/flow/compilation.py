@@ -1,6 +1,6 @@
 """A snapshot with what was made of it, and what of that holds for the next snapshot."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -40,6 +40,11 @@ class PluginObjects:
         return self.made.keys() == other.made.keys() and all(
             each.plugin is other.made[id_].plugin for id_, each in self.made.items()
         )
+
+    def of(self, protocols: Collection[str]) -> Iterator[Plugin[Any]]:
+        """Those of instances that are for one of these protocols."""
+        wanted = frozenset(protocols)
+        return (each.plugin for each in self.made.values() if not wanted.isdisjoint(each.instance.protocols))
 
     def scopes_other_than(self, other: "PluginObjects") -> Iterable[Scope]:
         """What the objects are bound to that only one of both holds."""

@@ -5,38 +5,31 @@ order, bound phase methods, backends. Plugin objects whose configuration has not
 from the snapshot before, with whatever they hold.
 """
 
-import ipaddress
-from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from tollhouse.flow.backend import Backend, Dial, Fixed, Targets, targets_at
-from tollhouse.flow.balanced import balanced
-from tollhouse.flow.compilation import TLS_PROTOCOLS, Compilation, Kept, Made, PluginObjects
+from tollhouse.flow.compilation import Compilation, Kept, Made, PluginObjects
+from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.guards import guard_of
-from tollhouse.flow.health import UpstreamHealth
+from tollhouse.flow.hashed import hashed_by
 from tollhouse.flow.plan import Plan, Scoped, plan_of
 from tollhouse.flow.precedence import Precedence, finding_groups, scope_of
-from tollhouse.flow.profiles import TlsProfiles
+from tollhouse.flow.reach import Reach, Workshop, is_ip, retries_of, timeouts_of
 from tollhouse.flow.snapshot import CompiledRoute, CompiledSnapshot
 from tollhouse.model.changes import Changes
-from tollhouse.model.entities import PluginInstance, Route, Service, Upstream
+from tollhouse.model.common import HTTP_PROTOCOLS
+from tollhouse.model.entities import PluginInstance, Route, Service
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.plugin import Plugin, Scope
-from tollhouse.routing.build import RuleBook, building
-from tollhouse.routing.match import Flavour
+from tollhouse.routing.build import building
 from tollhouse.routing.upstream_path import path_builder
-from tollhouse.upstream.dns import Resolver
-from tollhouse.upstream.http1 import Timeouts
-from tollhouse.upstream.pool import USUAL_TLS, Pools
-from tollhouse.upstream.target_names import TargetNames
 
 #: entities handled between two pauses
 SLICE: Final = 50
 _ELSEWHERE_KNOWN: Final = 1024
-_TIMEOUT_MS: Final = 60_000
 
 Effective = Callable[[str | None], Sequence[Plugin[Any]]]
 
@@ -47,20 +40,6 @@ class PluginFactory(Protocol):
     def __call__(self, instance: PluginInstance, scope: Scope) -> Plugin[Any] | None:
         """None for an instance that has nothing to do here."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What compiling needs besides the snapshot. Lives as long as the worker."""
-
-    pools: Pools
-    resolver: Resolver
-    flavor: Flavour
-    names: TargetNames
-    health: UpstreamHealth
-    rules: RuleBook
-    #: plugins of the node's own that take part in every plan
-    everywhere: tuple[Plugin[Any], ...] = ()
 
 
 def compiling(
@@ -83,7 +62,7 @@ def compiling(
     kept = Kept(before, changes, objects) if before is not None and changes is not None else None
     yield
     precedence = yield from _precedence(snapshot, objects, workshop)
-    backends = _Backends(snapshot, workshop, resolved, kept.backends if kept is not None else {})
+    backends = _Backends(Reach(snapshot, workshop, resolved), kept.backends if kept is not None else {})
     yield
     routes = yield from _routes(snapshot, _Plans(precedence), backends, workshop, kept)
     served = [compiled.route for compiled in routes.values()]
@@ -106,8 +85,8 @@ def _precedence(
 ) -> Generator[None, None, Precedence[Plugin[Any]]]:
     groups = yield from finding_groups(snapshot)
     precedence: Precedence[Plugin[Any]] = Precedence(workshop.everywhere, groups)
-    for number, made in enumerate(objects.made.values()):
-        precedence.add(made.plugin)
+    for number, plugin in enumerate(objects.of(HTTP_PROTOCOLS)):
+        precedence.add(plugin)
         if number % SLICE == 0:
             yield
     return precedence
@@ -204,19 +183,8 @@ def _route(
 class _Backends:
     """Backends of services, made once each."""
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        workshop: Workshop,
-        resolved: Callable[[Any], Any],
-        kept: Mapping[str, Backend],
-    ) -> None:
-        self._workshop = workshop
-        self._profiles = TlsProfiles(snapshot, resolved)
-        self._upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in snapshot.upstreams}
-        self._targets: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for target in snapshot.targets:
-            self._targets[target.upstream.id].append((target.target, _or(target.weight, 100)))
+    def __init__(self, reach: Reach, kept: Mapping[str, Backend]) -> None:
+        self._reach = reach
         self.made: dict[str, Backend] = dict(kept)
         self._elsewhere: dict[tuple[str, str, int], Backend] = {}
 
@@ -239,40 +207,16 @@ class _Backends:
         return backend
 
     def _make(self, service: Service) -> Backend:
-        tls = service.protocol in TLS_PROTOCOLS
-        dial = Dial(
-            self._workshop.pools,
-            self._workshop.resolver,
-            tls=tls,
-            verify=bool(service.tls_verify),
-            tls_profile=self._profiles.of(service, self._upstreams.get(service.host)) if tls else USUAL_TLS,
-            http2=service.protocol in ("grpc", "grpcs"),
-        )
-        targets = self._targets_of(service, dial)
+        dial = self._reach.dial(service)
+        targets: Targets[DrivenExchange] = self._reach.targets(service, dial, hashed_by)
+        # The name that TLS asks for may depend on the request; HTTP/2 carries more than head and content.
+        is_plain = not dial.tls and not dial.http2
         return Backend(
             targets=targets,
-            # The name that TLS asks for may depend on the request; HTTP/2 carries more than head and content.
-            endpoint=targets.endpoint if isinstance(targets, Fixed) and not tls and not dial.http2 else None,
-            retries=_or(service.retries, 5),
-            timeouts=Timeouts(
-                _or(service.connect_timeout, _TIMEOUT_MS) / 1000,
-                _or(service.read_timeout, _TIMEOUT_MS) / 1000,
-                _or(service.write_timeout, _TIMEOUT_MS) / 1000,
-            ),
+            endpoint=targets.endpoint if is_plain and isinstance(targets, Fixed) else None,
+            retries=retries_of(service),
+            timeouts=timeouts_of(service),
         )
-
-    def _targets_of(self, service: Service, dial: Dial) -> Targets:
-        upstream = self._upstreams.get(service.host)
-        if upstream is None:
-            return targets_at(service.host, service.port, dial, is_ip=is_ip)
-        targets = self._targets[upstream.id]
-        workshop = self._workshop
-        return balanced(upstream, targets, dial, workshop.names, workshop.health, is_ip)
-
-
-def _or(value: int | None, default: int) -> int:
-    """Kong's entities may have null where there is a default."""
-    return default if value is None else value
 
 
 def backend_at(workshop: Workshop) -> Callable[[tuple[str, str, int], Backend], Backend]:
@@ -287,12 +231,3 @@ def backend_at(workshop: Workshop) -> Callable[[tuple[str, str, int], Backend], 
         return Backend(targets, endpoint, own.retries, own.timeouts)
 
     return make
-
-
-def is_ip(host: str) -> bool:
-    """Whether a host is an address that needs no looking up."""
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True

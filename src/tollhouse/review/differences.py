@@ -34,8 +34,8 @@ def _has(*values: str) -> Callable[[Any], bool]:
     return lambda given: isinstance(given, list) and not set(values).isdisjoint(map(str, given))
 
 
-_STREAM: Final = ("tcp", "tls", "tls_passthrough", "udp")
-_NO_STREAM: Final = "connections without HTTP are not served"
+_STREAM: Final = ("tcp", "tls", "tls_passthrough")
+_NO_DATAGRAMS: Final = "datagrams are not relayed"
 _KEEP_IN_FRONT: Final = "keep another proxy for it"
 _LUA: Final = "common Lua is built in; anything else needs the extra: pip install 'tollhouse[lua]'"
 _MODELS: Final = (
@@ -85,14 +85,22 @@ PLUGINS: Final[Mapping[str, tuple[Difference, ...]]] = {
 #: by the name of a collection
 ENTITIES: Final[Mapping[str, tuple[Difference, ...]]] = {
     "services": (
-        Difference("protocol", _NO_STREAM, _is(*_STREAM), _KEEP_IN_FRONT, "not supported"),
+        Difference("protocol", _NO_DATAGRAMS, _is("udp"), _KEEP_IN_FRONT, "not supported"),
         Difference(
             "tls_verify",
             "false as in Kong for this service; addresses of model providers are verified all the same",
             _is(False),
         ),
     ),
-    "routes": (Difference("protocols", _NO_STREAM, _has(*_STREAM), _KEEP_IN_FRONT, "not supported"),),
+    "routes": (
+        Difference("protocols", _NO_DATAGRAMS, _has("udp"), _KEEP_IN_FRONT, "not supported"),
+        Difference(
+            "protocols",
+            "a route takes connections of its protocols only: `tls` never takes clear text, and what is no "
+            "TLS handshake is refused where a listener has `ssl`",
+            _has(*_STREAM),
+        ),
+    ),
 }
 
 #: what is so for the node as a whole, whatever the file says

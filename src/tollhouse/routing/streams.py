@@ -37,8 +37,8 @@ _Test: TypeAlias = Callable[["Connected"], bool]
 
 
 class Connected:
-    """What is known of a connection. `protocols` are those that its listener can serve it by; the address
-    of a Unix socket is empty."""
+    """What is known of a connection. `protocols` are those that its listener can serve it by; what comes by
+    a Unix socket has no address."""
 
     __slots__ = ("destination", "protocols", "server_name", "source")
 

@@ -50,7 +50,8 @@ def _bare_context(terms: TlsTerms, protocols: tuple[str, ...]) -> ssl.SSLContext
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[terms.protocols[0]]
     context.maximum_version = _VERSIONS[terms.protocols[-1]]
-    context.set_alpn_protocols(list(protocols))
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     if terms.prefer_own:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:

@@ -40,12 +40,15 @@ class HealthBoard:
         decide: Callable[[Key, bool], None],
         names: TargetNames,
         tasks: Tasks,
+        *,
+        with_streams: bool = False,
     ) -> None:
         self._current = current
         self._snapshot: Snapshot | None = None
         self._decide = decide
         self._names = names
         self._tasks = tasks
+        self._with_streams = with_streams
         self._counts = HealthCounts()
         self._upstreams: dict[str, Upstream] = {}
         self._targets: dict[str, list[tuple[str, int]]] = {}
@@ -166,7 +169,7 @@ class HealthBoard:
     async def _find_addresses(self, now: float) -> None:
         current: set[Key] = set()
         for id_, upstream in list(self._upstreams.items()):
-            if not _is_probed(upstream.healthchecks.active):
+            if not _is_probed(upstream.healthchecks.active, with_streams=self._with_streams):
                 continue
             for host, port in self._targets[id_]:
                 for address in await self._addresses(host, port):
@@ -218,10 +221,10 @@ def _limit(checks: Active | Passive, outcome: Outcome) -> int:
     return limits[outcome] or 0
 
 
-def _is_probed(active: Active) -> bool:
-    """Kong probes HTTP services over HTTP only: type `tcp` is for streams."""
+def _is_probed(active: Active, *, with_streams: bool) -> bool:
+    """As in Kong, probes of type `tcp` are for connections without HTTP: there are none without such."""
     wanted = bool(active.healthy.interval or active.unhealthy.interval)
-    return wanted and active.type in ("http", "https", "grpc", "grpcs")
+    return wanted and (with_streams or active.type != "tcp")
 
 
 def _probe_of(probed: _Probed) -> Probe:
@@ -238,7 +241,7 @@ def _probe_of(probed: _Probed) -> Probe:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     server_name = active.https_sni or probed.host.strip("[]")
     seconds = float(active.timeout or 1)
-    only_connects = active.type in ("grpc", "grpcs")
+    only_connects = active.type in ("tcp", "grpc", "grpcs")
     path = None if only_connects else active.http_path or "/"
     return Probe(ip, port, path, host, headers, seconds, context, server_name)
 

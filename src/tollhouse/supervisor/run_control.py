@@ -56,7 +56,13 @@ async def run_control(
     trail = Path(settings.admin_audit_log) if settings.admin_audit_log is not None else None
     audit = AuditTrail(trail, control.registry, settings.router_flavor)
     resolver = Resolver(time.monotonic, tasks, name_lifetimes(settings))
-    control.health = HealthBoard(lambda: control.snapshot, control.decide, TargetNames(resolver), tasks)
+    control.health = HealthBoard(
+        lambda: control.snapshot,
+        control.decide,
+        TargetNames(resolver),
+        tasks,
+        with_streams=bool(settings.stream_listen),
+    )
     tasks.spawn(control.health.probe_forever(), "health probes")
     endpoints = admin_endpoints(control, audit, time.time)
     handler = AdminHandler(endpoints, tasks, admin_log, settings.admin_gui_url, Gate.of(settings))

@@ -45,7 +45,8 @@ _POLL_SECONDS: Final = 0.5
 def _with_certificate(settings: Settings) -> Settings:
     """The settings with a certificate of the node's own, where an `ssl` listener has been given none. Raises
     `ConfigErrors` if a listener needs what is not installed."""
-    listens = (*settings.proxy_listen, *settings.admin_listen, *settings.status_listen)
+    proxies = (*settings.proxy_listen, *settings.stream_listen)
+    listens = (*proxies, *settings.admin_listen, *settings.status_listen)
     if any(listen.http2 for listen in listens) and find_spec("h2") is None:
         message = "listeners with `http2` need h2: pip install 'tollhouse[http2]'"
         raise ConfigErrors([ConfigError("KONG_PROXY_LISTEN", message)])
@@ -62,6 +63,9 @@ class Supervisor:
         proxy = [
             bind(listen, "KONG_PROXY_LISTEN", settings.worker_processes) for listen in settings.proxy_listen
         ]
+        streams = [
+            bind(listen, "KONG_STREAM_LISTEN", settings.worker_processes) for listen in settings.stream_listen
+        ]
         admin = [bind(listen, "KONG_ADMIN_LISTEN") for listen in settings.admin_listen]
         status = [bind(listen, "KONG_STATUS_LISTEN") for listen in settings.status_listen]
         #: the settings with the ports that port 0 became
@@ -69,6 +73,7 @@ class Supervisor:
             replace(
                 settings,
                 proxy_listen=tuple(listen for listen, _ in proxy),
+                stream_listen=tuple(listen for listen, _ in streams),
                 admin_listen=tuple(listen for listen, _ in admin),
                 status_listen=tuple(listen for listen, _ in status),
             )
@@ -81,7 +86,7 @@ class Supervisor:
         self._shared = SnapshotFile()
         self._shared.write(encode(snapshot))
         self._folder = Path(tempfile.mkdtemp(prefix="tollhouse-"))
-        self._children = self._make_children(source, proxy, admin, status)
+        self._children = self._make_children(source, [*proxy, *streams], admin, status)
         self._ready_pipe = os.pipe()
         self._ending = False
 

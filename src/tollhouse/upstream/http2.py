@@ -263,7 +263,7 @@ class Http2Pool(Pool):
             ready = self.take()
             if ready is not None:
                 return ready
-            link = await self._establish(lambda: Http2Link(self, self._most_requests), timeout_seconds)
+            link = await self.establish(lambda: Http2Link(self, self._most_requests), timeout_seconds)
             self._links.append(link)
             return self._opened(link)
 

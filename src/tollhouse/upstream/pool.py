@@ -106,11 +106,13 @@ class Pool:
 
     async def connect(self, timeout_seconds: float) -> UpstreamConnection:
         """Opens a connection. Raises `UpstreamFault` with `sent=False`."""
-        connection = await self._establish(lambda: UpstreamConnection(self), timeout_seconds)
+        connection = await self.establish(lambda: UpstreamConnection(self), timeout_seconds)
         self._open.add(connection)
         return connection
 
-    async def _establish(self, protocol: Callable[[], P], timeout_seconds: float) -> P:
+    async def establish(self, protocol: Callable[[], P], timeout_seconds: float) -> P:
+        """Opens a connection for a protocol of the caller's own, which the pool never keeps. Raises
+        `UpstreamFault` with `sent=False`."""
         address = self.address
         context = self._tls.context_for(address) if address.tls else None
         loop = asyncio.get_running_loop()

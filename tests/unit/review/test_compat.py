@@ -38,7 +38,7 @@ def test_every_field_of_what_is_the_same_is_listed() -> None:
     ("text", "path", "field", "verdict"),
     [
         ("services: [{host: h, bogus: 1}]", "services[0]", "bogus", "not supported"),
-        ("services: [{host: h, protocol: tcp, port: 1}]", "services[0]", "protocol", "not supported"),
+        ("services: [{host: h, protocol: udp, port: 1}]", "services[0]", "protocol", "not supported"),
         ("services: [{host: h}]\n_workspace: x", "_workspace", "_workspace", "differs"),
         ("rbac_roles: [{name: x}]", "rbac_roles", "rbac_roles", "not supported"),
         ("consumers: [{username: u, oauth2_credentials: [{name: n}]}]", "consumers[0]", "oauth2_credentials",

@@ -1,0 +1,51 @@
+"""One connection without HTTP, as plugins see it."""
+
+from dataclasses import dataclass
+
+from tollhouse.model.entities import Consumer, Credential, Route, Service
+from tollhouse.pdk.exchange import Peer, Try
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTls:
+    """What client and node have agreed on, as OpenSSL names it."""
+
+    version: str
+    cipher: str
+
+
+class StreamSession:
+    """A connection of a stream route, from its client to a target, until both sides have ended.
+
+    Instants are seconds on the node's monotonic clock, 0.0 while they have not come. Bytes are counted
+    as client and target have them: without TLS where the node ends it.
+    """
+
+    #: nobody proves who they are on such a connection
+    consumer: Consumer | None = None
+    credential: Credential | None = None
+    route: Route | None = None
+    service: Service | None = None
+    #: the name that a TLS client asked for
+    server_name: str | None = None
+    #: set where the node has ended TLS
+    tls: SessionTls | None = None
+    #: 200 for a session that was relayed, else why it was not, in HTTP's numbers as in nginx
+    status: int = 200
+    connected_at: float = 0.0
+    ended_at: float = 0.0
+    #: bytes from and to the client, from and to the target
+    received: int = 0
+    sent: int = 0
+    upstream_received: int = 0
+    upstream_sent: int = 0
+    #: the address that it was relayed to
+    peer: Peer | None = None
+    #: the attempts that failed
+    tries: list[Try] | None = None
+
+    def __init__(self, client: tuple[str, int], port: int, started: float) -> None:
+        """`client` is its address and port; `port` is the listener's."""
+        self.client_ip, self.client_port = client
+        self.port = port
+        self.started = started
