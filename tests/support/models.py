@@ -78,13 +78,12 @@ def stream(
     return answer
 
 
-def hanging(*pieces: bytes) -> Answer:
+def hanging(*pieces: bytes, kind: str = "text/event-stream") -> Answer:
     """Sends the pieces and then nothing more, for ever."""
 
     async def answer(_: Received, writer: asyncio.StreamWriter) -> bool:
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head.encode())
         for piece in pieces:
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             await writer.drain()

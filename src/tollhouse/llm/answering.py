@@ -11,20 +11,20 @@ from typing import Any, Final
 from tollhouse.errors import Cause, PeerError, UpstreamFault
 from tollhouse.llm import shown, tokens
 from tollhouse.llm.call import Call
-from tollhouse.llm.chat import Failed, Trouble
+from tollhouse.llm.chat import Trouble
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.destination import printable
-from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding, Got, Passage, Sent
+from tollhouse.llm.dialogue import Dialogue, Forwarding, Got, Passage, Sent
 from tollhouse.llm.encoding import Gunzip, gunzip
 from tollhouse.llm.envelope import Envelope, Wanted
-from tollhouse.llm.form import Problem, Unreadable
+from tollhouse.llm.form import Unreadable
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind
 from tollhouse.llm.once import Firsts
 from tollhouse.llm.pace import Pace
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.terms import Terms
-from tollhouse.pdk import Exchange, FieldSet, Reject, Response
+from tollhouse.pdk import Exchange, FieldSet, Response
 from tollhouse.pdk.services import Services
 from tollhouse.pdk.usage import Metered, Usage
 from tollhouse.wire.headers import Headers
@@ -69,7 +69,6 @@ class Answering:
         self._prices = prices
         self._translates = translates
         self._firsts = firsts
-        self._client = FORMS[conf.client_form]
         self._invents_id = provider.invents_id or conf.client_form != "openai_chat"
         self._floor = conf.limits.min_tokens_per_second
         self._shows_model, self._statistics = conf.model_name_header, conf.logging.log_statistics
@@ -224,14 +223,9 @@ class Answering:
                 ex.add_early_headers(FieldSet(None, shown.first_token_line(first), ()))
         elif passage.failed is not None:
             call.over = True
-            raise self._refused(passage.failed)
+            raise self._envelope.failed(passage.failed)
         elif last:
             ex.holds_head = False
-
-    def _refused(self, failed: Failed) -> Reject:
-        answer = self._client.encode_error(Problem(failed.trouble, failed.message))
-        headers = {"Content-Type": _JSON, **answer.headers}
-        return Reject(answer.status, body=answer.body.decode(), headers=headers)
 
     def _error_chunk(self, ex: Exchange, call: Call, chunk: bytes, last: bool) -> bytes:
         """A piece of an error, or of a whole answer. Some compatible servers refuse to be asked for

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, Finish, Start, Trouble
+from tollhouse.llm.chat import Chat, Failed, Finish, Start, Trouble
 from tollhouse.llm.dialogue import name_of
 from tollhouse.llm.form import MALFORMED, Form, Problem, Refusal, seconds_in, shown_seconds
 from tollhouse.llm.trouble import short, trouble_of
@@ -81,6 +81,12 @@ class Envelope:
         if problem.retry_after is not None:
             headers["Retry-After"] = shown_seconds(problem.retry_after)
         return Reject(shown.status, body=shown.body.decode(), headers=headers)
+
+    def failed(self, failed: Failed) -> Reject:
+        """The answer where a stream has failed of which the client has seen nothing yet."""
+        answer = self._client.encode_error(Problem(failed.trouble, failed.message))
+        headers = {"Content-Type": _JSON, **answer.headers}
+        return Reject(answer.status, body=answer.body.decode(), headers=headers)
 
     def own(self, ex: Exchange, response: Response) -> None:
         """Puts an answer of the gateway, of whatever plugin, into the envelope unless it is in it."""

@@ -10,6 +10,7 @@ import msgspec
 
 from tollhouse.errors import Cause, PeerError, UpstreamFault
 from tollhouse.llm import shown, tokens
+from tollhouse.llm.chat import Trouble
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.credentials import Credentials
 from tollhouse.llm.destination import printable
@@ -23,6 +24,7 @@ from tollhouse.llm.operations.call import OperationCall, Slot
 from tollhouse.llm.operations.several import used_by_others
 from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Work
+from tollhouse.llm.pace import Pace
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.recognise import Operation
 from tollhouse.llm.terms import Terms
@@ -32,6 +34,8 @@ from tollhouse.pdk.usage import Metered, Usage
 
 #: operations that cost by their tokens even where these had to be estimated
 _BY_TOKENS: Final[frozenset[Operation]] = frozenset({"completions", "embeddings", "generate", "invoke"})
+#: operations whose streams are text, and as slow as that is written
+_WRITTEN: Final[frozenset[Operation]] = frozenset({"completions", "generate", "invoke", "transcriptions"})
 #: operations whose answers may be large and are of no interest
 UNREAD: Final[frozenset[Operation]] = frozenset({"speech", "files"})
 _COUNTING: Final[Operation] = "count_tokens"
@@ -64,6 +68,7 @@ class OperationAnswering:
         self._prices = prices
         self._translates = translates
         self._firsts = firsts
+        self._floor = conf.limits.min_tokens_per_second
 
     def header_filter(self, ex: Exchange) -> None:
         slot, response = ex.peek(Slot), ex.response
@@ -79,6 +84,8 @@ class OperationAnswering:
                 return
             self._succeeded(ex, call, response)
         except (Unreadable, PeerError) as error:
+            if call.answered:  # it has been paid for all the same
+                self._settle(call, Got(b"", "", None, written=len(response.content or b"")))
             self._fail(response, str(error))
 
     def _succeeded(self, ex: Exchange, call: OperationCall, response: Response) -> None:
@@ -94,10 +101,11 @@ class OperationAnswering:
         # A stream that was there at once is a whole body, and passes through `body_filter` all the same.
         call.reader = self._work.stream(headers.values.get("content-type", ""), call.out)
         if call.reader is not None:
-            ex.last_words = partial(_broken_off, call, call.reader)
+            self._begin_stream(ex, call, call.reader)
             if call.out.stream_type:
                 headers.set("Content-Type", call.out.stream_type)
         elif response.content is None:
+            ex.holds_head = True
             self._settle(call, Got(b"", "", None))
         else:
             got = self._work.answer(response.content, headers.values, call.out)
@@ -110,12 +118,18 @@ class OperationAnswering:
         if told:
             ex.add_early_headers(FieldSet(None, told, shown.NAMES))
 
+    def _begin_stream(self, ex: Exchange, call: OperationCall, reader: Reader) -> None:
+        ex.holds_head = True
+        ex.last_words = partial(_broken_off, call, reader)
+        if self._floor is not None and call.operation in _WRITTEN:
+            ex.watch = Pace(self._floor, lambda: reader.written).look
+
     def _keep(self, call: OperationCall, content: bytes) -> None:
         request, response = (bytes_.decode("utf-8", "replace") for bytes_ in (call.out.content, content))
         call.metered.payload = {"request": request, "response": response}
 
     def _unpack(self, call: OperationCall, response: Response) -> None:
-        if call.operation in UNREAD:
+        if not call.read:
             return  # the client asked for this encoding
         if response.headers.values.get("content-encoding", "").lower() == "gzip":
             response.headers.remove("content-encoding")
@@ -162,7 +176,8 @@ class OperationAnswering:
         except PeerError as error:
             raise UpstreamFault(Cause.BAD_RESPONSE, str(error), sent=True) from error
         if slot is not None and slot.first is not None and self._firsts is not None:
-            good = last and (call.reader is None or call.reader.complete)
+            reader = call.reader
+            good = last and (reader is None or (reader.complete and reader.failed is None))
             self._firsts.remember(ex, slot.first, content, whole=good)
         return content
 
@@ -172,13 +187,25 @@ class OperationAnswering:
         if call.error is not None:
             call.error += chunk
             return self._envelope.rest(ex, call.error) if last else b""
-        return chunk if call.reader is None else self._read(ex, call, call.reader, chunk, last)
+        if call.reader is not None:
+            chunk = call.reader.feed(chunk, last)
+            if ex.holds_head:
+                self._judge(ex, call, call.reader, last=last)
+        elif chunk:
+            ex.holds_head = False
+        return chunk
 
-    def _read(self, ex: Exchange, call: OperationCall, reader: Reader, chunk: bytes, last: bool) -> bytes:
-        content = reader.feed(chunk, last)
-        if call.metered.first_token_ms is None and reader.written:
-            call.metered.first_token_ms = int((self.services.clock() - ex.sent_at) * 1000)
-        return content
+    def _judge(self, ex: Exchange, call: OperationCall, reader: Reader, *, last: bool) -> None:
+        """Lets the head go with the first piece of the answer. Raises `Reject` if there will be none."""
+        if reader.began:
+            ex.holds_head = False
+            first = call.metered.first_token_ms = int((self.services.clock() - ex.sent_at) * 1000)
+            ex.add_early_headers(FieldSet(None, shown.first_token_line(first), ()))
+        elif reader.failed is not None:
+            call.over = True
+            raise self._envelope.failed(reader.failed)
+        elif last:
+            ex.holds_head = False
 
     def log(self, ex: Exchange) -> None:
         """Settles a stream, however it ended, and a call whose client did not wait for the answer."""
@@ -192,6 +219,7 @@ class OperationAnswering:
             return
         reader = call.reader
         if reader is not None:
+            call.metered.malformed_events = reader.malformed
             self._settle(call, Got(b"", reader.model, reader.usage, written=reader.written))
         elif call.out.answers and not call.answered:
             call.metered.statistics = self.conf.logging.log_statistics
@@ -210,9 +238,14 @@ class OperationAnswering:
             return
         if usage is None:
             written = tokens.completion_tokens(got.written)
-            usage = Usage(call.body.prompt_tokens(), written, estimated=True)
+            prompt = 0 if _is_refused(call.reader) else call.body.prompt_tokens()
+            usage = Usage(prompt, written, estimated=True)
             if call.operation == "speech" and call.body.members is not None:
                 usage.characters = len(text_of(call.body.members.get("input")) or "")
+        elif call.reader is not None and not call.reader.complete:
+            written = tokens.completion_tokens(got.written)
+            if written > usage.completion_tokens:
+                usage.completion_tokens, usage.estimated = written, True
         usage.fit()
         metered.usage = usage
         if usage.audio_ms or usage.characters:
@@ -238,7 +271,14 @@ class OperationAnswering:
 def _broken_off(call: OperationCall, reader: Reader, fault: UpstreamFault) -> bytes:
     """What a client is told when the provider breaks off within the answer."""
     call.over = True
-    return reader.fail(f"the provider's answer broke off: {fault.detail}")
+    trouble: Trouble = "timeout" if fault.status == 504 else "upstream_error"
+    return reader.fail(f"the provider's answer broke off: {fault.detail}", trouble)
+
+
+def _is_refused(reader: Reader | None) -> bool:
+    """Whether a stream says that the provider did nothing of what was asked."""
+    failed = None if reader is None or reader.began else reader.failed
+    return failed is not None and failed.trouble not in ("upstream_error", "timeout")
 
 
 def _error_of(ex: Exchange, call: OperationCall) -> str:
@@ -246,6 +286,8 @@ def _error_of(ex: Exchange, call: OperationCall) -> str:
     response = ex.response
     if response is None:
         return _CLIENT_GONE
+    if call.reader is not None and call.reader.failed is not None:
+        return call.reader.failed.trouble
     if response.status >= 400:
         return f"status_{response.status}"
     return "" if call.ended else _CLIENT_GONE

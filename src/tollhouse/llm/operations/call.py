@@ -20,6 +20,8 @@ class OperationCall(msgspec.Struct):
     metered: Metered
     reader: Reader | None = None
     unzip: Gunzip | None = None
+    #: the provider's encoding of the answer is the gateway's to undo
+    read: bool = True
     answered: bool = False
     #: the answer came to its end
     ended: bool = False

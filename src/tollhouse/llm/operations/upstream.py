@@ -181,7 +181,8 @@ class UpstreamOperation:
         metered.model, metered.streamed = destination.model, stream
         ex.patience = self._patience
         heed(ex, metered, streamed=stream)
-        ex.slot(Slot).call = OperationCall(destination, out, body, asked.operation, metered)
+        reads = stream or asked.operation not in UNREAD
+        ex.slot(Slot).call = OperationCall(destination, out, body, asked.operation, metered, read=reads)
         if not files:
             request.replace_content(out.content)
         ex.wants_whole_response = not stream and asked.operation not in UNREAD
@@ -189,7 +190,6 @@ class UpstreamOperation:
         if files:
             path = path.rstrip("/") + asked.tail
         destination.address(ex, path, self._credentials, stream=stream)
-        reads = asked.operation not in UNREAD
         self._credentials.put_in_headers(request.headers, answer_is_read=reads)
 
     def _destination(self, ex: Exchange, body: Body, asked: Asked, model: str | None) -> Destination:

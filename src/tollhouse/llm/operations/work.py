@@ -8,6 +8,7 @@ import msgspec
 from tollhouse.llm.dialogue import Got
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat import forward
+from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS, StreamMeter
 from tollhouse.llm.formats.openai_embeddings import response as openai_embeddings
 from tollhouse.llm.operations.bodies import Body
 from tollhouse.llm.operations.counted import usage_told
@@ -17,6 +18,7 @@ from tollhouse.llm.recognise import Asked
 
 _BASE64: Final = msgspec.Raw(b'"base64"')
 _JSON: Final = "application/json"
+_SSE: Final = "text/event-stream"
 
 
 class Outgoing(msgspec.Struct):
@@ -37,8 +39,8 @@ class Outgoing(msgspec.Struct):
     model: str = ""
     #: the client wants its vectors in base64
     base64: bool = False
-    #: the gateway asked for usage in the client's place
-    hide_usage: bool = False
+    #: of a stream of completions: the gateway asked for usage in the client's place
+    hide_usage: bool | None = None
     #: the client's type of stream, if it may be another than the provider's
     stream_type: str = ""
     #: what stands for an id and a time (in seconds since the epoch) that the provider does not tell
@@ -72,16 +74,16 @@ class Passing:
         self._asks_usage = asks_usage
 
     def request(self, body: Body, asked: Asked, model: str, *, stream: bool) -> Outgoing:
-        base64 = hide_usage = False
+        base64, hide_usage = False, None
         members = body.members
         if members is not None:
             base64 = members.get("encoding_format") == _BASE64
-            if stream and self._asks_usage and asked.operation == "completions":
-                hide_usage = forward.ask_for_usage(members)
+            if stream and asked.operation == "completions":
+                hide_usage = self._asks_usage and forward.ask_for_usage(members)
         # Who tells the model in the path may tell it in the body as well, and then in the same words.
         names_model = not self._model_in_path and model
         content = body.bytes_with(model if names_model else None)
-        return Outgoing(content, model=model, base64=base64, hide_usage=bool(hide_usage))
+        return Outgoing(content, model=model, base64=base64, hide_usage=hide_usage)
 
     def answer(self, content: bytes, headers: Mapping[str, str], out: Outgoing) -> Got:
         usage, model = usage_told(content, headers, self._wire)
@@ -92,7 +94,9 @@ class Passing:
         return Got(content, model, usage, written=written)
 
     def stream(self, content_type: str, out: Outgoing) -> Reader | None:
-        return reader_for(content_type, hide_usage=out.hide_usage)
+        if out.hide_usage is not None and content_type.startswith(_SSE):
+            return StreamMeter(COMPLETIONS, hide_usage=out.hide_usage)
+        return reader_for(content_type)
 
 
 class _Embedded(msgspec.Struct):

@@ -166,6 +166,10 @@ def chunk(body: bytes) -> bytes:
     return event("chunk", msgspec.json.encode({"bytes": b64encode(body).decode()}))
 
 
+class BrokenOff(PeerError):
+    """A stream's last frame says why there are no more; the text is its kind, e.g. `throttlingException`."""
+
+
 class InvokeReader:
     """Takes the events of the model's own form out of a stream, which may be cut anywhere, and notes what
     they tell of usage. Raises `PeerError` where the stream is none or ends in an exception."""
@@ -182,7 +186,8 @@ class InvokeReader:
     def feed(self, data: bytes) -> Iterator[bytes]:
         for frame in self._frames.feed(data):
             if frame.headers.get(":message-type", "event") != "event":
-                raise PeerError(frame.headers.get(":exception-type", "the provider's stream broke off"))
+                kind = frame.headers.get(":exception-type") or frame.headers.get(":error-code")
+                raise BrokenOff(kind or "the provider's stream broke off")
             if frame.headers.get(":event-type") != "chunk":
                 continue
             try:
