@@ -6,7 +6,7 @@ from typing import Any, Final
 from tollhouse.admin.bodies import Given
 from tollhouse.admin.failures import violation
 from tollhouse.config.http2 import protocol_problem
-from tollhouse.model.entities import Kind, PluginSchemas, variant
+from tollhouse.model.entities import Kind, PluginSchemas, random_key, variant
 from tollhouse.model.schema import Record
 from tollhouse.routing import route_problem
 
@@ -38,6 +38,7 @@ class Checker:
             raise violation(_as_map(errors))
         values |= kept or {}
         kind.fill_auto(values, instant(kind, now))
+        _fill_config(schema, values)
         self._check_servable(kind, values)
         return kind.transformed(kind.kept(values))
 
@@ -52,6 +53,7 @@ class Checker:
         if errors or problems:
             raise violation(_as_updating({**_as_map(errors), **problems}))
         kind.fill_auto(values, instant(kind, now))
+        _fill_config(schema, values)
         self._check_servable(kind, values)
         values = kind.kept(values)
         fresh = kind.transformed(values)
@@ -83,6 +85,16 @@ def merged(stored: Mapping[str, Any], patch: Mapping[str, Any], schema: Record) 
         else:
             values[name] = value
     return values
+
+
+def _fill_config(schema: Record, values: Mapping[str, Any]) -> None:
+    """Makes up what a plugin's settings want to have made up, such as the secret of sessions."""
+    field, config = schema.fields.get("config"), values.get("config")
+    if field is None or field.shape.record is None or config is None:
+        return
+    for name, setting in field.shape.record.fields.items():
+        if setting.rules.get("auto") and config.get(name) is None:
+            config[name] = random_key()
 
 
 def _as_map(errors: Any) -> dict[str, Any]:

@@ -55,9 +55,11 @@ class Config:
     secret: str | None = setting(
         None,
         required=False,
+        auto=True,
         referenceable=True,
         encrypted=True,
-        doc="What cookies are encrypted with; one of the node's own if it is not given.",
+        doc="What sessions are encrypted with; made up if it is not given: once where plugins are kept in a "
+        "database, else for each node.",
     )
     storage: Literal["cookie", "kong"] = setting(
         "cookie",
