@@ -183,11 +183,15 @@ class OtherTool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """`one` names the function that must be called; `other` is only for its own form."""
+    """`one` names the function that must be called; `other` is only for its own form, and for others
+    what it comes to if they are sent no more tools than those `allowed`, where it says `instead`."""
 
     mode: Literal["auto", "none", "required", "one", "other"]
     name: str = ""
     raw: Any = None
+    instead: Literal["auto", "required"] | None = None
+    #: the names of the tools that may be called; empty for all
+    allowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

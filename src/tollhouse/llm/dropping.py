@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from tollhouse.llm.carrying import carried
 from tollhouse.llm.chat import ChatRequest, OtherTool
+from tollhouse.llm.dialogue import name_of
 from tollhouse.llm.form import Form, Unsupported
 
 #: fields that forms leave out, and that change the answer nevertheless
@@ -30,6 +32,8 @@ def encoded(
     if dropped and not drops:
         raise Unsupported(dropped[0], f"{dropped[0]} is not supported by this model's provider")
     left_out: list[str] = []
+    if chat.form != name_of(form):
+        chat = carried(chat)
     body = _encoded(form, chat, left_out, dropped if drops else None)
     for name in dict.fromkeys(left_out):
         if name not in _CHANGE_ANSWERS:

@@ -9,7 +9,7 @@ import msgspec
 from tollhouse.llm.chat import AnswerPart, Citation, Delta, Start, Tool, ToolCall, ToolKind, ToolStart
 from tollhouse.llm.dialogue import Got, Sent, name_of
 from tollhouse.llm.dropping import encoded
-from tollhouse.llm.form import Form, Told
+from tollhouse.llm.form import Form, Told, Unsupported
 from tollhouse.llm.formats.openai_chat.forward import Members, body_of
 from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import Provider
@@ -40,7 +40,8 @@ class Translation:
         self._name = name_of(client)
         self._form = form
         self._dialect = provider if compatible else None
-        given = {name: getattr(options, name, None) for name in _FIXED}
+        self._refused = provider.refuses - {"stream_options"}
+        given = {name: getattr(options, name, None) for name in _FIXED if name not in self._refused}
         #: what the operator sets in every request
         self._overrides = {name: value for name, value in given.items() if value is not None}
         self.stream_type: str | None = client.STREAM_TYPE
@@ -53,6 +54,7 @@ class Translation:
         chat = replace(chat, model=model, stream=stream, options=options)
         body, dropped = encoded(self._form, chat, ignored, drops=self._drops)
         if self._dialect is not None:
+            self._refuse(body, dropped)
             spoken(body, self._dialect)
         names = tuple(dict.fromkeys(ignored))
         kinds = {tool.name: tool.kind for tool in chat.tools if isinstance(tool, Tool)}
@@ -62,6 +64,13 @@ class Translation:
         return Sent(
             content, chat.include_usage, ignored=names, dropped=tuple(dropped), model=model, kinds=kinds
         )
+
+    def _refuse(self, body: dict[str, Any], dropped: list[str]) -> None:
+        """Raises `Unsupported` for what the provider of this dialect refuses, unless that may be dropped."""
+        for name in self._refused & body.keys():
+            if not self._drops:
+                raise Unsupported(name, f"{name} is not supported by this model's provider")
+            dropped.append(name)
 
     def answer(self, content: bytes, sent: Sent, invented_id: str, now: int) -> Got:
         chat = self._form.decode_response(content)

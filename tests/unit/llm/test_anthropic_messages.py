@@ -124,7 +124,7 @@ def test_what_a_request_asks_for(members: dict[str, Any], expected: dict[str, An
 @pytest.mark.parametrize(
     ("members", "names", "kept"),
     [
-        ({"options": Options(temperature=1.5)}, ["temperature"], {"temperature": 1}),
+        ({"options": Options(temperature=1.5)}, ["temperature above 1"], {"temperature": 1}),
         ({"options": Options(temperature=0.2, top_p=0.5)}, ["top_p"], {"temperature": 0.2}),
         (
             {"options": Options(temperature=0, top_k=1), "model": "claude-opus-4-7"},

@@ -123,7 +123,7 @@ def test_requests_for_a_provider(members: dict[str, Any], expected: dict[str, An
             ["seed", "presence_penalty", "frequency_penalty"],
         ),
         ({"options": Options(presence_penalty=0, frequency_penalty=0.0)}, []),
-        ({"options": Options(temperature=1.5)}, ["temperature"]),
+        ({"options": Options(temperature=1.5)}, ["temperature above 1"]),
         ({"options": Options(top_k=4), "model": LLAMA}, ["top_k"]),
         ({"tools": (TOOL,), "parallel_tool_calls": False}, ["parallel_tool_calls"]),
         ({"parallel_tool_calls": True}, []),

@@ -114,9 +114,19 @@ def calling(**members: Any) -> dict[str, Any]:
         (calling(mode="ANY", allowed_function_names=["f"]), {"tool_choice": ToolChoice("one", "f")}),
         (
             calling(mode="ANY", allowed_function_names=["f", "g"]),
-            {"tool_choice": ToolChoice("other", raw={"mode": "ANY", "allowedFunctionNames": ["f", "g"]})},
+            {
+                "tool_choice": ToolChoice(
+                    "other",
+                    raw={"mode": "ANY", "allowedFunctionNames": ["f", "g"]},
+                    instead="required",
+                    allowed=("f", "g"),
+                )
+            },
         ),
-        (calling(mode="VALIDATED"), {"tool_choice": ToolChoice("other", raw={"mode": "VALIDATED"})}),
+        (
+            calling(mode="VALIDATED"),
+            {"tool_choice": ToolChoice("other", raw={"mode": "VALIDATED"}, instead="auto")},
+        ),
         (
             {"tool_config": {"retrieval_config": {"a_b": 1}}},
             {"tool_choice": None, "extra": {"toolConfig.retrievalConfig": {"a_b": 1}}},

@@ -63,7 +63,7 @@ class _Block(msgspec.Struct):
     tool_use_id: str = ""
     content: str | list[dict[str, Any]] | dict[str, Any] | None = None
     is_error: bool | None = None
-    source: dict[str, Any] | None = None
+    source: dict[str, Any] | str | None = None
     title: str | None = None
 
 
@@ -87,7 +87,7 @@ def _part(raw: dict[str, Any]) -> Part:
             return Thinking(block.thinking or "", block.signature or None, extra=_beyond(raw)[0])
         case "redacted_thinking":
             return Thinking("", redacted=block.data or "", extra=_beyond(raw)[0])
-        case "image" | "document" if block.source is not None:
+        case "image" | "document" if isinstance(block.source, dict):
             return _file(block, block.source, raw)
         case "tool_use":
             extra, cache = _beyond(raw)

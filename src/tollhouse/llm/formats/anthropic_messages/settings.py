@@ -105,7 +105,7 @@ class Settings:
         self._ignored += [name for name in given if name in refused and (name == "top_k" or given[name] != 1)]
         if given.get("temperature", 0) > 1 and "temperature" not in refused:
             given["temperature"] = 1
-            self._ignored.append("temperature")
+            self._ignored.append("temperature above 1")
         self.members |= {name: value for name, value in given.items() if name not in refused}
         if options.stop:
             if not all(text.strip() for text in options.stop):

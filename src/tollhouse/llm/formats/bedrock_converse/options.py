@@ -64,7 +64,7 @@ class Sampling:
     def _clamp(self) -> None:
         if self.inference.get("temperature", 0) > 1:
             self.inference["temperature"] = 1.0
-            self._ignored.append("temperature")
+            self._ignored.append("temperature above 1")
 
     def _top_k(self) -> None:
         top_k = self._chat.options.top_k

@@ -252,6 +252,10 @@ def _choice(given: dict[str, Any]) -> ToolChoice | None:
     calling = msgspec.convert(given, type=_Calling)
     names = calling.allowed_function_names or []
     mode = _MODES.get(calling.mode.upper())
+    if calling.mode.upper() == "VALIDATED" or (mode == "required" and len(names) > 1):
+        return ToolChoice(
+            "other", raw=given, instead="auto" if mode is None else "required", allowed=tuple(names)
+        )
     if mode == "required" and len(names) == 1:
         return ToolChoice("one", names[0])
     if mode is None or names:

@@ -46,6 +46,7 @@ _MEDIA_TYPES: Final = {
     "mp3": "audio/mp3",
     "wav": "audio/wav",
 }
+_RESULT: Final = "functionResponse"
 
 
 class Contents:
@@ -88,6 +89,8 @@ class Contents:
             self.turns, self.system = [{"role": "user", "parts": self.system or [{"text": " "}]}], []
         elif self.turns[0]["role"] == "model":
             self.turns.insert(0, {"role": "user", "parts": [{"text": " "}]})
+        for turn in self.turns:
+            _put_together(turn["parts"])
 
     def _sign(self, parts: list[dict[str, Any]]) -> None:
         """Newer models refuse a turn whose first call has no signature: it is lost with clients that
@@ -188,11 +191,18 @@ class Contents:
                 self._part(part, place, others)
         if self._own:
             inner |= result.extra
-        parts.append({"functionResponse": inner})
+        parts.append({_RESULT: inner})
         if others and (self._own or family.reads_pictures_in_results(self._chat.model)):
             inner["parts"] = others
         else:
             parts += others
+
+
+def _put_together(parts: list[dict[str, Any]]) -> None:
+    """Results of tools stand together, before the pictures among them and what the user says then."""
+    first = next((place for place, part in enumerate(parts) if _RESULT in part), None)
+    if first is not None:
+        parts[first:] = sorted(parts[first:], key=lambda part: _RESULT not in part)
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -67,12 +67,14 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
         body["reasoning_effort"] = chat.effort
     elif chat.thinking_tokens is not None and is_reasoning(chat.model):
         body["reasoning_effort"] = effort_for(chat.thinking_tokens)
+    elif chat.thinking_tokens:
+        ignored.append("thinking")
     if chat.user is not None:
         body["user"] = chat.user
     if own:
         return body | dict(chat.extra)
     for name, value in chat.extra.items():
-        if chat.form == _RESPONSES and name in _AS_IN_RESPONSES:
+        if name == "service_tier" or (chat.form == _RESPONSES and name in _AS_IN_RESPONSES):
             body[_AS_IN_RESPONSES[name]] = value
         else:
             ignored.append(name)

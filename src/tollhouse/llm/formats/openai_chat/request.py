@@ -94,6 +94,7 @@ class _Message(msgspec.Struct):
     tool_calls: list[_Call] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
+    refusal: str | None = None
 
 
 class _Tool(msgspec.Struct):
@@ -190,6 +191,8 @@ def _parts(message: _Message, given: Mapping[str, Any]) -> Iterator[Part]:
     elif message.content is not None:
         for part, raw in zip(message.content, given["content"], strict=True):
             yield _part(part, raw)
+    if message.refusal:
+        yield Text(message.refusal)
     for call, raw in zip(message.tool_calls or (), given.get("tool_calls") or (), strict=True):
         function = call.function or _Named()
         extra = members_beyond(raw, _KNOWN_OF_CALL)
@@ -261,6 +264,12 @@ def _tool_choice(given: Any) -> ToolChoice | None:
     match given:
         case {"type": "function", "function": {"name": str(name)}}:
             return ToolChoice("one", name)
+        case {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "auto" | "required" as mode, "tools": tools},
+        }:
+            names = tuple(tool["function"]["name"] for tool in tools if tool.get("type") == "function")
+            return ToolChoice("other", raw=given, instead=cast(Any, mode), allowed=names)
         case _:
             return ToolChoice("other", raw=given)
 

@@ -169,6 +169,9 @@ def _tool_choice(given: Any) -> ToolChoice | None:
             return ToolChoice("one", name)
         case {"type": "custom", "name": str(name)}:
             return ToolChoice("one", name, given)
+        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(tools)}:
+            names = tuple(tool["name"] for tool in tools if "name" in tool)
+            return ToolChoice("other", raw=given, instead=cast(Any, mode), allowed=names)
         case _:
             return ToolChoice("other", raw=given)
 
@@ -192,7 +195,7 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
     own = chat.form == FORM
     body: dict[str, Any] = {"model": chat.model}
     messages = list(enumerate(chat.messages))
-    if messages and (instructions := _instructions(messages[0][1], own=own)):
+    if len(messages) > 1 and (instructions := _instructions(messages[0][1], own=own)):
         body["instructions"] = instructions
         del messages[0]
     body["input"] = [
@@ -306,7 +309,7 @@ def _put_foreign(chat: ChatRequest, body: dict[str, Any], ignored: list[str]) ->
     if chat.thinking_tokens is not None and chat.effort is None:
         _put(body, "reasoning.effort", effort_for(chat.thinking_tokens))
     for name, value in chat.extra.items():
-        if chat.form == _CHAT and name in _AS_IN_CHAT:
+        if name == "service_tier" or (chat.form == _CHAT and name in _AS_IN_CHAT):
             _put(body, _AS_IN_CHAT[name], value)
         elif name not in _REFUSED:
             ignored.append(name)
