@@ -70,6 +70,9 @@ LOOK_SECONDS: Final = 0.1
 #: the longest that compiling a snapshot holds up the loop at a stretch, in seconds
 STRETCH_SECONDS: Final = 0.002
 
+#: of the only workspace, `default`: the id that it has in every DB-less Kong
+WORKSPACE_ID: Final = "0dc6f45b-8f8d-40d2-a504-473544ee190b"
+
 _ERROR_KINDS: Final = {
     "text/plain": "plain",
     "text/html": "html",
@@ -90,8 +93,7 @@ class Identity:
 
     @classmethod
     def new(cls, local_model: tuple[str, int] | None) -> "Identity":
-        workspace = uuid.uuid5(uuid.NAMESPACE_DNS, "default.tollhouse")
-        return cls(str(uuid.uuid4()), socket.gethostname(), str(workspace), local_model)
+        return cls(str(uuid.uuid4()), socket.gethostname(), WORKSPACE_ID, local_model)
 
 
 class Node:

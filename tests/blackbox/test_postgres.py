@@ -254,6 +254,58 @@ async def test_a_file_is_brought_into_the_database_and_compared_with_it(
     assert same.code == 0, same.output
 
 
+async def test_what_the_admin_api_made_is_shown_as_its_own_and_no_file_deletes_it(
+    postgres: Postgres, store: PostgresStore, upstream: Upstream, tmp_path: Path
+) -> None:
+    file = tmp_path / "kong.yml"
+    environment = postgres.environment(store.server.database)
+
+    async def config(command: str, *arguments: str) -> str:
+        done = await tollhouse("config", command, *arguments, **environment)
+        assert done.code == 0, done.errors
+        return done.output
+
+    async def owner(path: str) -> str:
+        reply = await node.admin_request("GET", path)
+        assert reply.status == 200
+        return reply.headers["x-tollhouse-owner"]
+
+    async with nodes(postgres, store, 1) as (node,):
+        file.write_text(_declared(upstream, "/a", consumers=1))
+        await config("sync", str(file))
+        await _call(node, "POST", "/consumers/c0/key-auth", 201, key="by-hand")
+        await _call(node, "POST", "/consumers", 201, username="by-hand")
+        await _call(node, "PATCH", "/routes/r", 200, tags=["t"])
+        assert await owner("/services/up") == await owner("/routes/r/service") == "file:kong.yml"
+        assert await owner("/routes/r") == "file:kong.yml"
+        assert await owner("/consumers/by-hand") == "admin-api"
+        assert (
+            await owner("/consumers") == await owner("/consumers/c0/key-auth") == "admin-api, file:kong.yml"
+        )
+
+        file.write_text(_declared(upstream, "/b", consumers=0))
+        for command in ("diff", "sync"):
+            shown = await config(command, str(file))
+            assert "left alone, made through the Admin API" in shown
+            assert "  = consumers by-hand" in shown
+            assert "  = consumers c0" in shown  # what the key by hand belongs to
+            assert "keyauth_credentials" in shown
+        await until(partial(_serves, node, "/b"))
+        assert [each["key"] for each in (await _call(node, "GET", "/key-auths", 200))["data"]] == ["by-hand"]
+        dumped = await config("dump")
+        assert "owned there by: admin-api, file:kong.yml" in dumped
+        assert "#   consumers by-hand\n" in dumped
+
+        file.write_text(_declared(upstream, "/b", consumers=0) + "- {username: by-hand}\n")
+        assert "no changes" in await config("sync", str(file))
+        assert await owner("/consumers/by-hand") == "file:kong.yml"
+
+        file.write_text(_declared(upstream, "/b", consumers=0))
+        assert "- by-hand" in await config("sync", str(file))
+        await config("sync", str(file), "--all-owners")
+        assert (await _call(node, "GET", "/consumers", 200))["data"] == []
+
+
 async def test_a_sync_that_is_killed_at_any_moment_leaves_the_old_or_the_new(
     postgres: Postgres, store: PostgresStore, upstream: Upstream, tmp_path: Path
 ) -> None:

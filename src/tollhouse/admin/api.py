@@ -5,7 +5,7 @@ from typing import Final
 
 from tollhouse.admin.audit import AuditTrail
 from tollhouse.admin.changes import Checker
-from tollhouse.admin.collections import entity_endpoints, membership_endpoints
+from tollhouse.admin.collections import entity_endpoints, kinds_by_path, membership_endpoints
 from tollhouse.admin.config import config_endpoints
 from tollhouse.admin.control import ControlPlane
 from tollhouse.admin.elsewhere import missing_endpoints
@@ -29,7 +29,7 @@ def admin_endpoints(control: ControlPlane, audit: AuditTrail, now: Callable[[], 
     entities = Entities(control.store, checker, audit, now)
     endpoints: Endpoints = {
         **status_endpoints(control),
-        **owned(entity_endpoints(entities), control),
+        **owned(entity_endpoints(entities), control, kinds_by_path()),
         **health_endpoints(entities, control.health, control.state().node_id),
         **node_endpoints(control),
         **owned(config_endpoints(control, audit), control),

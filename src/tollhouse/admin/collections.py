@@ -92,6 +92,16 @@ def _parents(entities: Entities, place: Place) -> Endpoints:
     return endpoints
 
 
+def kinds_by_path() -> Mapping[str, Kind]:
+    """Of which kind the entities are that a path answers with."""
+    kinds: dict[str, Kind] = {}
+    for place in places():
+        kinds[place.path] = kinds[f"{place.path}/{{{place.kind.name}}}"] = place.kind
+        for field, reference in place.kind.references.items():
+            kinds[f"{place.path}/{{{place.kind.name}}}/{field}"] = ENTITIES[reference]
+    return kinds
+
+
 class _Collection:
     """Entities of a kind, all of them or those that belong to one of another kind."""
 

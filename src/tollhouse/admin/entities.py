@@ -33,6 +33,7 @@ class Recorded:
         self._actor = actor
         self.page = inner.page
         self.find = inner.find
+        self.owners = inner.owners
         self.changes: list[Change] = []
 
     async def insert(self, kind: Kind, row: Row) -> None:

@@ -5,9 +5,9 @@ from itertools import groupby
 from typing import Final
 
 from tollhouse.config.difference import Action, Change, Row, difference
-from tollhouse.model.entities import Kind
+from tollhouse.model.entities import ENTITIES, Kind
 from tollhouse.model.snapshot import Snapshot
-from tollhouse.stores.store import Stale, Store, Transaction
+from tollhouse.stores.store import ADMIN_API, Stale, Store, Transaction
 
 #: rows that are sent at once
 _ROWS: Final = 5000
@@ -20,10 +20,11 @@ async def sync(
     *,
     flavor: str = "traditional_compatible",
     deletes: bool = True,
+    owner: str = ADMIN_API,
 ) -> list[Change]:
     """Creates, updates and deletes what it takes; with `tags` only entities that have all of these. Returns
     the changes that were made. Raises what `Transaction` does; then nothing has changed."""
-    async with store.transaction() as transaction:
+    async with store.transaction(owner) as transaction:
         # Nobody else changes anything until the end of the block, so this is what is there.
         changes = difference(await store.snapshot(), wanted, tags, flavor)
         changes = [change for change in changes if deletes or change.action != "delete"]
@@ -31,13 +32,24 @@ async def sync(
     return changes
 
 
-async def apply(store: Store, running: Snapshot, changes: Collection[Change]) -> None:
-    """Makes changes that somebody has looked at. Raises `Stale` if they are not to what the store holds by
-    now, and what `Transaction` does; then nothing has changed."""
-    async with store.transaction() as transaction:
+async def apply(
+    store: Store,
+    running: Snapshot,
+    changes: Collection[Change],
+    owner: str = ADMIN_API,
+    adopted: Mapping[str, Collection[str]] | None = None,
+) -> None:
+    """Makes changes that somebody has looked at; what they create or update belongs to the owner from then
+    on, and so do the adopted, ids by the name of their kind. Raises `Stale` if they are not to what the store
+    holds by now, and what `Transaction` does; then nothing has changed."""
+    async with store.transaction(owner) as transaction:
         if (await store.snapshot()).hash != running.hash:
             raise Stale("somebody else has changed the configuration meanwhile: look again")
         await _carry_out(transaction, changes)
+        for kind in ENTITIES.values():
+            updated = [each.id for each in changes if each.kind is kind and each.action == "update"]
+            if ids := [*updated, *(adopted or {}).get(kind.name, ())]:
+                await transaction.own(kind, ids)
 
 
 async def _carry_out(transaction: Transaction, changes: Collection[Change]) -> None:

@@ -7,14 +7,14 @@ that nobody reads costs nothing, and one of 100,000 consumers is paged through a
 import base64
 import binascii
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
 from tollhouse.model.entities import Kind, as_json
 from tollhouse.model.snapshot import Snapshot
-from tollhouse.stores.store import Page, ReadOnly, Row, Tagged
+from tollhouse.stores.store import ADMIN_API, Page, ReadOnly, Row, Tagged
 
 
 class SnapshotStore:
@@ -32,7 +32,7 @@ class SnapshotStore:
         yield _Reader(self._index(), self._flavor)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["_Refusing"]:
+    async def transaction(self, owner: str = ADMIN_API) -> AsyncIterator["_Refusing"]:
         yield _Refusing(self._index(), self._flavor)
 
     async def snapshot(self) -> Snapshot:
@@ -121,6 +121,9 @@ class _Reader:
         entity = self._index.of(kind).find(field, value)
         return as_json(entity, self._flavor) if entity is not None else None
 
+    async def owners(self, kind: Kind, ids: Collection[str] | None = None) -> Mapping[str, str]:
+        return {}
+
     def _rows(self, entities: Sequence[Any]) -> list[Row]:
         return [as_json(entity, self._flavor) for entity in entities]
 
@@ -135,6 +138,9 @@ class _Refusing(_Reader):
         raise ReadOnly
 
     async def replace(self, kind: Kind, row: Row, *, before: Row) -> None:
+        raise ReadOnly
+
+    async def own(self, kind: Kind, ids: Collection[str]) -> None:
         raise ReadOnly
 
     async def delete(self, kind: Kind, id_: str) -> bool:

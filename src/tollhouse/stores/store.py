@@ -5,15 +5,18 @@ entity as JSON-ready values under Kong's field names, checked before and complet
 ids and instants given, foreign keys as `{"id": …}`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tollhouse.model.entities import Kind
 from tollhouse.model.snapshot import Snapshot
 
 Row = Mapping[str, Any]
+
+#: the owner of what was made through the Admin API; that of what a file declares is `file:` and its name
+ADMIN_API: Final = "admin-api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,11 @@ class Reader(Protocol):
         """The row whose id or unique field has that value."""
         ...
 
+    async def owners(self, kind: Kind, ids: Collection[str] | None = None) -> Mapping[str, str]:
+        """Who declared entities, by their ids: those with these ids, or all. Empty in a store whose
+        entities all have the same owner."""
+        ...
+
 
 class Transaction(Reader, Protocol):
     """Changes that become visible together, or not at all."""
@@ -112,6 +120,10 @@ class Transaction(Reader, Protocol):
     async def replace(self, kind: Kind, row: Row, *, before: Row) -> None:
         """Puts a row in the place of the one with its id. Raises `Stale` if that is no longer `before`,
         `UniqueViolation`, `ForeignViolation`."""
+        ...
+
+    async def own(self, kind: Kind, ids: Collection[str]) -> None:
+        """Makes the owner of this transaction that of these rows."""
         ...
 
     async def delete(self, kind: Kind, id_: str) -> bool:
@@ -132,9 +144,9 @@ class Store(Protocol):
         """Raises `Unavailable`."""
         ...
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Commits at the end of the block, rolls back on an exception. Raises `Unavailable`. That of a
-        read-only store reads; its changes raise `ReadOnly`."""
+    def transaction(self, owner: str = ADMIN_API) -> AbstractAsyncContextManager[Transaction]:
+        """What it inserts belongs to the owner. Commits at the end of the block, rolls back on an exception.
+        Raises `Unavailable`. That of a read-only store reads; its changes raise `ReadOnly`."""
         ...
 
     async def snapshot(self) -> Snapshot:

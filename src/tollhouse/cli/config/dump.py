@@ -19,7 +19,7 @@ def command(admin_url: str | None, output: Path | None, with_ids: bool) -> None:
     place = bench.place(admin_url)
     snapshot = bench.running(place)
     text = to_nested_text(snapshot, bench.registry, bench.settings.router_flavor, with_ids=with_ids)
-    write(bench.origin(place) + text, output)
+    write(bench.origin(place, snapshot) + text, output)
 
 
 def write(text: str, output: Path | None) -> None:

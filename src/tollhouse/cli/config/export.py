@@ -17,4 +17,4 @@ def command(admin_url: str | None, output: Path | None) -> None:
     bench = Workbench()
     place = bench.place(admin_url)
     snapshot = bench.running(place)
-    write(bench.origin(place) + to_config_text(snapshot, bench.settings.router_flavor), output)
+    write(bench.origin(place, snapshot) + to_config_text(snapshot, bench.settings.router_flavor), output)

@@ -8,11 +8,13 @@ from tollhouse.cli.admin_client import AdminClient
 from tollhouse.cli.nodes import the_node
 from tollhouse.cli.output import fail
 from tollhouse.config.database import database_server
-from tollhouse.config.difference import Change, applied
+from tollhouse.config.difference import applied
 from tollhouse.config.export import rows_to_text
+from tollhouse.config.ownership import Division, Owners
 from tollhouse.config.settings import Settings
 from tollhouse.config.sync import apply
 from tollhouse.errors import ConfigError, ConfigErrors
+from tollhouse.model.entities import ENTITIES
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
 from tollhouse.stores.store import Store, StoreError, Unavailable
@@ -31,12 +33,16 @@ class Place(Protocol):
         """Who decides what is kept there. Raises `OSError`."""
         ...
 
+    def owners(self) -> Owners:
+        """Who declared each entity, where that is kept for each. Raises `OSError`, `ConfigErrors`."""
+        ...
+
     def read(self) -> Snapshot:
         """What is kept there. Raises `OSError`, `ConfigErrors`."""
         ...
 
-    def apply(self, running: Snapshot, changes: list[Change]) -> None:
-        """Makes the changes, all or none. Raises `OSError`, `ConfigErrors`."""
+    def apply(self, running: Snapshot, division: Division, owner: str) -> None:
+        """Makes the changes, all or none, in the name of the owner. Raises `OSError`, `ConfigErrors`."""
         ...
 
 
@@ -57,14 +63,17 @@ class NodePlace:
         own = about.get("tollhouse") if isinstance(about, dict) else None
         return str(own.get("source", "unknown")) if isinstance(own, dict) else "unknown"
 
+    def owners(self) -> Owners:
+        return {}
+
     def read(self) -> Snapshot:
         status, answer = self._client.call("GET", "/config")
         if status != 200:
             raise ConfigErrors([ConfigError("", _message(status, answer))])
         return checked(answer["config"], self._settings, self._registry, self.name)
 
-    def apply(self, running: Snapshot, changes: list[Change]) -> None:
-        text = rows_to_text(applied(running, changes, self._settings.router_flavor))
+    def apply(self, running: Snapshot, division: Division, owner: str) -> None:
+        text = rows_to_text(applied(running, division.changes, self._settings.router_flavor))
         status, answer = self._client.call("POST", "/config", {"config": text})
         if status != 201:
             raise ConfigErrors([ConfigError("", _message(status, answer))])
@@ -89,9 +98,16 @@ class DatabasePlace:
 
         return self._done(work)
 
-    def apply(self, running: Snapshot, changes: list[Change]) -> None:
+    def owners(self) -> Owners:
+        async def work(store: Store) -> Owners:
+            async with store.reading() as reader:
+                return {kind.name: await reader.owners(kind) for kind in ENTITIES.values()}
+
+        return self._done(work)
+
+    def apply(self, running: Snapshot, division: Division, owner: str) -> None:
         async def work(store: Store) -> None:
-            await apply(store, running, changes)
+            await apply(store, running, division.changes, owner, division.adopted)
 
         self._done(work)
 

@@ -36,6 +36,14 @@ def tree(changes: Sequence[Change], plugins: PluginSchemas) -> Iterator[str]:
     yield summary(changes)
 
 
+def left_alone(changes: Sequence[Change]) -> Iterator[str]:
+    """What a sync does not delete, because the Admin API made it or what belongs to it."""
+    if changes:
+        yield click.style("left alone, made through the Admin API (--all-owners deletes them):", bold=True)
+    for change in changes:
+        yield f"  = {change.kind.name} {change.name}"
+
+
 def _kind_order(changes: Sequence[Change]) -> Any:
     order = list(dict.fromkeys(change.kind.name for change in changes))
     return lambda change: order.index(change.kind.name)

@@ -1,5 +1,7 @@
 """Configurations as commands name them: a file, a folder, what runs."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -7,11 +9,14 @@ import click
 
 from tollhouse.cli.config.place import Place, place_of
 from tollhouse.cli.output import fail, fail_config
+from tollhouse.config.difference import difference
+from tollhouse.config.ownership import Division, divided, names_of
 from tollhouse.config.render import Rendered, render
 from tollhouse.config.settings import Settings, from_environment
 from tollhouse.errors import ConfigErrors
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.plugins import Registry
+from tollhouse.stores.store import ADMIN_API
 from tollhouse.supervisor.configuration import Source, checked
 
 file_or_folder: Final = click.argument("path", type=click.Path(path_type=Path, exists=True))
@@ -20,6 +25,11 @@ admin_url: Final = click.option(
 )
 select_tags: Final = click.option(
     "--select-tag", "tags", multiple=True, help="Only entities that have this tag; all of them if repeated."
+)
+
+
+all_owners: Final = click.option(
+    "--all-owners", is_flag=True, help="Delete also what was made through the Admin API."
 )
 
 
@@ -53,12 +63,43 @@ class Workbench:
         """Where the configuration that runs is kept."""
         return place_of(self.settings, self.registry, url)
 
-    def origin(self, place: Place) -> str:
-        """A comment that tells where a configuration was read and who decides what it is there."""
+    def origin(self, place: Place, snapshot: Snapshot) -> str:
+        """A comment that tells where a configuration was read and who decides what it is there: who owns
+        how many entities, and the names of those that no file declares."""
         try:
-            return f"# read from {place.name}, owned there by: {place.owner()}\n"
+            owner, owners = place.owner(), place.owners()
         except OSError as error:
             fail(f"{place.name} does not answer: {error}")
+        except ConfigErrors as errors:
+            fail_config(errors, "")
+        counts = Counter(each for found in owners.values() for each in found.values())
+        lines = [f"# read from {place.name}, owned there by: {', '.join(sorted(counts)) or owner}"]
+        for each, count in sorted(counts.items()):
+            lines.append(f"# {each}: {count} {'entity' if count == 1 else 'entities'}")
+            if each == ADMIN_API:
+                lines += (f"#   {name}" for name in names_of(snapshot, owners, each))
+        return "\n".join((*lines, ""))
+
+    def divided(
+        self,
+        place: Place,
+        running: Snapshot,
+        wanted: Snapshot,
+        tags: tuple[str, ...],
+        *,
+        all_owners: bool,
+    ) -> Division:
+        """What leads to the wanted configuration, as far as it is a file's to change. Ends the command if
+        nobody can tell."""
+        changes = difference(running, wanted, tags, self.settings.router_flavor)
+        try:
+            owners = place.owners()
+        except OSError as error:
+            fail(f"{place.name} does not answer: {error}")
+        except ConfigErrors as errors:
+            fail_config(errors, "")
+        division = divided(changes, owners, running, tags)
+        return replace(division, changes=changes, left_alone=()) if all_owners else division
 
     def running(self, place: Place) -> Snapshot:
         """What runs there. Ends the command if nobody can tell."""

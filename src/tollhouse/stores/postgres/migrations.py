@@ -19,7 +19,7 @@ from tollhouse.model.entities import ENTITIES, Kind
 from tollhouse.stores.postgres import counting, sessions
 from tollhouse.stores.postgres.faults import NotBootstrapped, translated
 from tollhouse.stores.postgres.server import Server, connect, quoted
-from tollhouse.stores.postgres.tables import Table, table_of
+from tollhouse.stores.postgres.tables import OWNER, Table, table_of
 
 #: "toll" and "hous", as numbers: the lock that migrations of all schemas share
 _LOCK: Final = (0x746F6C6C, 0x686F7573)
@@ -189,6 +189,12 @@ def _table(table: Table) -> Unit:
 
 def _columns(table: Table) -> Iterator[Unit]:
     types = {**dict.fromkeys(table.unique, "bytea"), **dict.fromkeys(table.foreign, "uuid")}
+    yield Unit(
+        f"column {table.kind.name}.{OWNER}",
+        # What older versions write, and have written, belongs to nobody in particular.
+        f"ALTER TABLE {table.name} ADD COLUMN {OWNER} text NOT NULL DEFAULT 'database'",
+        f"ALTER TABLE {table.name} DROP COLUMN IF EXISTS {OWNER}",
+    )
     for column, kind in types.items():
         yield Unit(
             f"column {table.kind.name}.{column}",

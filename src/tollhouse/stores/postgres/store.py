@@ -13,7 +13,7 @@ from tollhouse.stores.postgres.migrations import Migrations, examined
 from tollhouse.stores.postgres.mirror import Mirror
 from tollhouse.stores.postgres.server import Server, connect
 from tollhouse.stores.postgres.transaction import PostgresReader, PostgresTransaction
-from tollhouse.stores.store import Unavailable
+from tollhouse.stores.store import ADMIN_API, Unavailable
 
 
 class PostgresStore:
@@ -34,7 +34,7 @@ class PostgresStore:
             yield PostgresReader(connection)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+    async def transaction(self, owner: str = ADMIN_API) -> AsyncIterator[PostgresTransaction]:
         """One at a time in the whole cluster: what a change was checked against holds until it is
         committed, and versions follow one another as commits do."""
         async with self._connection() as connection, _block(connection, readonly=False):
@@ -42,7 +42,7 @@ class PostgresStore:
                 lock_ms = int(self.server.timeout * 1000)
                 await connection.execute(f"SET LOCAL lock_timeout = {lock_ms:d}")
                 await connection.execute("SELECT version FROM tollhouse_state FOR UPDATE")
-            transaction = PostgresTransaction(connection)
+            transaction = PostgresTransaction(connection, owner)
             yield transaction
             transaction.check()
 

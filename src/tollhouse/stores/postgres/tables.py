@@ -11,6 +11,8 @@ from tollhouse.model.entities import ENTITIES, Kind
 from tollhouse.stores.store import Row, StoreError
 
 _PREFIX: Final = "tollhouse_"
+#: the column that says who declared an entity
+OWNER: Final = "owner"
 _DIGEST_BYTES: Final = 20
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
@@ -30,7 +32,8 @@ class Table:
         self.foreign = {f"{name}_id": name for name in kind.references}
         self.columns = ("id", "data", "tags", *self.unique, *self.foreign)
         self.insert = (
-            f"INSERT INTO {self.name} ({', '.join(self.columns)}) VALUES ({_places(1, len(self.columns))})"  # noqa: S608
+            f"INSERT INTO {self.name} ({', '.join((*self.columns, OWNER))}) "  # noqa: S608
+            f"VALUES ({_places(1, len(self.columns) + 1)})"
         )
         assigned = ", ".join(f"{name} = ${number}" for number, name in enumerate(self.columns, 1))
         self.update = f"UPDATE {self.name} SET {assigned} WHERE id = $1"  # noqa: S608

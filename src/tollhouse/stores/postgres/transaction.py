@@ -3,7 +3,7 @@
 import base64
 import binascii
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import msgspec
 
 from tollhouse.model.entities import Kind
 from tollhouse.stores.postgres.faults import refused_deletion, refused_write, translated
-from tollhouse.stores.postgres.tables import Table, digest, encoded, table_of
+from tollhouse.stores.postgres.tables import OWNER, Table, digest, encoded, table_of
 from tollhouse.stores.store import Page, Row, Stale, StoreError, Tagged
 
 _COPY_ROWS: Final = 5000
@@ -60,6 +60,13 @@ class PostgresReader:
             data = await self._connection.fetchval(query, sought)
         return None if data is None else msgspec.json.decode(data, type=dict[str, Any])
 
+    async def owners(self, kind: Kind, ids: Collection[str] | None = None) -> Mapping[str, str]:
+        wanted = None if ids is None else [found for id_ in ids if (found := _uuid(id_)) is not None]
+        query = f"SELECT id, owner FROM {table_of(kind).name} WHERE $1::uuid[] IS NULL OR id = ANY($1)"  # noqa: S608
+        async with self._watched():
+            records = await self._connection.fetch(query, wanted)
+        return {str(record["id"]): record["owner"] for record in records}
+
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
         async with translated():
@@ -69,15 +76,16 @@ class PostgresReader:
 class PostgresTransaction(PostgresReader):
     """`stores.store.Transaction`. After an error nothing of it can be committed any longer."""
 
-    def __init__(self, connection: "asyncpg.Connection[Any]") -> None:
+    def __init__(self, connection: "asyncpg.Connection[Any]", owner: str) -> None:
         super().__init__(connection)
+        self._owner = owner
         self.failure: BaseException | None = None
 
     async def insert(self, kind: Kind, row: Row) -> None:
         table = table_of(kind)
         async with self._watched():
             try:
-                await self._connection.execute(table.insert, *table.record(row))
+                await self._connection.execute(table.insert, *table.record(row), self._owner)
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise refused_write(row, error) from error
 
@@ -89,7 +97,9 @@ class PostgresTransaction(PostgresReader):
             async with self._watched():
                 try:
                     await self._connection.copy_records_to_table(
-                        table.name, records=map(table.record, slice_), columns=table.columns
+                        table.name,
+                        records=((*table.record(row), self._owner) for row in slice_),
+                        columns=(*table.columns, OWNER),
                     )
                 except asyncpg.IntegrityConstraintViolationError as error:
                     raise refused_write(_culprit(table, slice_, error), error) from error
@@ -107,6 +117,11 @@ class PostgresTransaction(PostgresReader):
                 await self._connection.execute(table.update, *table.record(row))
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise refused_write(row, error) from error
+
+    async def own(self, kind: Kind, ids: Collection[str]) -> None:
+        query = f"UPDATE {table_of(kind).name} SET owner = $2 WHERE id = ANY($1) AND owner <> $2"  # noqa: S608
+        async with self._watched():
+            await self._connection.execute(query, [_uuid(id_) for id_ in ids], self._owner)
 
     async def delete(self, kind: Kind, id_: str) -> bool:
         known = _uuid(id_)

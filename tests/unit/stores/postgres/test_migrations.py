@@ -116,6 +116,7 @@ async def test_a_new_version_adds_what_it_needs_and_fills_it_in(server: Server, 
     model(before)
     assert await migrations.up(server) == (
         "table things",
+        "column things.owner",
         "column things.code_digest",
         "unique things.code",
     )
