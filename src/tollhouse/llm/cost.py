@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec.structs import asdict
 
 from tollhouse.llm.limits import Price
 from tollhouse.llm.provider import Provider
@@ -40,7 +43,7 @@ def _rate(usd_per_million: Decimal | float) -> int:
     return int(exact.to_integral_value(ROUND_HALF_EVEN))
 
 
-class Rates(NamedTuple):
+class Rates(msgspec.Struct, frozen=True):
     """What a million tokens of each kind cost, in billionths of a dollar."""
 
     prompt: int
@@ -86,7 +89,7 @@ class Rates(NamedTuple):
         return (exact + _MILLION // 2) // _MILLION
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """A row of a table of prices, and how it is shown."""
 
     rates: Rates
@@ -95,7 +98,7 @@ class Row(NamedTuple):
 
 def _row(rates: Rates, **where: Any) -> Row:
     """`where` says which row it is, of which table."""
-    named = {name: plain_usd(value) for name, value in rates._asdict().items() if value is not None}
+    named = {name: plain_usd(value) for name, value in asdict(rates).items() if value is not None}
     return Row(rates, {**where, "usd_per_million": named})
 
 
