@@ -8,6 +8,7 @@ from tollhouse.model.schema import item, setting
 from tollhouse.pdk.exchange import Exchange, OwnStream, Patience, Request, Response
 from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.pdk.services import Count, Distribution, NodeInfo, Services, Sink, Tally, Window
+from tollhouse.pdk.session import StreamSession
 from tollhouse.wire.fields import FieldSet, wire_field
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Scope",
     "Services",
     "Sink",
+    "StreamSession",
     "Tally",
     "TryAnother",
     "Window",

@@ -31,7 +31,9 @@ class Plugin(Generic[C]):
     Phases are Kong's, each a method that a plugin has or has not: `rewrite`, `access`, `response`
     (with the whole answer in `ex.response.content`), `header_filter`, `body_filter` (given a chunk
     and whether it is the last, returns what to send) and `log`; beside Kong's, `own_answer` sees the
-    answers that the gateway gives itself, before `header_filter` does. `rewrite`, `access` and
+    answers that the gateway gives itself, before `header_filter` does. Connections without HTTP have phases
+    of their own, which get a `StreamSession`: `preread` before a target is chosen, which may be
+    `async def` and refuse, and `log_session`. `rewrite`, `access` and
     `response` may be `async def`; make them so only to await. Raising `Reject` ends the
     exchange with an answer.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -10,7 +10,13 @@ from tollhouse.model.schema import item, setting
 from tollhouse.pdk.custom_fields import apply_custom_fields, compile_custom_fields, custom_field_problem
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.lua import ExchangeNames
+from tollhouse.pdk.lua.expressions import Names
+from tollhouse.pdk.lua.session_names import SessionNames
 from tollhouse.pdk.services import Services
+from tollhouse.pdk.session import StreamSession
+
+#: what logging plugins make records of
+Logged: TypeAlias = Exchange | StreamSession
 
 #: nginx's status for a client that went away before there was an answer
 CLIENT_GONE: Final = 499
@@ -30,22 +36,29 @@ class RecordSettings:
     )
 
 
-def encoder(conf: RecordSettings, services: Services) -> Callable[[Exchange], bytes]:
-    """Gives the record of a finished exchange as one line of JSON."""
+def encoder(conf: RecordSettings, services: Services) -> Callable[[Logged], bytes]:
+    """Gives the record of what has ended as one line of JSON."""
     fields = compile_custom_fields(conf.custom_fields_by_lua or {})
-    record_of, wall_clock = services.records.record, services.wall_clock
+    records, wall_clock = services.records, services.wall_clock
+    record_of, session_of = records.record, records.session
 
-    def encoded(ex: Exchange) -> bytes:
-        record = record_of(ex)
+    def encoded(ended: Logged) -> bytes:
+        names: Names
+        if isinstance(ended, StreamSession):
+            record, names = session_of(ended), SessionNames(ended, wall_clock)
+        else:
+            record, names = record_of(ended), ExchangeNames(ended, wall_clock)
         if fields:
-            apply_custom_fields(record, fields, ExchangeNames(ex, wall_clock))
+            apply_custom_fields(record, fields, names)
         return msgspec.json.encode(record)
 
     return encoded
 
 
-def status_of(ex: Exchange) -> int:
+def status_of(ex: Logged) -> int:
     """The status of the answer, as log records have it."""
+    if isinstance(ex, StreamSession):
+        return ex.status
     return ex.response.status if ex.response is not None else CLIENT_GONE
 
 

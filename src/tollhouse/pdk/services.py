@@ -326,6 +326,10 @@ class Records(Protocol):
 
     def record(self, ex: Any) -> dict[str, Any]: ...
 
+    def session(self, session: Any) -> dict[str, Any]:
+        """The log object of a connection without HTTP that has ended."""
+        ...
+
     def entity(self, value: Any) -> dict[str, Any]:
         """A route or service as it is shown outside: in Kong's shape, without what is not set."""
         ...

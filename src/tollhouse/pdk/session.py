@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tollhouse.model.entities import Consumer, Credential, Route, Service
-from tollhouse.pdk.exchange import Peer, Try
+from tollhouse.pdk.exchange import Try
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,16 @@ class StreamSession:
     tls: SessionTls | None = None
     #: 200 for a session that was relayed, else why it was not, in HTTP's numbers as in nginx
     status: int = 200
-    connected_at: float = 0.0
+    #: when the first target was asked for
+    balanced_at: float = 0.0
     ended_at: float = 0.0
     #: bytes from and to the client, from and to the target
     received: int = 0
     sent: int = 0
     upstream_received: int = 0
     upstream_sent: int = 0
-    #: the address that it was relayed to
-    peer: Peer | None = None
-    #: the attempts that failed
+    #: the attempt that has led to a target, and those that failed
+    relayed_to: Try | None = None
     tries: list[Try] | None = None
 
     def __init__(self, client: tuple[str, int], port: int, started: float) -> None:
@@ -49,3 +49,13 @@ class StreamSession:
         self.client_ip, self.client_port = client
         self.port = port
         self.started = started
+
+    @property
+    def kong_ms(self) -> int:
+        """What the node itself took before it asked for a target, in milliseconds."""
+        return int(((self.balanced_at or self.ended_at) - self.started) * 1000)
+
+    @property
+    def session_ms(self) -> int:
+        """How long it lasted, in milliseconds."""
+        return int((self.ended_at - self.started) * 1000)

@@ -7,7 +7,8 @@ from random import random
 from typing import Final
 
 from tollhouse.pdk.delivery import Link, Undelivered
-from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.records import Logged
+from tollhouse.pdk.session import StreamSession
 
 #: what a line may have for a type
 KINDS: Final = {
@@ -30,9 +31,17 @@ STATS: Final = {
 }
 
 
-def values_of(ex: Exchange) -> dict[str, int]:
+def values_of(ex: Logged) -> dict[str, int]:
     """The values of an exchange, by Kong's names; without a latency of an upstream that was not asked."""
     total = int((ex.ended_at - ex.started) * 1000)
+    if isinstance(ex, StreamSession):
+        return {
+            "request_count": 1,
+            "request_size": ex.received,
+            "response_size": ex.sent,
+            "latency": total,
+            "kong_latency": ex.kong_ms,
+        }
     values = {
         "request_count": 1,
         "request_size": ex.bytes_in,

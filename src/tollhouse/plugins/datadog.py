@@ -6,9 +6,9 @@ from typing import Final, Literal
 from tollhouse.model.checks import Conditional
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
-from tollhouse.pdk import Exchange, Plugin, item, setting
+from tollhouse.pdk import Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, with_older_names
-from tollhouse.pdk.records import status_of
+from tollhouse.pdk.records import Logged, status_of
 from tollhouse.pdk.statsd import KINDS, STATS, Server, is_sampled, line, size_of, values_of
 
 
@@ -94,7 +94,7 @@ class Datadog(Plugin[Config]):
     def close(self) -> None:
         self._queue.close()
 
-    def log(self, ex: Exchange) -> None:
+    def log(self, ex: Logged) -> None:
         service = ex.service
         values = values_of(ex)
         # Kong's values: dots become underscores, what no service took has an empty name.
@@ -114,13 +114,15 @@ class Datadog(Plugin[Config]):
         if lines:
             self._queue.add(lines)
 
+    log_session = log
+
 
 def _tag(text: str) -> tuple[str, str]:
     name, _, value = text.partition(":")
     return name, value
 
 
-def _consumer(ex: Exchange, identifier: str | None) -> str | None:
+def _consumer(ex: Logged, identifier: str | None) -> str | None:
     consumer = ex.consumer
     if consumer is None or identifier is None:
         return None

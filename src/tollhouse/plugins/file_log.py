@@ -6,8 +6,8 @@ A file that has been moved away, as log rotation does, is made anew within a sec
 from dataclasses import dataclass
 
 from tollhouse.model.common import PROTOCOLS
-from tollhouse.pdk import Exchange, Plugin, setting
-from tollhouse.pdk.records import RecordSettings, encoder
+from tollhouse.pdk import Plugin, setting
+from tollhouse.pdk.records import Logged, RecordSettings, encoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,5 +38,7 @@ class FileLog(Plugin[Config]):
     def close(self) -> None:
         self._sink.close()
 
-    def log(self, ex: Exchange) -> None:
+    def log(self, ex: Logged) -> None:
         self._sink.write(self._encoded(ex) + b"\n")
+
+    log_session = log

@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 from tollhouse.model.checks import Custom
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import header_name, url
-from tollhouse.pdk import Exchange, Plugin, item, setting
+from tollhouse.pdk import Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, Undelivered, with_older_names
-from tollhouse.pdk.records import RecordSettings, encoder
+from tollhouse.pdk.records import Logged, RecordSettings, encoder
 
 log = logging.getLogger("tollhouse.plugins")
 
@@ -112,8 +112,10 @@ class HttpLog(Plugin[Config]):
     def close(self) -> None:
         self._queue.close()
 
-    def log(self, ex: Exchange) -> None:
+    def log(self, ex: Logged) -> None:
         self._queue.add(self._encoded(ex))
+
+    log_session = log
 
     async def _send(self, records: Sequence[bytes]) -> None:
         conf = self.conf

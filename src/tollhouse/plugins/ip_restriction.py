@@ -12,7 +12,7 @@ from typing import Final
 from tollhouse.model.checks import AtLeastOneOf
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import ip_or_cidr
-from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
+from tollhouse.pdk import Exchange, Plugin, Reject, StreamSession, item, setting
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -48,7 +48,7 @@ class IpRestriction(Plugin[Config]):
         self._denied = _networks(self.conf.deny or ())
         self._known: dict[str, bool] = {}
 
-    def access(self, ex: Exchange) -> None:
+    def access(self, ex: Exchange | StreamSession) -> None:
         address = ex.client_ip
         passes = self._known.get(address)
         if passes is None:
@@ -58,6 +58,8 @@ class IpRestriction(Plugin[Config]):
         if not passes:
             message = self.conf.message or f"IP address not allowed: {address}"
             raise Reject(int(self.conf.status or 403), message)
+
+    preread = access
 
     def _passes(self, text: str) -> bool:
         try:

@@ -7,9 +7,9 @@ from typing import Final
 
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
-from tollhouse.pdk import Exchange, Plugin, setting
+from tollhouse.pdk import Plugin, setting
 from tollhouse.pdk.delivery import QueueSettings
-from tollhouse.pdk.records import SeveritySettings, encoder, severity_of, status_of
+from tollhouse.pdk.records import Logged, SeveritySettings, encoder, severity_of, status_of
 
 #: facility "user", where Kong files its records
 _USER: Final = 1 << 3
@@ -47,12 +47,14 @@ class Loggly(Plugin[Config]):
     def close(self) -> None:
         self._queue.close()
 
-    def log(self, ex: Exchange) -> None:
+    def log(self, ex: Logged) -> None:
         severity = severity_of(self.conf, status_of(ex))
         if severity is None:
             return
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.services.wall_clock()))
         self._queue.add(f"<{_USER | severity}>1 {moment} {self._rest}".encode() + self._encoded(ex))
+
+    log_session = log
 
     async def _send(self, records: Sequence[bytes]) -> None:
         await self._link.send(records[0])

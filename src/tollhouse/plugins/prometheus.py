@@ -5,7 +5,7 @@ from typing import Final
 
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.entities import Route, Service
-from tollhouse.pdk import Count, Distribution, Exchange, Plugin, setting
+from tollhouse.pdk import Count, Distribution, Exchange, Plugin, StreamSession, setting
 from tollhouse.pdk.services import Counter, Histogram
 from tollhouse.pdk.usage import Metered, OwnCalls
 
@@ -66,6 +66,12 @@ class Prometheus(Plugin[Config]):
             "kong_request_latency_ms", text.format("the whole request"), labels, _REQUEST_MS
         )
         self._series: dict[tuple[str, str, int, bool], _Series] = {}
+        sessions = "Stream sessions per service/route in Kong, by status"
+        self._sessions = meter.counter(
+            "kong_stream_sessions_total", sessions, (*_ROUTE, "code", "source", "workspace")
+        )
+        lasted = "How long stream sessions lasted for each service/route in Kong, in milliseconds"
+        self._lasted = meter.histogram("kong_session_duration_ms", lasted, labels, _REQUEST_MS)
         self._prepare_ai()
 
     def _prepare_ai(self) -> None:
@@ -149,6 +155,22 @@ class Prometheus(Plugin[Config]):
             own = ex.peek(OwnCalls)
             if own is not None:
                 self._count_own(own)
+
+    def log_session(self, session: StreamSession) -> None:
+        """Connections without HTTP: few, so that their series are looked up each time."""
+        route, served, conf = session.route, session.service, self.conf
+        if route is None:
+            return
+        names = ((served.name or served.host) if served is not None else "", route.name or route.id)
+        if conf.status_code_metrics:
+            source = "service" if session.relayed_to is not None else "kong"
+            self._sessions.series((*names, str(session.status), source, _WORKSPACE)).value += 1
+        if conf.bandwidth_metrics:
+            self._bytes.series((*names, "ingress", _WORKSPACE, "")).value += session.received
+            self._bytes.series((*names, "egress", _WORKSPACE, "")).value += session.sent
+        if conf.latency_metrics:
+            self._lasted.series((*names, _WORKSPACE))[session.session_ms] += 1
+            self._kong.series((*names, _WORKSPACE))[session.kong_ms] += 1
 
     def _count_own(self, own: OwnCalls) -> None:
         for purpose, metered in own.made:

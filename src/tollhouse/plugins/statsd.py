@@ -11,10 +11,10 @@ from typing import Final, Literal
 from tollhouse.model.checks import Conditional
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
-from tollhouse.pdk import Exchange, Plugin, item, setting
+from tollhouse.pdk import Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, with_older_names
 from tollhouse.pdk.memory import peak_bytes, resident_bytes
-from tollhouse.pdk.records import status_of
+from tollhouse.pdk.records import Logged, status_of
 from tollhouse.pdk.statsd import KINDS, STATS, Server, is_sampled, line, size_of, values_of
 
 ConsumerBy = Literal["consumer_id", "custom_id", "username"]
@@ -135,7 +135,7 @@ class Statsd(Plugin[Config]):
     def close(self) -> None:
         self._queue.close()
 
-    def log(self, ex: Exchange) -> None:
+    def log(self, ex: Logged) -> None:
         status = status_of(ex)
         if self._statuses and not any(status in allowed for allowed in self._statuses):
             return
@@ -149,7 +149,9 @@ class Statsd(Plugin[Config]):
         if lines:
             self._queue.add(lines)
 
-    def _lines(self, ex: Exchange, metric: Metric, values: dict[str, int], status: int) -> Iterator[bytes]:
+    log_session = log
+
+    def _lines(self, ex: Logged, metric: Metric, values: dict[str, int], status: int) -> Iterator[bytes]:
         rate, style = metric.sample_rate, self.conf.tag_style
         if metric.name in STATS:
             value, kind, stat = values.get(metric.name), KINDS[metric.stat_type], STATS[metric.name]
@@ -168,7 +170,7 @@ class Statsd(Plugin[Config]):
             elif name is not None:
                 yield line(f"{self._prefix}.{name}", 1, "c", rate)
 
-    def _name(self, ex: Exchange, metric: Metric, status: int) -> str | None:
+    def _name(self, ex: Logged, metric: Metric, status: int) -> str | None:
         """The name of a metric that tells more than the service; none if that is not known."""
         scope, consumer = self._scope(ex, metric), self._consumer(ex, metric)
         if metric.name == "status_count":
@@ -185,12 +187,12 @@ class Statsd(Plugin[Config]):
             return f"{scope}.user.{consumer}.status.{status}"
         return f"route.{ex.route.id}.user.{consumer}.status.{status}" if ex.route is not None else None
 
-    def _scope(self, ex: Exchange, metric: Metric) -> str:
+    def _scope(self, ex: Logged, metric: Metric) -> str:
         if ex.service is None:
             return "global.unmatched"
         return f"service.{(self._service(ex, metric) or 'unnamed').replace('.', '_')}"
 
-    def _service(self, ex: Exchange, metric: Metric) -> str | None:
+    def _service(self, ex: Logged, metric: Metric) -> str | None:
         service = ex.service
         if service is None:
             return None
@@ -204,7 +206,7 @@ class Statsd(Plugin[Config]):
             case "service_name_or_host":
                 return service.name or service.host
 
-    def _consumer(self, ex: Exchange, metric: Metric) -> str | None:
+    def _consumer(self, ex: Logged, metric: Metric) -> str | None:
         consumer = ex.consumer
         if consumer is None:
             return None
@@ -220,7 +222,7 @@ class Statsd(Plugin[Config]):
         by = metric.workspace_identifier or self.conf.workspace_identifier_default
         return self.services.records.workspace_id if by == "workspace_id" else _WORKSPACE
 
-    def _tags(self, ex: Exchange, metric: Metric, status: int) -> list[tuple[str, str]]:
+    def _tags(self, ex: Logged, metric: Metric, status: int) -> list[tuple[str, str]]:
         """What tells exchanges apart; nothing without a service, as in Kong."""
         service, route = self._service(ex, metric), ex.route
         if not service:

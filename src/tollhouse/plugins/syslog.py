@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tollhouse.model.common import PROTOCOLS
-from tollhouse.pdk import Exchange, Plugin, setting
+from tollhouse.pdk import Plugin, setting
 from tollhouse.pdk.delivery import QueueSettings
-from tollhouse.pdk.records import SeveritySettings, encoder, severity_of, status_of
+from tollhouse.pdk.records import Logged, SeveritySettings, encoder, severity_of, status_of
 
 #: numbers of facilities (RFC 5424, 6.2.1, and the systems' own syslog.h)
 _FACILITIES: Final = {
@@ -48,7 +48,7 @@ class Syslog(Plugin[Config]):
     def close(self) -> None:
         self._queue.close()
 
-    def log(self, ex: Exchange) -> None:
+    def log(self, ex: Logged) -> None:
         severity = severity_of(self.conf, status_of(ex))
         if severity is None:
             return
@@ -56,6 +56,8 @@ class Syslog(Plugin[Config]):
         moment = time.strftime("%b %e %H:%M:%S", time.localtime(self.services.wall_clock()))
         head = f"<{self._facility | severity}>{moment} tollhouse[{self.services.node.pid}]: "
         self._queue.add(head.encode() + self._encoded(ex))
+
+    log_session = log
 
     async def _send(self, records: Sequence[bytes]) -> None:
         await self._link.send(records[0])

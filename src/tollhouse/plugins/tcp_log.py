@@ -6,9 +6,9 @@ from typing import Final
 
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
-from tollhouse.pdk import Exchange, Plugin, setting
+from tollhouse.pdk import Plugin, setting
 from tollhouse.pdk.delivery import QueueSettings, TlsTo
-from tollhouse.pdk.records import RecordSettings, encoder
+from tollhouse.pdk.records import Logged, RecordSettings, encoder
 
 #: Kong has no settings for it here: lines go out at once, together with those that came meanwhile.
 _QUEUE: Final = QueueSettings(max_batch_size=100, max_coalescing_delay=0)
@@ -48,8 +48,10 @@ class TcpLog(Plugin[Config]):
     def close(self) -> None:
         self._queue.close()
 
-    def log(self, ex: Exchange) -> None:
+    def log(self, ex: Logged) -> None:
         self._queue.add(self._encoded(ex) + b"\n")
+
+    log_session = log
 
     async def _send(self, lines: Sequence[bytes]) -> None:
         await self._link.send(b"".join(lines))

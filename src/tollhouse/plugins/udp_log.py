@@ -6,9 +6,9 @@ from typing import Final
 
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import host
-from tollhouse.pdk import Exchange, Plugin, setting
+from tollhouse.pdk import Plugin, setting
 from tollhouse.pdk.delivery import QueueSettings
-from tollhouse.pdk.records import RecordSettings, encoder
+from tollhouse.pdk.records import Logged, RecordSettings, encoder
 
 _QUEUE: Final = QueueSettings()
 
@@ -37,8 +37,10 @@ class UdpLog(Plugin[Config]):
     def close(self) -> None:
         self._queue.close()
 
-    def log(self, ex: Exchange) -> None:
+    def log(self, ex: Logged) -> None:
         self._queue.add(self._encoded(ex))
+
+    log_session = log
 
     async def _send(self, records: Sequence[bytes]) -> None:
         await self._link.send(records[0])

@@ -109,6 +109,7 @@ class Session(StreamSession):
     async def _connected(self, backend: "StreamBackend") -> End:
         """A connection to a target; others are tried as long as none has been opened, for not a byte of
         the client's has been sent then."""
+        self.balanced_at = perf_counter()
         while True:
             endpoint = backend.targets.now(self) or await backend.targets.pick(self)
             started = perf_counter()
@@ -119,9 +120,10 @@ class Session(StreamSession):
                 if len(self.tries or ()) > backend.retries:
                     raise
                 continue
-            self.peer, self.connected_at = endpoint.pool.address, perf_counter()
+            address, connected_at = endpoint.pool.address, perf_counter()
+            self.relayed_to = Try(address.host, address.port, started, connected_at)
             if self.lease is not None:
-                self.lease.answered(_RELAYED, self.connected_at)
+                self.lease.answered(_RELAYED, connected_at)
             return upstream
 
     def _note(self, endpoint: Endpoint, started: float, fault: UpstreamFault) -> None:

@@ -1,12 +1,13 @@
 """Kong's log object: everything about one exchange, as logging plugins send it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.exchange import Exchange, Try
 from tollhouse.pdk.log_fields import LogFields
+from tollhouse.pdk.session import StreamSession
 from tollhouse.pdk.timings import Timings
 from tollhouse.pdk.usage import Metered, OwnCalls
 
@@ -43,7 +44,7 @@ class LogRecords:
                 "size": ex.bytes_out,
             },
             "latencies": _latencies(ex),
-            "tries": self._tries(ex),
+            "tries": self.tries(ex.tries, _answering_try(ex)),
             "client_ip": ex.client_ip,
             "started_at": int(self._wall_at(ex.started) * 1000),
             "source": "upstream" if response is not None and response.from_upstream else "kong",
@@ -106,11 +107,12 @@ class LogRecords:
             shown["tls"] = {"version": version, "cipher": cipher, "client_verify": verified}
         return shown
 
-    def _tries(self, ex: Exchange) -> list[dict[str, Any]]:
+    def tries(self, failed: Sequence[Try] | None, last: Try | None) -> list[dict[str, Any]]:
+        """Attempts at targets: those that failed, and the one that did not."""
         tries = []
-        for attempt in ex.tries or ():
+        for attempt in (*(failed or ()), *([last] if last is not None else ())):
             started = self._wall_at(attempt.started)
-            taken = attempt.ended - attempt.started
+            taken = max(0.0, attempt.ended - attempt.started)
             shown: dict[str, Any] = {
                 "ip": attempt.ip,
                 "port": attempt.port,
@@ -122,19 +124,41 @@ class LogRecords:
             if attempt.state is not None:
                 shown["state"], shown["code"] = attempt.state, attempt.code
             tries.append(shown)
-        if ex.peer is not None and ex.response is not None and ex.response.from_upstream:
-            sent = self._wall_at(ex.sent_at)
-            tries.append(
-                {
-                    "ip": ex.peer.host,
-                    "port": ex.peer.port,
-                    "balancer_start": int(sent * 1000),
-                    "balancer_start_ns": int(sent * 1_000_000) * 1000,
-                    "balancer_latency": 0,
-                    "balancer_latency_ns": 0,
-                }
-            )
         return tries
+
+    def session(self, session: StreamSession) -> dict[str, Any]:
+        """The log object of a connection without HTTP that has ended, as Kong's stream subsystem has it."""
+        record: dict[str, Any] = {
+            "session": {
+                "received": session.received,
+                "sent": session.sent,
+                "status": session.status,
+                "server_port": session.port,
+            },
+            "upstream": {"received": session.upstream_received, "sent": session.upstream_sent},
+            "latencies": {"kong": session.kong_ms, "session": session.session_ms},
+            "tries": self.tries(session.tries, session.relayed_to),
+            "client_ip": session.client_ip,
+            "started_at": int(self._wall_at(session.started) * 1000),
+            "workspace": self.workspace_id,
+            "workspace_name": "default",
+        }
+        if session.tls is not None:
+            tls = session.tls
+            record["session"]["tls"] = {
+                "version": tls.version, "cipher": tls.cipher, "client_verify": "NONE",
+            }  # fmt: skip
+        for name, entity in (("route", session.route), ("service", session.service)):
+            if entity is not None:
+                record[name] = self.entity(entity)
+        return record
+
+
+def _answering_try(ex: Exchange) -> Try | None:
+    """The attempt that the client's answer came from."""
+    if ex.peer is None or ex.response is None or not ex.response.from_upstream:
+        return None
+    return Try(ex.peer.host, ex.peer.port, ex.sent_at)
 
 
 def _put_own_calls(record: dict[str, Any], own: OwnCalls) -> None:

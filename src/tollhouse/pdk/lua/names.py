@@ -94,8 +94,8 @@ class ExchangeNames:
                 ),
             },
             "router": {
-                "get_route": lambda: _named(ex.route),
-                "get_service": lambda: _named(ex.service),
+                "get_route": lambda: named(ex.route),
+                "get_service": lambda: named(ex.service),
             },
             "ctx": {"shared": self.shared},
         }
@@ -110,7 +110,8 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, list) else value
 
 
-def _named(entity: Any) -> dict[str, Any] | None:
+def named(entity: Any) -> dict[str, Any] | None:
+    """A route or service as Lua sees it."""
     return {"id": entity.id, "name": entity.name} if entity is not None else None
 
 
