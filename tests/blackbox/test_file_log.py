@@ -42,6 +42,20 @@ services:
           deep.er: return 12
           dotted\\.name: return true
           route: return nil
+  - name: seen
+    paths: ["~/seen/(?<who>[a-z]+)"]
+    plugins:
+    - name: file-log
+      config:
+        path: {folder}/seen.log
+        custom_fields_by_lua:
+          who: return kong.request.get_uri_captures().named.who
+          version: return kong.request.get_http_version()
+          from: return kong.response.get_source()
+          status: return kong.service.response.get_status()
+          two: return kong.service.response.get_header("X-Two")
+          variables: return ngx.var.http_user_agent .. " " .. ngx.var.request_uri .. " " .. ngx.var.arg_a
+          method: kong.log.notice("in the log") return ngx.req.get_method()
 - host: 127.0.0.1
   port: {closed}
   retries: 1
@@ -222,6 +236,18 @@ async def test_fields_can_be_added_and_taken_out(node: Gateway, folder: Path) ->
     assert told["dotted.name"] is True
     assert "route" not in told
     assert "headers" not in told["request"]
+
+
+async def test_lua_sees_the_exchange(node: Gateway, folder: Path) -> None:
+    await node.request("GET", "/seen/alice?a=1", {"User-Agent": "me"})
+
+    told = await record(folder / "seen.log")
+    wanted = {
+        **{"who": "alice", "version": 1.1, "from": "service", "status": 200, "two": "a"},
+        **{"variables": "me /seen/alice?a=1 1", "method": "GET"},
+    }
+    assert {name: told[name] for name in wanted} == wanted
+    assert any("in the log" in line for line in node.errors)
 
 
 async def test_under_load_every_exchange_has_one_whole_line(node: Gateway, folder: Path) -> None:

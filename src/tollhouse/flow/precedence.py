@@ -60,7 +60,8 @@ class Precedence(Generic[P]):
 
 def order(placed: Placed) -> tuple[int, tuple[int, ...]]:
     """Kong's order inside a phase: higher priority first, equal ones by name from z to a."""
-    return (-placed.priority, tuple(-ord(character) for character in placed.name))
+    # The 0 puts a name before those that it begins with: rate-limiting-advanced before rate-limiting.
+    return (-placed.priority, (*(-ord(character) for character in placed.name), 0))
 
 
 def scope_of(instance: PluginInstance) -> Scope:

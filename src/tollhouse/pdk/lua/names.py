@@ -1,5 +1,6 @@
 """What Lua in a configuration can see of an exchange."""
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -9,6 +10,18 @@ from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.lua.library import GLOBALS
 from tollhouse.pdk.lua.tables import HeaderTable, Shared
 from tollhouse.wire.uri import unquote
+
+log = logging.getLogger("tollhouse.lua")
+
+_LEVELS: Final[Mapping[str, int]] = {
+    "alert": logging.CRITICAL,
+    "crit": logging.CRITICAL,
+    "debug": logging.DEBUG,
+    "err": logging.ERROR,
+    "info": logging.INFO,
+    "notice": logging.INFO,
+    "warn": logging.WARNING,
+}
 
 
 class ExchangeNames:
@@ -57,6 +70,11 @@ class ExchangeNames:
         """The reading part of Kong's PDK."""
         ex, request = self._ex, self._ex.request
         consumer, credential = ex.consumer, ex.credential
+        answer = {
+            "get_status": lambda: ex.response.status if ex.response is not None else None,
+            "get_header": lambda name: _first(self._answered().get(name)),
+            "get_headers": self._answered,
+        }
         return {
             "request": {
                 "get_method": lambda: request.method,
@@ -71,6 +89,9 @@ class ExchangeNames:
                 "get_port": lambda: ex.client.port,
                 "get_scheme": lambda: ex.client.scheme,
                 "get_raw_body": lambda: (request.content or b"").decode("latin-1"),
+                "get_raw_path": lambda: request.target.path,
+                "get_http_version": lambda: float(request.versions[request.minor]),
+                "get_uri_captures": self._captured,
             },
             "client": {
                 "get_ip": lambda: ex.client.peer_ip,
@@ -82,17 +103,9 @@ class ExchangeNames:
                 ),
                 "get_credential": lambda: {"id": credential.id} if credential is not None else None,
             },
-            "response": {
-                "get_status": lambda: ex.response.status if ex.response is not None else None,
-                "get_header": lambda name: (
-                    _first(HeaderTable(ex.response.headers.grouped()).get(name))
-                    if ex.response is not None
-                    else None
-                ),
-                "get_headers": lambda: (
-                    HeaderTable(ex.response.headers.grouped()) if ex.response is not None else {}
-                ),
-            },
+            "response": {**answer, "get_source": self._source},
+            "service": {"response": {**answer, "get_status": lambda: ex.upstream_status or None}},
+            "log": {name: _logs(name) for name in _LEVELS},
             "router": {
                 "get_route": lambda: named(ex.route),
                 "get_service": lambda: named(ex.service),
@@ -100,10 +113,54 @@ class ExchangeNames:
             "ctx": {"shared": self.shared},
         }
 
+    def _answered(self) -> HeaderTable:
+        response = self._ex.response
+        return HeaderTable(response.headers.grouped() if response is not None else {})
+
+    def _source(self) -> str:
+        """Who the answer is from: `service`, or `exit` where the gateway gave it."""
+        response = self._ex.response
+        return "service" if response is not None and response.from_upstream else "exit"
+
+    def _captured(self) -> dict[str, Any]:
+        found = self.uri_captures
+        named = {name: value for name, value in found.items() if isinstance(name, str)}
+        return {"named": named, "unnamed": [value for name, value in found.items() if isinstance(name, int)]}
+
     @cached_property
     def ngx(self) -> dict[str, Any]:
-        """What scripts ask nginx for: the time."""
-        return {"now": self._wall_clock, "time": lambda: int(self._wall_clock()), "null": None}
+        """What scripts ask nginx for: the time, the request, and variables with a counterpart here."""
+        request = self._ex.request
+        return {
+            "now": self._wall_clock,
+            "time": lambda: int(self._wall_clock()),
+            "null": None,
+            "var": self._variables(),
+            "req": {
+                "get_method": lambda: request.method,
+                "get_headers": lambda: self.headers,
+                "get_uri_args": request.arguments,
+            },
+        }
+
+    def _variables(self) -> dict[str, Any]:
+        ex, request = self._ex, self._ex.request
+        found = {f"http_{name.replace('-', '_')}": _first(value) for name, value in self.headers.items()}
+        found |= {f"arg_{name}": _first(value) for name, value in request.arguments().items()}
+        return found | {
+            "args": request.target.query,
+            "host": request.headers.values.get("host", "").partition(":")[0].lower(),
+            "query_string": request.target.query,
+            "remote_addr": ex.client_ip,
+            "request_id": ex.request_id,
+            "request_method": request.method,
+            "request_uri": request.target.raw,
+            "scheme": ex.client.scheme,
+            "server_port": ex.client.port,
+            "status": ex.response.status if ex.response is not None else None,
+            "upstream_status": ex.upstream_status or None,
+            "uri": request.target.path,
+        }
 
 
 def _first(value: Any) -> Any:
@@ -113,6 +170,10 @@ def _first(value: Any) -> Any:
 def named(entity: Any) -> dict[str, Any] | None:
     """A route or service as Lua sees it."""
     return {"id": entity.id, "name": entity.name} if entity is not None else None
+
+
+def _logs(name: str) -> Callable[..., None]:
+    return lambda *words: log.log(_LEVELS[name], "%s", "".join(map(str, words)))
 
 
 _READ: Final[Mapping[str, Callable[[ExchangeNames], object]]] = MappingProxyType(
