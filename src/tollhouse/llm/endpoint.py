@@ -14,15 +14,12 @@ _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
 _COMPATIBLE: Final = "/chat/completions"
 _RESPONSES: Final = "/responses"
+_COMPLETIONS: Final = "/completions"
 _VERSION: Final = "is not supported by this version of Tollhouse"
 
 
 class Unserved(Exception):
     """A configuration that is right, but for what this version cannot do."""
-
-
-class OnlyChats(Unserved):
-    """Completions of text, asked of who has none."""
 
 
 def served(
@@ -55,40 +52,19 @@ def served(
         form = "ollama_chat" if server_format == "ollama" else "openai_chat"
     elif path.endswith(_RESPONSES) or (responses and not compatible):
         form = "openai_responses"
-    elif compatible:
+    elif compatible or (route_type == "llm/v1/completions" and path.endswith(_COMPLETIONS)):
         form = "openai_chat"
-    if route_type == "llm/v1/completions" and (
-        form != "openai_chat" or (provider.completions_path is None and (upstream_url is None or compatible))
-    ):
-        raise OnlyChats(f"route_type 'llm/v1/completions' of provider '{name}' {_VERSION}")
     if provider.base_url is None and upstream_url is None and name != "local" and not deployed:
         raise Unserved(f"must set 'model.options.upstream_url' for {name} provider")
     return provider, form
 
 
-def only_chats(
-    name: str,
-    *,
-    route_type: RouteType,
-    server_format: str | None,
-    upstream_url: str | None,
-    client: FormName = "openai_chat",
-) -> bool:
-    """Whether such a route is of completions that the provider has to be asked for in chats."""
-    try:
-        served(
-            name,
-            route_type=route_type,
-            server_format=server_format,
-            upstream_url=upstream_url,
-            deployed=True,
-            client=client,
-        )
-    except OnlyChats:
+def only_chats(provider: Provider, form: FormName, upstream_url: str | None) -> bool:
+    """Whether completions of text have to be asked of it in chats."""
+    if form != "openai_chat":
         return True
-    except Unserved:
-        return False
-    return False
+    has_none = provider.completions_path is None
+    return has_none and (upstream_url is None or urlsplit(upstream_url).path.endswith(_COMPATIBLE))
 
 
 @dataclass(frozen=True, slots=True)

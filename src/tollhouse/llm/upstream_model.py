@@ -14,11 +14,12 @@ import msgspec
 from tollhouse.llm import settings
 from tollhouse.llm.answering import Answering
 from tollhouse.llm.call import Call
+from tollhouse.llm.completing import Completing
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.credentials import Credentials
 from tollhouse.llm.destination import Destinations
 from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding
-from tollhouse.llm.endpoint import served
+from tollhouse.llm.endpoint import only_chats, served
 from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.foreign import PREFIXES, heed
@@ -65,15 +66,19 @@ class UpstreamModel:
         self._plugin_id = plugin_id
         self._options = conf.model.options or settings.Options()
         self._provider, self._form = self._served()
+        completes = conf.route_type == COMPLETIONS
+        #: completions of who only chats
+        self._by_chat = completes and only_chats(self._provider, self._form, self._options.upstream_url)
         self._client_form = conf.client_form
-        self._is_openai = conf.client_form == "openai_chat"
+        self._is_openai = conf.client_form == "openai_chat" and not self._by_chat
         # Kong refuses another model than the configured one. Where it must be named in every request, as it
         # was before there was a gateway, the configured one takes its place.
         self._keeps_to_model = conf.client_form in _MAY_NOT_NAME
         self._kind: Kind = COMPLETIONS if conf.route_type == COMPLETIONS else CHAT
         self._forwarding = Forwarding(self._kind, ask_usage=self._provider.asks_usage)
         self._dialogue = self._make_dialogue()
-        self._envelope = Envelope(FORMS[conf.client_form], FORMS[self._form], kongs=self._is_openai)
+        kongs = conf.client_form == "openai_chat"
+        self._envelope = Envelope(FORMS[conf.client_form], FORMS[self._form], kongs=kongs)
         self._prepare_way_there()
         fetches = (
             self._form in WITHOUT_URLS and self._form != conf.client_form and conf.limits.picture_size > 0
@@ -108,22 +113,20 @@ class UpstreamModel:
 
     def _make_dialogue(self) -> Dialogue:
         client, form, options = self._client_form, self._form, self._options
-        if form == client == "openai_chat":
+        if form == client == "openai_chat" and not self._by_chat:
             return self._forwarding
         dialogue: Dialogue
-        if form == client:
+        drops = self.conf.drop_unsupported
+        if self._by_chat:
+            dialogue = Completing(form, self._provider, Fixed(client, options), drops=drops)
+        elif form == client:
             dialogue = Passing(FORMS[form], Fixed(form, options), model_in_path=form in _IN_PATH)
         else:
             # What a client of OpenAI's form sends has had the operator's options put in before.
             own = None if self._is_openai else options
             compatible = form == "openai_chat"
             dialogue = Translation(
-                FORMS[client],
-                FORMS[form],
-                self._provider,
-                own,
-                compatible=compatible,
-                drops=self.conf.drop_unsupported,
+                FORMS[client], FORMS[form], self._provider, own, compatible=compatible, drops=drops
             )
         on_vertex = form == "anthropic_messages" and self._provider.name == "gemini"
         return OnVertex(dialogue) if on_vertex else dialogue
@@ -133,7 +136,8 @@ class UpstreamModel:
         conf, provider, form, options = self.conf, self._provider, self._form, self._options
         cloud, local = self.services.cloud, self.services.node.local_model
         self._region = cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
-        self._destinations = Destinations(conf.model, provider, form, conf.route_type, local, self._region)
+        route_type = CHAT if self._by_chat else conf.route_type
+        self._destinations = Destinations(conf.model, provider, form, route_type, local, self._region)
         self._overrides = Overrides(options, provider, native=form == "openai_chat")
         needed = settings.needed_headers(provider.headers, options) if form == provider.form else ()
         if provider.name == "huggingface":

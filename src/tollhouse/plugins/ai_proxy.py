@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tollhouse.llm import settings
-from tollhouse.llm.endpoint import Unserved, only_chats, served
+from tollhouse.llm.endpoint import Unserved, served
 from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS
 from tollhouse.llm.limits import Limits, Price
 from tollhouse.llm.operations.choice import place_for
@@ -27,13 +27,6 @@ def _is_served(config: Mapping[str, Any]) -> str | None:
         return _has_operation(config)
     if name == "anthropic" and config["route_type"] == COMPLETIONS and logging["log_statistics"]:
         return f"anthropic does not support statistics when route_type is {COMPLETIONS}"
-    if only_chats(
-        name,
-        route_type=config["route_type"],
-        server_format=options.get(f"{name}_format"),
-        upstream_url=options.get("upstream_url"),
-    ):
-        return _has_operation(config)
     try:
         served(
             name,
@@ -128,13 +121,7 @@ class AiProxy(Plugin[Config]):
 
 
 def _upstream(conf: Config, services: Services, plugin_id: str) -> UpstreamModel | RouteUpstream:
-    options = conf.model.options or settings.Options()
-    if conf.route_type in ROUTE_OPERATIONS or only_chats(
-        conf.model.provider,
-        route_type=conf.route_type,
-        server_format=settings.server_format(conf.model.provider, options),
-        upstream_url=options.upstream_url,
-    ):
+    if conf.route_type in ROUTE_OPERATIONS:
         return RouteUpstream(conf, services, plugin_id)
     if conf.route_type == "llm/v1/chat" and conf.client_form in COUNTING_FORMS:
         return CountingUpstream(conf, services, plugin_id)

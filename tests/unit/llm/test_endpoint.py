@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tollhouse.llm.endpoint import Endpoint, Unserved, endpoint_at, endpoint_of, served
+from tollhouse.llm.endpoint import Endpoint, Unserved, endpoint_at, endpoint_of, only_chats, served
 from tollhouse.llm.providers import PROVIDERS
 
 HERE = "http://127.0.0.1:9000/base"
@@ -143,14 +143,6 @@ def test_responses_have_an_address_of_their_own() -> None:
     [
         ("azure", "llm/v1/chat", None, None, "must set 'model.options.upstream_url' for azure provider"),
         ("llama2", "llm/v1/chat", "raw", HERE, "llama2_format 'raw' is not supported"),
-        ("ollama", "llm/v1/completions", None, None, "'llm/v1/completions' of provider 'ollama' is not"),
-        (
-            "mistral",
-            "llm/v1/completions",
-            "openai",
-            None,
-            "'llm/v1/completions' of provider 'mistral' is not",
-        ),
         (
             "llama2",
             "llm/v1/chat",
@@ -172,3 +164,22 @@ def test_every_provider_has_one_meaning() -> None:
         assert provider.name == name
         # Hugging Face passes on to many, who have prices of their own.
         assert provider.free or provider.prices or provider.base_url is None or name == "huggingface"
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "chats"),
+    [
+        ("openai", None, False),
+        ("anthropic", None, True),
+        ("mistral", None, True),
+        ("groq", "http://a/openai/v1/chat/completions", True),
+        ("groq", "http://a/openai/v1/completions", False),
+        ("cohere", "http://a/v1/completions", False),
+        ("ollama", "http://a/api/chat", True),
+        ("ollama", "http://a/v1/completions", False),
+    ],
+)
+def test_who_is_asked_for_completions_in_chats(name: str, url: str | None, chats: bool) -> None:
+    provider, form = served(name, route_type="llm/v1/completions", server_format=None, upstream_url=url)
+
+    assert only_chats(provider, form, url) is chats

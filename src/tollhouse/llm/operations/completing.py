@@ -1,209 +1,47 @@
-"""Text completions for providers that only chat: the prompt is what the user says, the answer what follows.
-
-https://platform.openai.com/docs/api-reference/completions
-"""
+"""Completions of text as an operation, of a provider that only chats."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
 
-import msgspec
-
-from tollhouse.llm.chat import ChatRequest, Delta, Failed, Finish, Message, Options, Ping, Reason, Start, Text
-from tollhouse.llm.dialogue import FORMS, Got
-from tollhouse.llm.dropping import encoded
-from tollhouse.llm.form import MALFORMED, Refusal, StreamDecoder
-from tollhouse.llm.formats.openai_chat.stream import failure
-from tollhouse.llm.formats.openai_chat.usage import shown
+from tollhouse.llm.completing import Completing
+from tollhouse.llm.dialogue import Dialogue, Got, Sent
+from tollhouse.llm.fixed import Fixed
+from tollhouse.llm.form import NOTHING_TOLD, Refusal
+from tollhouse.llm.formats.openai_chat.forward import NO_PROMPTS
+from tollhouse.llm.on_vertex import OnVertex
 from tollhouse.llm.operations.bodies import Body
 from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
-from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import FormName, Provider
-from tollhouse.llm.providers.vertex import anthropic_body
 from tollhouse.llm.recognise import Asked
-from tollhouse.llm.translation import spoken
-from tollhouse.pdk.usage import Usage
-
-_SSE: Final = "text/event-stream"
-_DONE: Final = b"data: [DONE]\n\n"
-_PING: Final = b": ping\n\n"
-#: what a chat cannot do. A value beside the name asks for nothing.
-_REFUSED: Final[Mapping[str, tuple[Any, ...]]] = {
-    "suffix": (None, ""),
-    "echo": (None, False),
-    "best_of": (None, 1),
-    "n": (None, 1),
-    "logprobs": (None,),
-    "logit_bias": (None, {}),
-}
-
-
-class _StreamOptions(msgspec.Struct):
-    include_usage: bool = False
-
-
-class _Request(msgspec.Struct):
-    prompt: str | list[str]
-    max_tokens: int | None = None
-    temperature: int | float | None = None
-    top_p: int | float | None = None
-    top_k: int | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    presence_penalty: int | float | None = None
-    frequency_penalty: int | float | None = None
-    user: str | None = None
-    stream_options: _StreamOptions | None = None
-
-
-_KNOWN: Final = frozenset({*(f.name for f in msgspec.structs.fields(_Request)), "model", "stream", *_REFUSED})
-
-
-def _chat(content: bytes, model: str, ignored: list[str], *, stream: bool) -> ChatRequest:
-    """The chat that a completion is asked of. Raises `Refusal`."""
-    try:
-        raw = msgspec.json.decode(content, type=dict[str, Any])
-        asked = msgspec.convert(raw, _Request)
-    except MALFORMED as error:
-        raise Refusal(f"the request body is not a request for a completion of text: {error}") from None
-    prompt = asked.prompt if isinstance(asked.prompt, str) else "".join(asked.prompt[:1])
-    if not isinstance(asked.prompt, str) and len(asked.prompt) != 1:
-        raise Refusal(f"prompt: this model takes one a request; {len(asked.prompt)} were sent")
-    if not prompt:
-        raise Refusal("prompt: required")
-    ignored += [name for name in raw if name not in _KNOWN]
-    return ChatRequest(
-        form="openai_chat",
-        model=model,
-        messages=(Message("user", (Text(prompt),)),),
-        stream=stream,
-        options=_options(asked),
-        user=asked.user,
-        include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
-        own_only=tuple(name for name, unused in _REFUSED.items() if raw.get(name) not in unused),
-    )
-
-
-def _options(asked: _Request) -> Options:
-    stop = (asked.stop,) if isinstance(asked.stop, str) else asked.stop
-    return Options(
-        max_tokens=asked.max_tokens,
-        temperature=asked.temperature,
-        top_p=asked.top_p,
-        top_k=asked.top_k,
-        stop=None if stop is None else tuple(stop),
-        seed=asked.seed,
-        presence_penalty=asked.presence_penalty,
-        frequency_penalty=asked.frequency_penalty,
-    )
+from tollhouse.llm.settings import Options
 
 
 class CompletionTranslation:
     """Completions towards the client, chats of a form towards the provider."""
 
     def __init__(self, form: FormName, provider: Provider, *, drops: bool, on_vertex: bool) -> None:
-        """`drops`: what a chat or `form` cannot express is left out in place of being refused.
-        `on_vertex`: Anthropic's form as Google wants it."""
-        self._form = FORMS[form]
-        self._dialect = provider if form == "openai_chat" else None
-        self._drops = drops
-        self._on_vertex = on_vertex
+        """The operator's options are in the request by then. `drops`: what a chat or `form` cannot express is
+        left out in place of being refused. `on_vertex`: Anthropic's form as Google wants it."""
+        completing = Completing(form, provider, Fixed("openai_chat", Options()), drops=drops)
+        self._dialogue: Dialogue = OnVertex(completing) if on_vertex else completing
 
     def request(self, body: Body, asked: Asked, model: str, *, stream: bool) -> Outgoing:
-        ignored: list[str] = []
-        chat = _chat(body.bytes_with(model), model, ignored, stream=stream)
-        sent, dropped = encoded(self._form, chat, ignored, drops=self._drops)
-        if self._dialect is not None:
-            spoken(sent, self._dialect)
-        if self._on_vertex:
-            sent = anthropic_body(sent)
+        if body.members is None:
+            raise Refusal(NO_PROMPTS)
+        sent = self._dialogue.request(body.members, NOTHING_TOLD, model=model, stream=stream)
         return Outgoing(
-            msgspec.json.encode(sent),
-            ignored=tuple(dict.fromkeys(ignored)),
-            dropped=tuple(dropped),
-            asked=chat,
+            sent.content,
+            ignored=sent.ignored,
+            dropped=sent.dropped,
+            asked=sent if stream else None,
             model=model,
-            stream_type=_SSE,
+            stream_type=self._dialogue.stream_type or "",
         )
 
     def answer(self, content: bytes, headers: Mapping[str, str], out: Outgoing) -> Got:
-        chat = self._form.decode_response(content)
-        model = chat.model or out.model
-        text = "".join(part.text for part in chat.parts if isinstance(part, Text))
-        body = _head(chat.id or out.id, chat.created or out.at, model) | {
-            "choices": [_choice(text, chat.reason)]
-        }
-        if chat.usage is not None:
-            body["usage"] = shown(chat.usage)
-        return Got(msgspec.json.encode(body), model, chat.usage, written=written_in(chat))
+        return self._dialogue.answer(content, Sent(content, model=out.model), out.id, out.at)
 
     def stream(self, content_type: str, out: Outgoing) -> Reader | None:
-        if not (out.asked.stream and content_type.startswith(self._form.STREAM_TYPE)):
+        if not isinstance(out.asked, Sent) or content_type.startswith("application/json"):
             return None
-        return _Stream(self._form.stream_decoder(), out)
-
-
-def _head(id_: str, created: int, model: str) -> dict[str, Any]:
-    return {"id": id_, "object": "text_completion", "created": created, "model": model}
-
-
-def _choice(text: str, reason: Reason | None) -> dict[str, Any]:
-    shown_reason = "stop" if reason == "tool_calls" else reason
-    return {"text": text, "index": 0, "logprobs": None, "finish_reason": shown_reason}
-
-
-class _Encoder:
-    """Writes a completion as it grows."""
-
-    def __init__(self, *, include_usage: bool) -> None:
-        self._include_usage = include_usage
-        self._start = _head("", 0, "")
-
-    def encode(self, delta: Delta) -> bytes:
-        match delta:
-            case Start(model, id_, created):
-                self._start = _head(id_, created or 0, model)
-                return b""
-            case Text(text):
-                return self._event([_choice(text, None)])
-            case Finish(reason, usage):
-                return self._event([_choice("", reason)]) + self._last(usage)
-            case Failed(message):
-                return failure(message)
-            case Ping():
-                return _PING
-            case _:
-                return b""  # thoughts, which completions have no place for
-
-    def _last(self, usage: Usage | None) -> bytes:
-        told = self._event([], usage=shown(usage)) if self._include_usage and usage is not None else b""
-        return told + _DONE
-
-    def _event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
-        return b"data: " + msgspec.json.encode(self._start | {"choices": choices} | more) + b"\n\n"
-
-
-class _Stream(PassageBase):
-    """A chat's stream as that of a completion."""
-
-    __slots__ = ("_out",)
-
-    def __init__(self, decoder: StreamDecoder, out: Outgoing) -> None:
-        super().__init__(
-            decoder, _Encoder(include_usage=out.asked.include_usage), model=out.model, keep_text=False
-        )
-        self._out = out
-
-    def feed(self, data: bytes, last: bool) -> bytes:
-        deltas = self._decoder.feed(data)
-        if last:
-            deltas += self._ended()
-        return b"".join([self._encoder.encode(self._completed(delta)) for delta in deltas])
-
-    def _completed(self, delta: Delta) -> Delta:
-        self.noted.note(delta)
-        if not isinstance(delta, Start):
-            return delta
-        created = delta.created or self._out.at
-        return replace(delta, model=self.noted.model, id=delta.id or self._out.id, created=created)
+        return self._dialogue.stream(out.asked, out.id, out.at, keep_text=False)
