@@ -41,6 +41,8 @@ _ROLES: Final[Mapping[str, Role]] = {
     "tool": "tool",
 }
 _MODES: Final = frozenset({"auto", "none", "required"})
+#: Mistral's clients say so, and have another name for `seed`
+_ANY: Final = "any"
 _EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 DATA_URL: Final = "data:"
 BASE64: Final = ";base64,"
@@ -121,6 +123,7 @@ class _Request(msgspec.Struct):
     top_k: int | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
+    random_seed: int | None = None
     presence_penalty: Number = None
     frequency_penalty: Number = None
     n: int | None = None
@@ -239,7 +242,7 @@ def _options(typed: _Request) -> Options:
         top_p=typed.top_p,
         top_k=typed.top_k,
         stop=(stop,) if isinstance(stop, str) else None if stop is None else tuple(stop),
-        seed=typed.seed,
+        seed=typed.random_seed if typed.seed is None else typed.seed,
         presence_penalty=typed.presence_penalty,
         frequency_penalty=typed.frequency_penalty,
         n=typed.n,
@@ -261,6 +264,8 @@ def _tool_choice(given: Any) -> ToolChoice | None:
         return None
     if isinstance(given, str) and given in _MODES:
         return ToolChoice(cast(Any, given))
+    if given == _ANY:
+        return ToolChoice("required")
     match given:
         case {"type": "function", "function": {"name": str(name)}}:
             return ToolChoice("one", name)
