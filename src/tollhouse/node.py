@@ -18,6 +18,7 @@ from tollhouse.config.database import database_server
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.flow.advertise import Advertised
+from tollhouse.flow.answers import ErrorPages
 from tollhouse.flow.compilation import Compilation, PluginObjects
 from tollhouse.flow.compile import backend_at, compiling
 from tollhouse.flow.forwarded import Trust
@@ -92,8 +93,8 @@ class Identity:
     local_model: tuple[str, int] | None
 
     @classmethod
-    def new(cls, local_model: tuple[str, int] | None) -> "Identity":
-        return cls(str(uuid.uuid4()), socket.gethostname(), WORKSPACE_ID, local_model)
+    def new(cls, local_model: tuple[str, int] | None, node_id: str | None = None) -> "Identity":
+        return cls(node_id or str(uuid.uuid4()), socket.gethostname(), WORKSPACE_ID, local_model)
 
 
 class Node:
@@ -110,7 +111,7 @@ class Node:
         #: what is known of the health of upstreams' targets
         self.health = UpstreamHealth()
         self._pools = _pools(settings)
-        resolver = Resolver(time.perf_counter, self._tasks, name_lifetimes(settings))
+        resolver = Resolver(time.perf_counter, self._tasks, name_lifetimes(settings), settings.dns_resolver)
         #: who may call
         self.directory = Directory()
         self._vaults = Vaults(
@@ -254,7 +255,8 @@ class Node:
             self._tasks,
             advertised=Advertised.of(settings.headers, settings.headers_upstream),
             trust=_trust(settings),
-            default_kind=_ERROR_KINDS[settings.error_default_type],
+            pages=_error_pages(settings),
+            debug=settings.allow_debug_header,
             backend_at=backend_at(self._workshop),
             access_log=AccessLog.to(settings.proxy_access_log, self._sinks, time.time),
         )
@@ -271,8 +273,9 @@ class Node:
                 self._listen_for_streams(listen, sock)
                 continue
             tls = self._listener_tls(http2=listen.http2) if listen.tls else None
+            port = self._settings.port_maps.get(listen.port, listen.port)
             listener = Listener(
-                sock, self._gateway, limits, self.traffic, port=listen.port, tls=tls, http2=listen.http2
+                sock, self._gateway, limits, self.traffic, port=port, tls=tls, http2=listen.http2
             )
             await listener.start()
             self._listeners.append(listener)
@@ -365,6 +368,16 @@ def name_lifetimes(settings: Settings) -> Lifetimes:
         settings.dns_error_ttl,
         settings.dns_cache_size,
     )
+
+
+def _error_pages(settings: Settings) -> ErrorPages:
+    templates = {
+        "html": settings.error_template_html,
+        "json": settings.error_template_json,
+        "plain": settings.error_template_plain,
+        "xml": settings.error_template_xml,
+    }
+    return ErrorPages.of(_ERROR_KINDS[settings.error_default_type], templates)
 
 
 def _trust(settings: Settings) -> Trust:

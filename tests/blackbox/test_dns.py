@@ -229,3 +229,15 @@ async def test_a_garbled_answer_is_a_failure_and_no_more(
         assert (await ask(node, "/address")).status == 200
     finally:
         await node.stop()
+
+
+async def test_the_name_servers_of_the_settings_go_before_the_systems(
+    names: NameServer, upstream: Upstream
+) -> None:
+    node = await Gateway.start(
+        CONFIG.format(port=upstream.port), environment={"KONG_DNS_RESOLVER": names.address}
+    )
+    try:
+        assert (await ask(node, "/one")).status == 200
+    finally:
+        await node.stop()

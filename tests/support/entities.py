@@ -76,7 +76,7 @@ FIELDS: Final[Mapping[str, Mapping[str, list[Any]]]] = {
     "consumer_groups": {"name": WORDS, "tags": TAGS},
     "consumer_group_consumers": {"consumer": [{"id": PARENT}], "consumer_group": [{"id": PARENT}]},
     "upstreams": {
-        "name": ["u.test"],
+        "name": ["u.test"], "slow_start": [7.5],
         "algorithm": ["round-robin", "least-connections", "latency", "consistent-hashing"],
         "hash_on": ["none", "header", "cookie", "ip"], "hash_fallback": ["none", "query_arg"],
         "hash_on_header": ["x-a"], "hash_fallback_header": ["x-b"], "hash_on_cookie": ["c"],

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -111,12 +112,15 @@ class AdminHandler:
         access_log: AccessLog | None = None,
         origins: Sequence[str] = (),
         gate: Gate | None = None,
+        *,
+        body_limit: int = BODY_LIMIT_BYTES,
     ) -> None:
         self._router = Router(endpoints)
         self._tasks = tasks
         self._access_log = access_log
         self._origins = origins
         self._gate = gate or Gate()
+        self._body_limit = body_limit or sys.maxsize
 
     def begin(self, client: Client, request: Request) -> None:
         """Starts answering a request that has just arrived."""
@@ -173,12 +177,12 @@ class AdminHandler:
     async def _dispatch(self, client: Client, request: Request, waiting: _Waiting) -> Answer:
         content = request.content
         if content is None and client.body is not None:
-            reading = client.body.collect(BODY_LIMIT_BYTES)
+            reading = client.body.collect(self._body_limit)
             if reading is not None:
                 reading.driver = waiting
                 await waiting
             content = request.content
-        if content is None:
+        if content is None or len(content) > self._body_limit:
             raise BadRequest("the request body is too large", 413)
         found = self._router.find(request.target.path)
         if found is None:

@@ -13,6 +13,7 @@ from tollhouse.cli.options import allow_missing_plugins
 from tollhouse.cli.output import fail_config
 from tollhouse.config.database import database_server
 from tollhouse.config.settings import Settings, from_environment
+from tollhouse.config.unheeded import unheeded
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.plugins import Registry
 from tollhouse.supervisor.configuration import Source, at_start
@@ -20,6 +21,8 @@ from tollhouse.supervisor.database import first_snapshot
 from tollhouse.supervisor.environment import kept_private, llm_gateway
 from tollhouse.supervisor.instances import Instance, recorded
 from tollhouse.telemetry import error_log
+
+log = logging.getLogger("tollhouse")
 
 
 @click.command("start")
@@ -60,7 +63,9 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
 
     registry = Registry.of(settings)
     for unknown in registry.unknown:
-        logging.getLogger("tollhouse").warning("KONG_PLUGINS names an unknown plugin: %s", unknown)
+        log.warning("KONG_PLUGINS names an unknown plugin: %s", unknown)
+    for variable, reason, missed in unheeded(os.environ):
+        log.log(logging.WARNING if missed else logging.INFO, "%s has no effect: %s", variable, reason)
     if source.database is not None:
         snapshot = first_snapshot(settings, registry)
     else:

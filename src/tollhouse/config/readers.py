@@ -2,9 +2,10 @@
 
 import ipaddress
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 _SIZES: Final = {"k": 1024, "m": 1024**2, "g": 1024**3}
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -187,3 +188,64 @@ def headers(text: str) -> tuple[str, ...]:
         if word.lower() not in _HEADERS | {"off"}:
             raise ValueError(f"'{word}' is not one of: off, {', '.join(sorted(_HEADERS))}")
     return words(text)
+
+
+def name_servers(text: str) -> tuple[str, ...]:
+    """Addresses of name servers, each perhaps with a port."""
+    for word in words(text):
+        host, _, port = (
+            word.rpartition(":") if word.count(":") == 1 or word.startswith("[") else (word, "", "")
+        )
+        try:
+            ipaddress.ip_address((host if host else word).strip("[]"))
+        except ValueError:
+            raise ValueError(f"'{word}' is not an address like 10.0.0.2 or 10.0.0.2:53") from None
+        if port and not (port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError(f"'{word}' has no port from 1 to 65535")
+    return words(text)
+
+
+def error_template(text: str) -> str | None:
+    """What a file holds that has a place for the message and one for the request id."""
+    file = existing_file(text)
+    if file is None:
+        return None
+    template = Path(file).read_text(encoding="utf-8")
+    if template.count("%s") != 2:
+        raise ValueError(f"'{file}' has to hold %s twice: for the message and for the request id")
+    return template
+
+
+def port_maps(text: str) -> Mapping[int, int]:
+    """What clients connect to, by the node's own port; Kong writes `80:8000`, the clients' first."""
+    found = {}
+    for word in words(text):
+        outside, _, own = word.partition(":")
+        if not all(port.isdigit() and 0 < int(port) < 65536 for port in (outside, own)):
+            raise ValueError(f"'{word}' is not a pair of ports like 80:8000")
+        found[int(own)] = int(outside)
+    return found
+
+
+def client_header(text: str) -> str:
+    """A header, but not what is none."""
+    if text == "proxy_protocol":
+        raise ValueError("the PROXY protocol is not supported by this version of Tollhouse")
+    return text
+
+
+def role(text: str) -> str:
+    """Kong's role of a node that has its own configuration."""
+    if text in ("control_plane", "data_plane"):
+        raise ValueError(
+            "there is no hybrid mode: nodes that serve the same share a database (KONG_DATABASE)"
+        )
+    return one_of("traditional")(text)
+
+
+def optional_uuid(text: str) -> str | None:
+    """An id; `None` if there is none."""
+    try:
+        return str(UUID(text)) if text else None
+    except ValueError:
+        raise ValueError(f"'{text}' is not a UUID") from None

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, cast
 from tollhouse.config import readers
 from tollhouse.config.admin_tokens import AdminToken, read_tokens
 from tollhouse.config.ciphers import TlsTerms, read_protocols, tls_terms
+from tollhouse.config.given import default_prefix, given, half_a_pair
 from tollhouse.config.listen import Listen, parse_listens, parse_stream_listens
 from tollhouse.config.option import Option, option, secret
 from tollhouse.errors import ConfigError, ConfigErrors
@@ -23,7 +24,6 @@ from tollhouse.model.constraints import is_reference
 from tollhouse.stores.vaults import Unresolvable, Vaults
 
 Flavor = Literal["traditional_compatible", "traditional", "expressions"]
-_PREFIXES: Final = ("TOLLHOUSE_", "KONG_")
 #: settings that name files; relative ones are under the prefix
 _LOG_FILES: Final = (
     "proxy_error_log", "admin_error_log", "proxy_access_log", "admin_access_log", "status_access_log",
@@ -106,6 +106,12 @@ class Settings:
         "File with more tokens, each with a name, a role (`read-only`, `operator`, `admin`) and, for an "
         "operator, the tags of the entities that are theirs to change. Tollhouse's own.",
     )
+    admin_max_body_size: int = option(
+        "256m",
+        readers.size,
+        "Largest request body of the Admin API, 0 is any; Kong's 10m is too little for many entities.",
+        "NGINX_ADMIN_CLIENT_MAX_BODY_SIZE",
+    )
     admin_gui_url: tuple[str, ...] = option(
         "",
         readers.origins,
@@ -145,6 +151,12 @@ class Settings:
         "Load plugins that this version does not know, each with a warning; they do nothing. Without it "
         "such a configuration is refused. Tollhouse's own.",
     )
+    role: str = option(
+        "traditional",
+        readers.role,
+        "Kong's `control_plane` and `data_plane` are refused: nodes share a database instead.",
+    )
+    node_id: str | None = option("", readers.optional_uuid, "Id of this node; made up at its start if unset.")
     database: str = option(
         "off",
         readers.one_of("off", "postgres"),
@@ -202,7 +214,7 @@ class Settings:
         "", readers.networks, "Peers whose forwarded headers are believed: addresses, ranges, `unix:`."
     )
     real_ip_header: str = option(
-        "X-Real-IP", readers.plain, "The header in which a trusted peer names the client."
+        "X-Real-IP", readers.client_header, "The header in which a trusted peer names the client."
     )
     real_ip_recursive: bool = option(
         "off", readers.switch, "Pass over trusted addresses in that header, from its end."
@@ -219,6 +231,22 @@ class Settings:
         "text/plain",
         readers.one_of("text/plain", "text/html", "application/json", "application/xml", "application/grpc"),
         "Type of error answers to requests that ask for none.",
+    )
+    error_template_html: str | None = option(
+        "", readers.error_template, "File with such an answer in HTML: `%s` is the message, then the id."
+    )
+    error_template_json: str | None = option("", readers.error_template, "The same for JSON.")
+    error_template_plain: str | None = option("", readers.error_template, "The same for plain text.")
+    error_template_xml: str | None = option("", readers.error_template, "The same for XML.")
+    allow_debug_header: bool = option(
+        "off",
+        readers.switch,
+        "Name route and service (`Kong-Route-Id`, …) in answers to requests with a `Kong-Debug` header.",
+    )
+    port_maps: Mapping[int, int] = option(
+        "",
+        readers.port_maps,
+        "Ports that clients use where something in front maps them to the node's own: `80:8000`.",
     )
     client_max_body_size: int = option(
         "0",
@@ -250,6 +278,9 @@ class Settings:
     )
     upstream_keepalive_idle_timeout: float = option(
         "60", readers.seconds, "How long an idle upstream connection is kept."
+    )
+    dns_resolver: tuple[str, ...] = option(
+        "", readers.name_servers, "Name servers in place of the system's, each perhaps with a port."
     )
     dns_valid_ttl: float | None = option(
         "0", readers.optional_seconds, "Lifetime of DNS answers in place of their own; 0 is their own."
@@ -340,9 +371,9 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     errors: list[ConfigError] = []
     vaults = _vaults(environment)
     for name, each in options().items():
-        variable, text = _given(environment, each.names)
+        variable, text = given(environment, each.names)
         if text is None:
-            text = _default_prefix(environment) if name == "prefix" else each.default
+            text = default_prefix(environment) if name == "prefix" else each.default
         try:
             values[name] = each.read(vaults.secret(text) if is_reference(text) else text)
         except Unresolvable as error:
@@ -351,7 +382,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
             # What a secret is may not be told.
             problem = f"what '{text}' stands for is no value for it" if is_reference(text) else str(error)
             errors.append(ConfigError(variable, problem))
-    errors += _half_a_pair(values)
+    errors += half_a_pair(values)
     if errors:
         raise ConfigErrors(errors)
     for name in _LOG_FILES:
@@ -360,32 +391,9 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values)
 
 
-def _given(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str | None]:
-    """The variable that is set, and its text."""
-    for name in names:
-        for prefix in _PREFIXES:
-            value = environment.get(prefix + name)
-            if value is not None:
-                return prefix + name, value.strip()
-    return f"KONG_{names[0]}", None
-
-
 def _vaults(environment: Mapping[str, str]) -> Vaults:
     known, found = options(), {}
     for name in ("vault_env_prefix", "vault_file_prefix"):
-        _, text = _given(environment, known[name].names)
+        _, text = given(environment, known[name].names)
         found[name] = known[name].default if text is None else text
     return Vaults(environment, env_prefix=found["vault_env_prefix"], file_prefix=found["vault_file_prefix"])
-
-
-def _half_a_pair(values: Mapping[str, Any]) -> list[ConfigError]:
-    pairs = (("ssl_cert", "ssl_cert_key"), ("admin_ssl_cert", "admin_ssl_cert_key"))
-    for given, missing in (*pairs, *(pair[::-1] for pair in pairs)):
-        if values.get(given) and not values.get(missing, "wrong already"):
-            return [ConfigError(f"KONG_{missing.upper()}", f"needed because KONG_{given.upper()} is set")]
-    return []
-
-
-def _default_prefix(environment: Mapping[str, str]) -> str:
-    state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/tmp")) / ".local/state")  # noqa: S108
-    return str(Path(state) / "tollhouse")

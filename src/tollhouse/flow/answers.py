@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -113,13 +114,32 @@ def _quality(parameters: str) -> float:
     return 1.0
 
 
-def page(status: int, message: str, request_id: str, kind: str) -> tuple[str, bytes]:
-    """Content type and body of an error page. The message is inserted as it is, as Kong does, but
-    for HTML and XML, where client text could become markup."""
-    content_type, template = _PAGES[kind]
-    if kind in ("html", "xml"):
-        message = html.escape(message, quote=False)
-    return content_type, template.format(message=message, request_id=request_id).encode()
+@dataclass(frozen=True, slots=True)
+class ErrorPages:
+    """The pages of this node: what they look like, by kind, and the kind for requests that ask for none."""
+
+    default_kind: str = "plain"
+    #: content type and text
+    by_kind: Mapping[str, tuple[str, str]] = field(default_factory=lambda: _PAGES)
+
+    @classmethod
+    def of(cls, default_kind: str, templates: Mapping[str, str | None]) -> "ErrorPages":
+        """With templates as Kong writes them: `%s` for the message, and another for the request id."""
+        own = {kind: (_PAGES[kind][0], _written(text)) for kind, text in templates.items() if text}
+        return cls(default_kind, MappingProxyType({**_PAGES, **own}))
+
+    def page(self, message: str, request_id: str, kind: str) -> tuple[str, bytes]:
+        """Content type and body of an error page. The message is inserted as it is, as Kong does, but
+        for HTML and XML, where client text could become markup."""
+        content_type, template = self.by_kind[kind]
+        if kind in ("html", "xml"):
+            message = html.escape(message, quote=False)
+        return content_type, template.format(message=message, request_id=request_id).encode()
+
+
+def _written(template: str) -> str:
+    braced = template.replace("{", "{{").replace("}", "}}")
+    return braced.replace("%s", "{message}", 1).replace("%s", "{request_id}", 1)
 
 
 def has_grpc_content(request: Request) -> bool:
@@ -141,17 +161,17 @@ def _grpc_answer(status: int, message: str) -> Response:
     return response
 
 
-def error_page(request: Request | None, status: int, request_id: str, *, default_kind: str) -> Response:
+def error_page(request: Request | None, status: int, request_id: str, *, pages: ErrorPages) -> Response:
     """The answer where nginx would show its error page: an upstream failed, a request was malformed."""
-    kind = default_kind
+    kind = pages.default_kind
     shown = 400 if status == 494 else status
     if request is not None:
         if is_grpc(request):
             return _grpc_answer(shown, message_of(status))
         values = request.headers.values
         accept = values.get("accept") or values.get("content-type")
-        kind = _page_kind(accept, default_kind)
-    content_type, body = page(status, message_of(status), request_id, kind)
+        kind = _page_kind(accept, pages.default_kind)
+    content_type, body = pages.page(message_of(status), request_id, kind)
     return Response.own(shown, body, content_type)
 
 
@@ -159,13 +179,13 @@ def _page_kind(accept: str | None, default_kind: str) -> str:
     return default_kind if accept is None else negotiate(accept)
 
 
-def of_reject(reject: Reject, request: Request, request_id: str, *, default_kind: str) -> Response:
+def of_reject(reject: Reject, request: Request, request_id: str, *, pages: ErrorPages) -> Response:
     """The answer that a `Reject` asks for."""
     if reject.exact:
-        response = _exact(reject, request, request_id, default_kind)
+        response = _exact(reject, request, request_id, pages)
     else:
         message = reject.message if reject.message is not None else message_of(reject.status)
-        response = _page_or_grpc(reject.status, message, request, request_id)
+        response = _page_or_grpc(reject.status, message, request, request_id, pages)
     for name, value in (reject.headers or {}).items():
         response.headers.set(name, value)
     for name, value in reject.fields or ():
@@ -173,18 +193,21 @@ def of_reject(reject: Reject, request: Request, request_id: str, *, default_kind
     return response
 
 
-def _page_or_grpc(status: int, message: str, request: Request, request_id: str) -> Response:
+def _page_or_grpc(
+    status: int, message: str, request: Request, request_id: str, pages: ErrorPages
+) -> Response:
     if is_grpc(request):
         return _grpc_answer(status, message)
-    content_type, body = page(status, message, request_id, negotiate(request.headers.values.get("accept")))
+    kind = negotiate(request.headers.values.get("accept"))
+    content_type, body = pages.page(message, request_id, kind)
     return Response.own(status, body, content_type)
 
 
-def _exact(reject: Reject, request: Request, request_id: str, default_kind: str) -> Response:
+def _exact(reject: Reject, request: Request, request_id: str, pages: ErrorPages) -> Response:
     body: Any = reject.body
     if body is None:
         if reject.status in PAGE_STATUSES:
-            return error_page(request, reject.status, request_id, default_kind=default_kind)
+            return error_page(request, reject.status, request_id, pages=pages)
         if reject.status in _NGINX_PAGE_STATUSES:
             return nginx_page(reject.status)
         return Response.own(reject.status)

@@ -19,6 +19,7 @@ from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.pdk.exchange import Matched, Patience, Request, Response
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.pdk.wait import Wait
+from tollhouse.routing import wire
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.upstream.http1 import Timeouts
 
@@ -36,18 +37,20 @@ class Gateway:
         *,
         advertised: Advertised,
         trust: Trust,
-        default_kind: str,
+        pages: answers.ErrorPages,
         backend_at: Callable[[tuple[str, str, int], Backend], Backend],
         access_log: AccessLog | None = None,
+        debug: bool = False,
     ) -> None:
         self.snapshot = snapshot
         self.access_log = access_log
         self.draining = False
         self.trust = trust
         self._real_ip = bool(trust.networks) or trust.unix
-        self.default_kind = default_kind
+        self.pages = pages
         self.server_field = f"Server: {PRODUCT}\r\n"
-        self.plain_headers = advertised.plain
+        self.plain_headers = advertised.plain and not debug
+        self._debug = debug
         self.id_upstream = advertised.request_id_upstream
         self._backend_at = backend_at
         self._elsewhere: dict[tuple[tuple[str, str, int], Timeouts, int, Patience | None], Backend] = {}
@@ -77,7 +80,7 @@ class Gateway:
         """Answers bytes that are no request, or one with a body that is not taken."""
         self._id += 1
         request_id = f"{self._id_prefix}{self._id:016x}"
-        response = answers.error_page(request, error.status, request_id, default_kind=self.default_kind)
+        response = answers.error_page(request, error.status, request_id, pages=self.pages)
         fields = self._chosen(
             ("x-kong-response-latency", "X-Kong-Response-Latency: 0\r\n"),
             ("server", self.server_field),
@@ -139,7 +142,7 @@ class Gateway:
     def own_headers(self, ex: DrivenExchange) -> str:
         """The gateway's headers on an answer of its own."""
         latency = int((perf_counter() - ex.started) * 1000)
-        return self._chosen(
+        return self._debugged(ex) + self._chosen(
             ("x-kong-response-latency", f"X-Kong-Response-Latency: {latency}\r\n"),
             ("server", self.server_field),
             ("x-kong-request-id", f"X-Kong-Request-Id: {ex.request_id}\r\n"),
@@ -156,7 +159,8 @@ class Gateway:
         kept_via = f"Via: {values['via']}\r\n" if "via" in values and "via" not in self._advertised else ""
         date = "" if response is None or "date" in values else f"Date: {self.date()}\r\n"
         return (
-            kept_via
+            self._debugged(ex)
+            + kept_via
             + date
             + self._chosen(
                 ("x-kong-upstream-status", f"X-Kong-Upstream-Status: {ex.upstream_status}\r\n"),
@@ -167,6 +171,20 @@ class Gateway:
                 ("x-kong-request-id", f"X-Kong-Request-Id: {ex.request_id}\r\n"),
             )
         )
+
+    def _debugged(self, ex: DrivenExchange) -> str:
+        """What became of a request, for a client that asks, where the node tells."""
+        if not self._debug or not ex.request.headers.values.get("kong-debug"):
+            return ""
+        route, service = ex.route, ex.service
+        shown = {
+            "Kong-Route-Id": route and route.id,
+            "Kong-Route-Name": route and route.name,
+            "Kong-Service-Id": service and service.id,
+            "Kong-Service-Name": service and service.name,
+        }
+        lines = (f"{name}: {wire(value)}\r\n" for name, value in shown.items() if value)
+        return "".join(lines)
 
     def _chosen(self, *fields: tuple[str, str]) -> str:
         return "".join(line for name, line in fields if name in self._advertised)

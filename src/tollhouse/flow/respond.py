@@ -332,7 +332,7 @@ def run_quietly(ex: DrivenExchange, phases: "tuple[Step, ...]") -> None:
 
 def refused(ex: DrivenExchange, gateway: "Gateway", reject: Reject) -> None:
     """Answers for a decision of the gateway or a plugin."""
-    response = answers.of_reject(reject, ex.request, ex.request_id, default_kind=gateway.default_kind)
+    response = answers.of_reject(reject, ex.request, ex.request_id, pages=gateway.pages)
     own(ex, gateway, response)
 
 
@@ -341,7 +341,7 @@ def failed(ex: DrivenExchange, gateway: "Gateway", fault: UpstreamFault) -> None
     log.info("exchange %s: %s", ex.request_id, fault)
     ex.answered_at = ex.answered_at or perf_counter()
     ex.upstream_status = ex.upstream_status or fault.status
-    response = answers.error_page(ex.request, fault.status, ex.request_id, default_kind=gateway.default_kind)
+    response = answers.error_page(ex.request, fault.status, ex.request_id, pages=gateway.pages)
     own(ex, gateway, response, proxied=True)
 
 

@@ -107,9 +107,7 @@ class Way(DrivenExchange):
                 respond.gone(self)
             case PeerError():
                 status = error.status if isinstance(error, BadRequest) else 400
-                response = answers.error_page(
-                    self.request, status, self.request_id, default_kind=gateway.default_kind
-                )
+                response = answers.error_page(self.request, status, self.request_id, pages=gateway.pages)
                 respond.own(self, gateway, response, close=True)
             case _:
                 log.error("exchange %s failed", self.request_id, exc_info=error)

@@ -6,7 +6,7 @@ remembers a request.
 """
 
 from tollhouse.routing.build import RuleBook, build_router, building, check_routes, route_problem
-from tollhouse.routing.match import Captures, Flavour, Match, RouteLike, Router
+from tollhouse.routing.match import Captures, Flavour, Match, RouteLike, Router, wire
 from tollhouse.routing.streams import Connected, StreamRouter, stream_router
 from tollhouse.routing.upstream_path import path_builder
 
@@ -25,4 +25,5 @@ __all__ = [
     "path_builder",
     "route_problem",
     "stream_router",
+    "wire",
 ]

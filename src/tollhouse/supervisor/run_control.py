@@ -55,7 +55,7 @@ async def run_control(
     status_log = AccessLog.to(settings.status_access_log, sinks, time.time)
     trail = Path(settings.admin_audit_log) if settings.admin_audit_log is not None else None
     audit = AuditTrail(trail, control.registry, settings.router_flavor)
-    resolver = Resolver(time.monotonic, tasks, name_lifetimes(settings))
+    resolver = Resolver(time.monotonic, tasks, name_lifetimes(settings), settings.dns_resolver)
     control.health = HealthBoard(
         lambda: control.snapshot,
         control.decide,
@@ -65,7 +65,14 @@ async def run_control(
     )
     tasks.spawn(control.health.probe_forever(), "health probes")
     endpoints = admin_endpoints(control, audit, time.time)
-    handler = AdminHandler(endpoints, tasks, admin_log, settings.admin_gui_url, Gate.of(settings))
+    handler = AdminHandler(
+        endpoints,
+        tasks,
+        admin_log,
+        settings.admin_gui_url,
+        Gate.of(settings),
+        body_limit=settings.admin_max_body_size,
+    )
     listeners = [
         *await _listen(admin, handler, _admin_tls(settings)),
         *await _listen(status, AdminHandler(status_endpoints(control), tasks, status_log), _tls(settings)),

@@ -81,7 +81,7 @@ class Supervisor:
         self._model = ModelProcess.installed()
         if needs_local_model(snapshot) and self._model is None:
             raise ConfigErrors([ConfigError("", MODEL_MISSING)])
-        self._identity = Identity.new(self._model.address if self._model else None)
+        self._identity = Identity.new(self._model.address if self._model else None, settings.node_id)
         self._needs_model = needs_local_model(snapshot)
         self._shared = SnapshotFile()
         self._shared.write(encode(snapshot))

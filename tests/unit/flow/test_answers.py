@@ -7,6 +7,8 @@ from tollhouse.flow import answers
 from tollhouse.pdk.exchange import Request
 from tollhouse.wire.http1 import RequestReader
 
+PAGES = answers.ErrorPages()
+
 
 def request(fields: str = "") -> Request:
     return RequestReader(Request).read(f"GET / HTTP/1.1\r\nHost: a\r\n{fields}".removesuffix("\r\n").encode())
@@ -48,11 +50,11 @@ def test_the_best_known_type_wins(accept: str | None, kind: str) -> None:
 
 def test_client_text_never_becomes_markup() -> None:
     for kind in ("html", "xml"):
-        assert b"<script>" not in answers.page(400, "<script>&", "id", kind)[1]
+        assert b"<script>" not in PAGES.page("<script>&", "id", kind)[1]
 
 
 def test_494_is_shown_as_400() -> None:
-    assert answers.error_page(None, 494, "id", default_kind="plain").status == 400
+    assert answers.error_page(None, 494, "id", pages=PAGES).status == 400
 
 
 @pytest.mark.parametrize(
@@ -65,14 +67,14 @@ def test_494_is_shown_as_400() -> None:
     ],
 )
 def test_an_exact_answer_is_exactly_that(reject: Reject, body: bytes, content_type: str | None) -> None:
-    response = answers.of_reject(reject, request(), "id", default_kind="plain")
+    response = answers.of_reject(reject, request(), "id", pages=PAGES)
 
     assert (response.content, response.headers.get("content-type")) == (body, content_type)
 
 
 def test_an_empty_exact_answer_shows_the_page_that_nginx_would() -> None:
-    page = answers.of_reject(Reject(503, exact=True), request(), "id", default_kind="plain")
-    small = answers.of_reject(Reject(403, exact=True), request(), "id", default_kind="plain")
+    page = answers.of_reject(Reject(503, exact=True), request(), "id", pages=PAGES)
+    small = answers.of_reject(Reject(403, exact=True), request(), "id", pages=PAGES)
 
     assert page.content == b"The upstream server is currently unavailable\nrequest_id: id\n"
     assert b"<h1>403 Forbidden</h1>" in (small.content or b"")
