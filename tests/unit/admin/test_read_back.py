@@ -1,12 +1,13 @@
 """Whatever field is accepted is kept by PostgreSQL and read back, and a PATCH changes what it names alone."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from tests.support.entities import FIELDS, ID, PARENTS, entities
+from tests.support.plugin_settings import NEEDED, REGISTRY, at, nested, settings_of, values_for
 from tests.support.postgres import Postgres
 
 from tollhouse.admin.access import Actor
@@ -16,56 +17,13 @@ from tollhouse.admin.changes import Checker
 from tollhouse.admin.entities import Entities
 from tollhouse.admin.http import Failure
 from tollhouse.model.entities import ENTITIES
-from tollhouse.model.fields import Field
 from tollhouse.model.schema import Record
-from tollhouse.plugins import BUNDLED, Registry
+from tollhouse.plugins import BUNDLED
 from tollhouse.stores.postgres import migrations
 from tollhouse.stores.postgres.store import PostgresStore
 
 ME = Actor("me")
-REGISTRY = Registry()
 FLAVOR: Final = "traditional_compatible"
-#: what a field of some kind is tried with, until something is accepted
-CANDIDATES: Final[Mapping[str, tuple[Any, ...]]] = {
-    "string": ("x", "/x", "a.test", "http://a.test/x", "X-A", "10.0.0.1", "{}", "return 1", "a:b"),
-    "integer": (1, 2, 200, 401, 1000),
-    "number": (1, 2.5, 0.5, 401),
-    "boolean": (True, False),
-}
-#: what a plugin needs before anything else of it can be tried
-CALL: Final = {
-    "route_type": "llm/v1/chat",
-    "auth": {"header_name": "Authorization", "header_value": "x"},
-    "model": {"provider": "openai", "name": "m"},
-}
-NEEDED: Final[Mapping[str, Any]] = {
-    "acl": {"allow": ["a"]},
-    "ai-prompt-decorator": {"prompts": {"append": [{"role": "user", "content": "x"}]}},
-    "ai-prompt-guard": {"allow_patterns": ["x"]},
-    "ai-prompt-template": {"templates": [{"name": "a", "template": "x"}]},
-    "ai-proxy": CALL,
-    "ai-proxy-advanced": {"targets": [CALL]},
-    "ai-request-transformer": {"prompt": "x", "llm": CALL},
-    "ai-response-transformer": {"prompt": "x", "llm": CALL},
-    "canary": {"percentage": 5, "upstream_host": "a.test"},
-    "exit-transformer": {"functions": ["return function(status) return status end"]},
-    "fault-injection": {"abort": {"status": 503}},
-    "file-log": {"path": "/var/a"},
-    "header-size-limiting": {"max_headers": 5},
-    "http-log": {"http_endpoint": "http://a.test/x"},
-    "ip-restriction": {"allow": ["10.0.0.0/8"]},
-    "loggly": {"key": "x"},
-    "openid-connect": {"issuer": "https://a.test/x"},
-    "opentelemetry": {"traces_endpoint": "http://a.test/x"},
-    "proxy-cache": {"strategy": "memory"},
-    "rate-limiting": {"minute": 5},
-    "rate-limiting-advanced": {"limit": [5], "window_size": [60]},
-    "redirect": {"location": "https://a.test/x"},
-    "request-mirror": {"url": "http://a.test/x"},
-    "response-ratelimiting": {"limits": {"sms": {"minute": 5}}},
-    "tcp-log": {"host": "a.test", "port": 5},
-    "udp-log": {"host": "a.test", "port": 5},
-}
 
 
 @pytest.fixture(scope="module")
@@ -135,47 +93,6 @@ async def test_every_kind_is_read_back_and_a_patch_changes_what_it_names(
             assert await api.get(kind, ID, ()) == patched
     finally:
         await api.delete(ME, kind, ID, ())
-
-
-def values_for(field: Field) -> Iterator[Any]:
-    """Values a field may have, other than its default where that is known."""
-    found = _values(field.kind, field)
-    return (value for value in found if value != field.default)
-
-
-def _values(kind: str, field: Field) -> Iterator[Any]:
-    choices = field.rules.get("one_of") or field.shape.choices
-    if choices:
-        yield from choices
-    elif "between" in field.rules:
-        yield from field.rules["between"]
-    elif kind in ("array", "set") and field.shape.element is not None:
-        inner = field.rules.get("items", {}).get("one_of") or field.shape.element.choices
-        for value in inner or CANDIDATES.get(field.shape.element.kind, ()):
-            yield [value]
-    elif kind == "map" and field.shape.element is not None:
-        for value in CANDIDATES.get(field.shape.element.kind, ()):
-            yield {"x": value}
-    else:
-        yield from CANDIDATES.get(kind, ())
-
-
-def settings_of(record: Record, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Field]]:
-    for name, field in record.fields.items():
-        if field.shape.record is not None and field.kind == "record":
-            yield from settings_of(field.shape.record, (*prefix, name))
-        else:
-            yield (*prefix, name), field
-
-
-def nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    return {path[0]: nested(path[1:], value) if path[1:] else value}
-
-
-def at(values: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        values = values[name]
-    return values
 
 
 @pytest.mark.parametrize("name", sorted(BUNDLED))
