@@ -155,6 +155,25 @@ async def test_what_the_gateway_refuses_is_a_status(
     assert (failed.value.code(), failed.value.details()) == (code, details)
 
 
+async def test_a_route_for_tls_alone_believes_a_trusted_proxy(echo: GrpcEcho) -> None:
+    behind = await Gateway.start(
+        CONFIG.format(port=echo.port, secured=echo.port),
+        environment={"KONG_PROXY_LISTEN": "127.0.0.1:0 http2", "KONG_TRUSTED_IPS": "127.0.0.1"},
+    )
+    call = {"content-type": "application/grpc", "te": "trailers"}
+    try:
+        heads = []
+        for told in ({}, {"x-forwarded-proto": "https"}):
+            async with http2_connected(behind.proxy) as client:
+                head, _ = await client.answer(client.request("/strict/X", {**call, **told}, method="POST"))
+                heads.append(head)
+    finally:
+        await behind.stop()
+
+    assert (heads[0]["content-type"], heads[0]["grpc-status"]) == ("application/grpc", "1")
+    assert heads[1]["grpc-status"] == "13"  # it is let through; the target is away
+
+
 async def test_a_route_of_grpc_serves_nothing_else(node: Gateway) -> None:
     async with http2_connected(node.proxy) as client:
         head, _ = await client.answer(client.request(f"/{SERVICE}/Unary"))

@@ -29,12 +29,8 @@ class _OnlyHttps:
         self._status = status
 
     def __call__(self, ex: DrivenExchange) -> None:
-        client = ex.client
-        scheme = client.scheme
         values = ex.request.headers.values
-        if ex.peer_trusted:
-            scheme = values.get("x-forwarded-proto") or scheme
-        if scheme == "https":
+        if _scheme(ex) == "https":
             return
         if self._status == _UPGRADE_REQUIRED:
             headers = {"Connection": "Upgrade", "Upgrade": "TLS/1.2, HTTP/1.1"}
@@ -58,6 +54,16 @@ class _OnlyGrpc:
         if ex.client.protocol_version != "2":
             headers = {"connection": "Upgrade", "upgrade": "HTTP/2"}
             raise Reject(426, "Please use HTTP2 protocol", headers=headers)
-        if self._only_secure and ex.client.scheme != "https":
-            headers = {"grpc-status": "1", "grpc-message": "gRPC request matched gRPCs route"}
+        if self._only_secure and _scheme(ex) != "https":
+            headers = {
+                "content-type": "application/grpc",
+                "grpc-status": "1",
+                "grpc-message": "gRPC request matched gRPCs route",
+            }
             raise Reject(200, headers=headers, exact=True)
+
+
+def _scheme(ex: DrivenExchange) -> str:
+    """The client's own, or what a trusted proxy tells of it."""
+    told = ex.request.headers.values.get("x-forwarded-proto") if ex.peer_trusted else None
+    return told or ex.client.scheme
