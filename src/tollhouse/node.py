@@ -224,7 +224,9 @@ class Node:
             )
         )
         compiled, plugins = compilation.compiled, compilation.objects
-        if self._settings.stream_listen:
+        former = self._compilation
+        is_known = former is not None and former.serves(snapshot, plugins)
+        if self._settings.stream_listen and not is_known:
             reach, for_streams = Reach(snapshot, self._workshop, resolved), plugins.of(STREAM_PROTOCOLS)
             self._streams.serve(
                 await in_slices(compiling_streams(snapshot, self._workshop.flavor, reach, for_streams))

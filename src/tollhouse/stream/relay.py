@@ -172,6 +172,7 @@ class Relay:
         self._client, self._upstream, self._timeouts = client, upstream, timeouts
         self._seen = (-1, -1, -1, -1)
         self._since = now
+        self._is_closing = False
         client.join(upstream)
         upstream.join(client)
 
@@ -183,10 +184,14 @@ class Relay:
         if seen != self._seen:
             self._seen, self._since = seen, now
             return
-        if client.blocked or upstream.blocked:
-            if now - self._since > self._timeouts.write:
-                client.abort()
-                upstream.abort()
-        elif now - self._since > self._timeouts.read:
+        is_stuck = client.blocked or upstream.blocked
+        if now - self._since <= (self._timeouts.write if is_stuck else self._timeouts.read):
+            return
+        self._since = now
+        if is_stuck or self._is_closing:
+            client.abort()
+            upstream.abort()
+        else:  # an end that does not even take its last bytes is cut the next time
+            self._is_closing = True
             client.close()
             upstream.close()
