@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
@@ -32,7 +32,7 @@ from tollhouse.model.common import STREAM_PROTOCOLS
 from tollhouse.model.entities import Vault
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.services import NodeInfo, Services, Tracing
-from tollhouse.pdk.tasks import Tasks
+from tollhouse.pdk.tasks import Tasks, in_slices
 from tollhouse.plugins import Registry
 from tollhouse.routing import RuleBook
 from tollhouse.server.certificates import Certificates
@@ -68,8 +68,6 @@ T = TypeVar("T")
 
 #: how often deadlines are looked at, in seconds
 LOOK_SECONDS: Final = 0.1
-#: the longest that compiling a snapshot holds up the loop at a stretch, in seconds
-STRETCH_SECONDS: Final = 0.002
 
 #: of the only workspace, `default`: the id that it has in every DB-less Kong
 WORKSPACE_ID: Final = "0dc6f45b-8f8d-40d2-a504-473544ee190b"
@@ -395,16 +393,3 @@ def _limits(settings: Settings) -> Limits:
         idle_seconds=settings.keepalive_timeout,
         requests=settings.keepalive_requests,
     )
-
-
-async def in_slices(work: Generator[None, None, T]) -> T:
-    """Runs work that pauses itself, letting the loop serve others in between."""
-    while True:
-        until = time.perf_counter() + STRETCH_SECONDS
-        try:
-            while time.perf_counter() < until:
-                next(work)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        await asyncio.sleep(0)

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+#: the longest that work in slices holds up the loop at a stretch, in seconds
+_STRETCH_SECONDS: Final = 0.002
 #: something that others wait for, in plugins that may not know the event loop
 Signal = asyncio.Event
 
@@ -25,6 +28,19 @@ async def in_turns(
     async with asyncio.TaskGroup() as group:
         for _ in range(at_once):
             group.create_task(go_on())
+
+
+async def in_slices(work: Generator[None, None, T]) -> T:
+    """Runs work that pauses itself, letting the loop serve others in between."""
+    while True:
+        until = time.perf_counter() + _STRETCH_SECONDS
+        try:
+            while time.perf_counter() < until:
+                next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await asyncio.sleep(0)
 
 
 class Tasks:

@@ -14,8 +14,9 @@ from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.model.changes import comparing, decode_changes
 from tollhouse.model.snapshot import Reader, Snapshot
-from tollhouse.node import Identity, Node, in_slices
+from tollhouse.node import Identity, Node
 from tollhouse.pdk.memory import resident_bytes
+from tollhouse.pdk.tasks import in_slices
 from tollhouse.stores.memory import NodeMemory
 from tollhouse.supervisor.channel import Applied, Apply, Channel, Decided, Hello, LogLevel, Observed, Report
 from tollhouse.supervisor.shared import SnapshotFile
