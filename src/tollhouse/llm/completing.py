@@ -163,8 +163,8 @@ class _Encoder:
                 return self._event([_choice(text, None)])
             case Finish(reason, usage):
                 return self._event([_choice("", reason)]) + self._last(usage)
-            case Failed(message):
-                return failure(message)
+            case Failed(message, trouble):
+                return failure(message, trouble)
             case Ping():
                 return _PING
             case _:

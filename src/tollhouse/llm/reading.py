@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 from tollhouse.errors import PeerError
-from tollhouse.llm.chat import Delta, Failed, Trouble
+from tollhouse.llm.chat import Delta, Failed, Ping, Trouble
 from tollhouse.pdk.usage import Usage
 from tollhouse.wire.sse import SseEvent, SseReader
 
+_COMMENT: Final = b":"
 ENDED_EARLY: Final = "the provider's stream ended early"
 
 
@@ -15,11 +16,12 @@ class EventDecoder(ABC):
     """Reads one stream (`form.StreamDecoder`); a form reads its events by `_event`, and sets `_over` with the
     last of them. A stream that ends before that has failed."""
 
-    __slots__ = ("_over", "_reader", "skipped")
+    __slots__ = ("_begun", "_over", "_reader", "skipped")
 
     def __init__(self) -> None:
         self._reader = SseReader()
         self._over = False
+        self._begun = False
         #: events that could not be read
         self.skipped = 0
 
@@ -27,9 +29,15 @@ class EventDecoder(ABC):
         deltas: list[Delta] = []
         try:
             for event in self._reader.feed(data):
-                self._event(event, deltas)
+                if event.raw.startswith(_COMMENT) and event.is_comment:
+                    # It keeps the connection alive; before the answer has begun there is none to keep.
+                    if (deltas or self._begun) and not self._over:
+                        deltas.append(Ping())
+                else:
+                    self._event(event, deltas)
         except PeerError as error:
             self._fail(f"the provider's stream cannot be read: {error}", deltas)
+        self._begun = self._begun or bool(deltas)
         return deltas
 
     def end(self) -> list[Delta]:

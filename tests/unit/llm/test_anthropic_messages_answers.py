@@ -252,7 +252,7 @@ CALL = {"type": "tool_use", "id": "1", "name": "f"}
             [begin(type="server_tool_use", id="1"), piece(partial_json="{}"), STOP, last("end_turn")],
             [Unshown("server_tool_use"), Finish("stop", USED)],
         ),
-        ([event("unheard_of", x=1), b": comment\n\n", last("end_turn")], [Finish("stop", USED)]),
+        ([event("unheard_of", x=1), b": comment\n\n", last("end_turn")], [Ping(), Finish("stop", USED)]),
     ],
 )
 def test_what_events_mean(middle: list[bytes], deltas: list[Delta]) -> None:

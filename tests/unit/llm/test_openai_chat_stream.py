@@ -4,9 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.dialogues import towards
 
-from tollhouse.llm.chat import Delta, Failed, Finish, Start, Text, ToolArguments, ToolStart
+from tollhouse.llm.chat import Delta, Failed, Finish, Start, Text, ToolArguments, ToolStart, Trouble
+from tollhouse.llm.dialogue import Sent
 from tollhouse.llm.formats.openai_chat import stream_decoder, stream_encoder
+from tollhouse.llm.provider import FormName
 from tollhouse.pdk.usage import Usage
 
 
@@ -98,4 +101,32 @@ def test_half_an_answer_is_never_told_as_done() -> None:
     stream = encoder.encode(Start("m", "1", 5)) + encoder.encode(Failed("no"))
 
     assert b"[DONE]" not in stream
-    assert stream.endswith(b'data: {"error":{"message":"no","type":"upstream_error"}}\n\n')
+    error = b'{"message":"no","type":"api_error","param":null,"code":"upstream_error"}'
+    assert stream.endswith(b'data: {"error":' + error + b"}\n\n")
+
+
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [
+        ("anthropic_messages", b"event: ping\n"),
+        ("openai_responses", b": ping\n\n"),
+        ("cohere_chat", b": ping\n\n"),
+    ],
+)
+def test_a_comment_that_keeps_the_connection_alive_survives(client: FormName, told: bytes) -> None:
+    begun = b'data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    passage = towards("openai_chat", client).stream(Sent(b""), "id", 1, keep_text=False)
+
+    assert told not in passage.feed(b": still here\n\n" + begun, False)
+    assert told in passage.feed(b": still here\n\n", False)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [("rate_limit", "rate_limit_exceeded"), ("overloaded", "overloaded"), ("timeout", "timeout")],
+)
+def test_an_error_within_a_stream_has_the_code_that_clients_look_for(trouble: Trouble, code: str) -> None:
+    told = stream_encoder(include_usage=True).encode(Failed("no", trouble))
+
+    error = msgspec.json.decode(told.removeprefix(b"data: "))["error"]
+    assert (error["message"], error["code"], error["param"]) == ("no", code, None)

@@ -109,7 +109,7 @@ class Events:
 
     def fail(self, reason: str, trouble: Trouble = "upstream_error") -> bytes:
         self.failed = self.failed or Failed(reason, trouble)
-        return failure(reason)
+        return failure(reason, trouble)
 
     def feed(self, data: bytes, last: bool) -> bytes:
         passed = b"".join([event.raw for event in self._reader.feed(data) if self._passes(event)])

@@ -307,7 +307,7 @@ class StreamMeter:
 
     def fail(self, reason: str, trouble: Trouble = "upstream_error") -> bytes:
         self.failed = self.failed or Failed(reason, trouble)
-        return failure(reason)
+        return failure(reason, trouble)
 
     def _end(self) -> bytes:
         """What is left, or that the answer is not complete: an event that was cut would become a part

@@ -17,9 +17,10 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolArguments,
     ToolStart,
+    Trouble,
     Unshown,
 )
-from tollhouse.llm.form import MALFORMED
+from tollhouse.llm.form import MALFORMED, Problem
 from tollhouse.llm.formats.openai_chat.response import (
     FAILED,
     FAILURE,
@@ -31,6 +32,7 @@ from tollhouse.llm.formats.openai_chat.response import (
 )
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
+from tollhouse.llm.openai_errors import shown as shown_error
 from tollhouse.llm.openai_errors import trouble_in_stream
 from tollhouse.llm.reading import ENDED_EARLY, EventDecoder
 from tollhouse.pdk.usage import Usage
@@ -197,8 +199,8 @@ class _Encoder:
                 return self._end(reason, usage)
             case Ping():
                 return b": ping\n\n"
-            case Failed(message):
-                return failure(message)
+            case Failed(message, trouble):
+                return failure(message, trouble)
 
     def _chunk(self, piece: dict[str, Any], reason: Reason | None = None) -> bytes:
         choice = {"index": 0, "delta": piece, "finish_reason": reason}
@@ -228,10 +230,10 @@ def failed_by(error: Any) -> Failed:
         return Failed("the provider reported an error")
 
 
-def failure(message: str) -> bytes:
+def failure(message: str, trouble: Trouble = "upstream_error") -> bytes:
     """Tells the client that the stream broke off. No [DONE] follows: it would make half an answer look
     whole."""
-    return _event({"error": {"message": message, "type": "upstream_error"}})
+    return _event({"error": shown_error(Problem(trouble, message))})
 
 
 def _event(body: dict[str, Any]) -> bytes:
