@@ -22,6 +22,8 @@ class Shorthand:
     kind: str
     expand: Callable[[Any], Mapping[str, Any]]
     rules: Constraints | None = None
+    #: what it sets only where nothing is given
+    implied: Callable[[Any], Mapping[str, Any]] | None = None
 
     def expand_into(self, raw: dict[str, Any], record: "Record") -> Any:
         """Replaces the key by what it stands for; returns what is wrong with it."""
@@ -33,6 +35,8 @@ class Shorthand:
                 return result.error
         raw.pop(self.name)
         raw.update(self.expand(value))
+        for name, implied in self.implied(value).items() if self.implied is not None else ():
+            raw.setdefault(name, implied)
         return None
 
 

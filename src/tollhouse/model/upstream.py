@@ -141,9 +141,13 @@ def _expand_algorithm(algorithm: str | None) -> dict[str, Any]:
 
 
 def _expand_hash_on(hash_on: str | None) -> dict[str, Any]:
-    if hash_on is None:
+    if hash_on in (None, "none"):
         return {"hash_on": "none"}
-    return {"hash_on": hash_on, "algorithm": "round-robin" if hash_on == "none" else "consistent-hashing"}
+    return {"hash_on": hash_on, "algorithm": "consistent-hashing"}
+
+
+def _implied_by_hash_on(hash_on: str | None) -> dict[str, Any]:
+    return {"algorithm": "round-robin"} if hash_on == "none" else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +211,7 @@ class Upstream:
     )
     SHORTHANDS = (
         Shorthand("algorithm", "string", _expand_algorithm),
-        Shorthand("hash_on", "string", _expand_hash_on),
+        Shorthand("hash_on", "string", _expand_hash_on, implied=_implied_by_hash_on),
     )
 
 
