@@ -1,7 +1,7 @@
 """Embeddings in the middle: texts or token ids to turn into vectors, and the vectors."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from tollhouse.llm.form import Refusal
@@ -38,6 +38,12 @@ class Embeddings:
     model: str = ""
     usage: Usage | None = None
     id: str = ""
+
+
+def batches(asked: EmbeddingsRequest, limit: int) -> Iterator[EmbeddingsRequest]:
+    """The same in as many requests as it takes, of so many texts each."""
+    for start in range(0, len(asked.texts), limit):
+        yield replace(asked, texts=asked.texts[start : start + limit])
 
 
 def refuse_tokens(asked: EmbeddingsRequest) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tollhouse.llm.chat import ChatRequest, Message, Text, Tool
-from tollhouse.llm.embeddings import Embeddings, EmbeddingsRequest
+from tollhouse.llm.embeddings import Embeddings, EmbeddingsRequest, batches
 from tollhouse.llm.form import Refusal, Told, Unreadable
 from tollhouse.llm.formats.gemini.count import (
     decode_count,
@@ -16,9 +16,9 @@ from tollhouse.llm.formats.gemini.count import (
 )
 from tollhouse.llm.formats.gemini.embeddings import (
     BATCH,
+    BATCH_LIMIT,
     PREDICT,
     SINGLE,
-    batches,
     decode_request,
     decode_response,
     encode_predict,
@@ -137,7 +137,7 @@ def test_token_ids_are_for_their_own_model() -> None:
 def test_many_texts_take_several_requests() -> None:
     many = EmbeddingsRequest(form="openai", model="m", texts=tuple(map(str, range(250))))
 
-    assert [len(one.texts) for one in batches(many)] == [100, 100, 50]
+    assert [len(one.texts) for one in batches(many, BATCH_LIMIT)] == [100, 100, 50]
     assert [text for one in batches(many, 1) for text in one.texts] == list(many.texts)
 
 

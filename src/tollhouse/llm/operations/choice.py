@@ -54,7 +54,9 @@ def _passes(asked: Asked, place: Place) -> bool:
     if place.wire == "bedrock":
         return asked.operation in ("invoke", "count_tokens")
     if place.wire in ("gemini", "vertex"):
-        return not asked.tail or place.path.endswith(asked.tail)
+        # Of the three ways to ask for vectors each place takes one; without a tail nobody knows which it is.
+        told = bool(asked.tail) or asked.operation != "embeddings"
+        return told and place.path.endswith(asked.tail)
     return asked.tail != "/api/embeddings"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.dialogue import Got
-from tollhouse.llm.embeddings import Embeddings, EmbeddingsRequest, refuse_tokens
+from tollhouse.llm.embeddings import Embeddings, EmbeddingsRequest, batches, refuse_tokens
 from tollhouse.llm.form import Refusal, Told
 from tollhouse.llm.formats import openai_embeddings
 from tollhouse.llm.formats.bedrock_converse import embeddings as bedrock
@@ -46,9 +46,17 @@ def _at_once(
     return lambda asked, ignored: [encode(asked, ignored)]
 
 
-def _batches(asked: EmbeddingsRequest, ignored: list[str]) -> list[dict[str, Any]]:
-    refuse_tokens(asked)
-    return [gemini.encode_request(batch, ignored) for batch in gemini.batches(asked)]
+def _in_batches(
+    encode: Callable[[EmbeddingsRequest, list[str]], dict[str, Any]],
+    limit: Callable[[str], int],
+) -> Callable[[EmbeddingsRequest, list[str]], list[dict[str, Any]]]:
+    """`limit` tells how many texts a model takes at once."""
+
+    def encode_all(asked: EmbeddingsRequest, ignored: list[str]) -> list[dict[str, Any]]:
+        refuse_tokens(asked)
+        return [encode(batch, ignored) for batch in batches(asked, limit(asked.model))]
+
+    return encode_all
 
 
 def _together(answers: list[Embeddings]) -> Embeddings:
@@ -57,11 +65,13 @@ def _together(answers: list[Embeddings]) -> Embeddings:
     if len(answers) == 1:
         return first
     usages = [answer.usage for answer in answers if answer.usage is not None]
-    return replace(
-        first,
-        vectors=tuple(vector for answer in answers for vector in answer.vectors),
-        usage=Usage(sum(usage.prompt_tokens for usage in usages)) if len(usages) == len(answers) else None,
-    )
+    vectors = tuple(vector for answer in answers for vector in answer.vectors)
+    if len(usages) < len(answers):
+        return replace(first, vectors=vectors, usage=None)
+    total = Usage(sum(usage.prompt_tokens for usage in usages))
+    if any(usage.billed is not None for usage in usages):
+        total.billed = (sum((usage.billed or (usage.prompt_tokens, 0))[0] for usage in usages), 0)
+    return replace(first, vectors=vectors, usage=total)
 
 
 _CLIENTS: Final[Mapping[FormName, _Client]] = {
@@ -81,9 +91,18 @@ _PROVIDERS: Final[Mapping[Wire, _Provider]] = {
         _at_once(partial(openai_embeddings.encode_request, dialect="mistral")),
         lambda body, _: openai_embeddings.decode_response(body),
     ),
-    "gemini": _Provider(_batches, lambda body, _: gemini.decode_response(body)),
-    "vertex": _Provider(_at_once(gemini.encode_predict), lambda body, _: gemini.decode_response(body)),
-    "cohere": _Provider(_at_once(cohere.encode_request), lambda body, _: cohere.decode_response(body)),
+    "gemini": _Provider(
+        _in_batches(gemini.encode_request, lambda _: gemini.BATCH_LIMIT),
+        lambda body, _: gemini.decode_response(body),
+    ),
+    "vertex": _Provider(
+        _in_batches(gemini.encode_predict, gemini.predict_limit),
+        lambda body, _: gemini.decode_response(body),
+    ),
+    "cohere": _Provider(
+        _in_batches(cohere.encode_request, lambda _: cohere.TEXTS_AT_MOST),
+        lambda body, _: cohere.decode_response(body),
+    ),
     "ollama": _Provider(_at_once(ollama.encode_request), lambda body, _: ollama.decode_response(body)),
     "bedrock": _Provider(
         bedrock.encode_requests, lambda body, headers: bedrock.decode_responses([(body, headers)])

@@ -19,6 +19,9 @@ Wire: TypeAlias = Literal["openai", "mistral", "gemini", "vertex", "bedrock", "c
 
 #: where chats of OpenAI's form end
 CHAT: Final = "/chat/completions"
+#: where models on Vertex make vectors
+_PREDICT: Final = ":predict"
+_GOOGLES: Final = (_PREDICT, ":batchEmbedContents")
 #: of a provider that has no place for what is asked for
 PATH_FOR_ALL: Final = "/"
 
@@ -117,6 +120,9 @@ def place_at(url: str, provider: Provider, asked: Asked) -> Place | None:
     path = urlsplit(url).path
     tail = asked.tail or _USUAL_TAILS.get(asked.operation, "")
     place = place_of(provider, asked)
+    if asked.operation == "embeddings" and path.endswith(_GOOGLES):
+        # Google has several ways to ask, and the URL settles which of them it is.
+        return Place("vertex" if path.endswith(_PREDICT) else "gemini", path)
     native = place is not None and place.path.rpartition("/")[2] == path.rpartition("/")[2]
     if native or not tail or not path.endswith(tail):
         return place

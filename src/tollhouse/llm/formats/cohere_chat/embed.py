@@ -25,6 +25,8 @@ _PURPOSES: Final[Mapping[str, Purpose]] = {
 }
 _INPUT_TYPES: Final = {purpose: name for name, purpose in _PURPOSES.items()}
 _NOT_SUPPORTED: Final = "not supported by the gateway for this model"
+#: in one request
+TEXTS_AT_MOST: Final = 96
 #: bytes of a float32
 _FLOAT_BYTES: Final = 4
 

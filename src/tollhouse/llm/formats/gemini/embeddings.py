@@ -4,8 +4,7 @@ https://ai.google.dev/api/embeddings,
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +20,7 @@ BATCH: Final = "gemini_batch_embed"
 PREDICT: Final = "vertex_predict"
 #: most texts in one request
 BATCH_LIMIT: Final = 100
+_PREDICT_LIMIT: Final = 250
 _PURPOSES: Final[Mapping[str, Purpose]] = {
     "RETRIEVAL_QUERY": "query",
     "RETRIEVAL_DOCUMENT": "document",
@@ -110,12 +110,6 @@ def _task(task: str | None, extra: dict[str, Any]) -> dict[str, Any]:
     return {"purpose": _PURPOSES.get(task or ""), "extra": extra}
 
 
-def batches(asked: EmbeddingsRequest, limit: int = BATCH_LIMIT) -> Iterator[EmbeddingsRequest]:
-    """The same in as many requests as it takes."""
-    for start in range(0, len(asked.texts), limit):
-        yield replace(asked, texts=asked.texts[start : start + limit])
-
-
 def encode_request(asked: EmbeddingsRequest, ignored: list[str]) -> dict[str, Any]:
     """A body for `batchEmbedContents`. Raises `Refusal` for token ids."""
     kept = _kept(asked, ignored, {SINGLE, BATCH})
@@ -128,6 +122,11 @@ def encode_request(asked: EmbeddingsRequest, ignored: list[str]) -> dict[str, An
     return {
         "requests": [{"model": model, "content": {"parts": [{"text": text}]}, **kept} for text in asked.texts]
     }
+
+
+def predict_limit(model: str) -> int:
+    """How many texts a model on Vertex takes in one `predict`."""
+    return 1 if model.removeprefix("models/").startswith("gemini-embedding") else _PREDICT_LIMIT
 
 
 def encode_predict(asked: EmbeddingsRequest, ignored: list[str]) -> dict[str, Any]:
