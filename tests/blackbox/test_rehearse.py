@@ -34,8 +34,9 @@ async def test_what_was_logged_is_rehearsed(tmp_path: Path) -> None:
     seen = await tollhouse("rehearse", str(changed), str(log), "--json")
     assert seen.errors == ""
     document = json.loads(seen.output)
-    assert document["summary"]["changes"] == {"route": 1, "refused": 1}
-    routed, refused = document["changes"]
+    assert document["summary"]["changes"] == {"route": 1, "upstream": 1, "refused": 1}
+    routed, sent, refused = document["changes"]
+    assert (sent["before"], sent["after"]) == ("http://127.0.0.1:1/x", "http://127.0.0.1:1/")
     assert (routed["before"], routed["after"]) == ("a", "n")
     assert (refused["path"], refused["after"]) == ("/b/y", "404 no route matches")
 

@@ -16,8 +16,9 @@ from tollhouse.review.recorded import Place, Recorded, Unreadable, read
 from tollhouse.review.rehearse import WHATS, Change, Summary, What, rehearse
 
 _TITLES: Final[dict[What, str]] = {
-    "route": "would go elsewhere",
-    "refused": "would be refused",
+    "route": "would take another route",
+    "upstream": "would be sent elsewhere",
+    "refused": "would be refused, or for another reason",
     "accepted": "would no longer be refused",
     "cost": "would cost something else",
     "cache": "would be cached otherwise",

@@ -31,6 +31,8 @@ class Caller:
 
     consumer: Consumer | None = None
     refusal: str | None = None
+    #: stands in for those whom the plugin did not recognise
+    is_anonymous: bool = False
     unsure: str | None = None
 
 
@@ -59,7 +61,7 @@ class Callers:
         found = self._caller(recorded, plugin)
         anonymous = plugin.config.get("anonymous")
         if found.refusal is not None and anonymous:
-            return Caller(self._by_name.get(anonymous))
+            return Caller(self._by_name.get(anonymous), is_anonymous=True)
         return found
 
     def _caller(self, recorded: Recorded, plugin: PluginInstance) -> Caller:

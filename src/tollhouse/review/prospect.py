@@ -5,7 +5,7 @@ Counts of limits and kept answers are those of the requests seen so far, by the 
 
 import ipaddress
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final, Literal, Protocol, TypeAlias
@@ -21,11 +21,19 @@ from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.pdk.windows import SECONDS, start_of
 from tollhouse.review.callers import AUTHENTICATING, Callers
 from tollhouse.review.recorded import Recorded
-from tollhouse.routing import Flavour, build_router
+from tollhouse.routing import Flavour, Match, build_router, path_builder
 from tollhouse.wire.headers import Headers
 from tollhouse.wire.uri import arguments, encoded_arguments
 
 Cached: TypeAlias = Literal["hit", "miss", "no"]
+#: plugins that neither answer requests nor change where they go
+_PASSING: Final = frozenset({
+    "ai-prompt-decorator", "ai-prompt-template", "correlation-id", "datadog", "file-log", "http-log",
+    "loggly", "opentelemetry", "prometheus", "quota-mirror", "request-mirror", "response-transformer",
+    "retry", "session", "statsd", "syslog", "tcp-log", "udp-log", "upstream-timeout", "zipkin",
+})  # fmt: skip
+#: those that send requests elsewhere than the service says, or may
+_SENDING: Final = frozenset({"ai-proxy", "ai-proxy-advanced", "request-transformer"})
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
@@ -49,6 +57,8 @@ class Outcome:
     """What befalls a request. `None` is what cannot be told."""
 
     route: str | None = None
+    #: where it is sent: scheme, host and port of the service, and the path without its query
+    upstream: str | None = None
     refusal: Refusal | None = None
     cached: Cached | None = None
     model: str | None = None
@@ -84,6 +94,7 @@ class Prospect:
             route for route in snapshot.routes if not route.service or services[route.service.id].enabled
         ]
         self._router = build_router(served, flavor)
+        self._flavor = flavor
         self._callers = Callers(snapshot)
         self._precedence = Precedence(_placed(snapshot, plugins), groups_of(snapshot))
         self._groups: dict[str, set[str]] = defaultdict(set)
@@ -98,31 +109,54 @@ class Prospect:
             "acl": self._group,
             "rate-limiting": self._limit,
             "request-termination": self._terminated,
+            "redirect": self._redirected,
             "proxy-cache": self._cache,
             "ai-proxy": self._price,
+            "ai-proxy-advanced": self._price_of_targets,
         }
+        self._judged = _PASSING.union(AUTHENTICATING, self._judges, ("request-transformer",))
 
     def outcome(self, recorded: Recorded) -> Outcome:
         """What would happen to the request, and to those after it."""
-        route = self._route(recorded)
-        if route is None:
+        match = self._match(recorded)
+        if match is None:
             return Outcome(refusal=Refusal(404, "no route matches"))
+        route = self._routes[match.route.id]
         service = self._services[route.service.id] if route.service else None
         outcome = Outcome(route=route.name or route.id)
+        if set(route.protocols) == {"https"} and recorded.scheme != "https":
+            outcome.refusal = Refusal(route.https_redirect_status_code, "the route is for HTTPS alone")
+            return outcome
         scope = (route.id, service.id if service else None)
         consumer, outcome.refusal = self._who(recorded, self._precedence.effective(*scope, None), outcome)
         if outcome.refusal is not None:
             return outcome
         asked = _Asked(recorded, route, service, consumer)
-        for placed in self._precedence.effective(*scope, consumer.id if consumer else None):
+        effective = self._precedence.effective(*scope, consumer.id if consumer else None)
+        for placed in effective:
             judge = self._judges.get(placed.name)
             outcome.refusal = judge(asked, placed, outcome) if judge else None
             if outcome.refusal is not None or outcome.cached == "hit":
                 return outcome
+            if placed.name not in self._judged:
+                outcome.unsure.append(f"what {placed.name} does is not judged")
+        names = {placed.name for placed in effective}
+        if names <= self._judged - _SENDING:
+            self._sent(asked, match, outcome)
         return outcome
 
-    def _route(self, recorded: Recorded) -> Route | None:
-        found = self._router.find(
+    def _sent(self, asked: _Asked, match: Match, outcome: Outcome) -> None:
+        """Where a request goes that no plugin stops or sends elsewhere."""
+        route, service = asked.route, asked.service
+        if service is None:
+            outcome.refusal = Refusal(503, "the route has no service")
+            return
+        build = path_builder(service.path, route.strip_path, route.path_handling or "v0", self._flavor)
+        path = build(match.prefix, asked.recorded.target.normal)
+        outcome.upstream = f"{service.protocol}://{service.host}:{service.port}{path}"
+
+    def _match(self, recorded: Recorded) -> Match | None:
+        return self._router.find(
             recorded.method,
             recorded.target.normal,
             recorded.host,
@@ -133,22 +167,24 @@ class Prospect:
             recorded.target.query,
             (recorded.client_ip, 0),
         )
-        return self._routes[found.route.id] if found else None
 
     def _who(
         self, recorded: Recorded, effective: Sequence[_Placed], outcome: Outcome
     ) -> tuple[Consumer | None, Refusal | None]:
-        consumer = None
+        consumer = anonymous = None
         for placed in effective:
             if placed.name not in AUTHENTICATING:
                 continue
             caller = self._callers.caller(recorded, placed.instance)
             if caller.refusal is not None:
                 return None, Refusal(401, caller.refusal, placed.name)
-            consumer = consumer or caller.consumer
+            if caller.is_anonymous:
+                anonymous = anonymous or caller.consumer
+            else:
+                consumer = consumer or caller.consumer
             if caller.unsure is not None:
                 outcome.unsure.append(caller.unsure)
-        return consumer, None
+        return consumer or anonymous, None
 
     def _address(self, asked: _Asked, placed: _Placed, _: Outcome) -> Refusal | None:
         config = placed.instance.config
@@ -196,6 +232,10 @@ class Prospect:
                 return None
         return Refusal(config["status_code"], "request-termination answers", placed.name)
 
+    def _redirected(self, asked: _Asked, placed: _Placed, _: Outcome) -> Refusal | None:
+        config = placed.instance.config
+        return Refusal(config["status_code"], f"redirect to {config['location']}", placed.name)
+
     def _cache(self, asked: _Asked, placed: _Placed, outcome: Outcome) -> None:
         config, recorded = placed.instance.config, asked.recorded
         outcome.cached = "no"
@@ -215,17 +255,31 @@ class Prospect:
             self._kept[key] = recorded.at
 
     def _price(self, asked: _Asked, placed: _Placed, outcome: Outcome) -> None:
-        call, config = asked.recorded.call, placed.instance.config
-        model, provider = config["model"], PROVIDERS.get(config["model"]["provider"])
+        self._cost(asked, placed, placed.instance.config["model"], outcome)
+
+    def _price_of_targets(self, asked: _Asked, placed: _Placed, outcome: Outcome) -> None:
+        """By the only target, or the only one whose model the record names."""
+        call, targets = asked.recorded.call, placed.instance.config["targets"]
+        models = [target["model"] for target in targets]
+        if call is not None and len(models) > 1:
+            models = [model for model in models if model.get("name") and call.model.startswith(model["name"])]
+        if len(models) == 1:
+            self._cost(asked, placed, models[0], outcome)
+        elif call is not None:
+            outcome.unsure.append(f"which target of {placed.name} would answer")
+
+    def _cost(self, asked: _Asked, placed: _Placed, model: Mapping[str, Any], outcome: Outcome) -> None:
+        call, provider = asked.recorded.call, PROVIDERS.get(model["provider"])
         if call is None or provider is None:
             return
         outcome.model = model.get("name") or call.model
-        book = self._books.get(placed.instance.id)
+        key = f"{placed.instance.id} {model['provider']} {model.get('name')}"
+        book = self._books.get(key)
         if book is None:
             options = model.get("options") or {}
-            prices = [build(Price, price) for price in config.get("prices") or ()]
+            prices = [build(Price, price) for price in placed.instance.config.get("prices") or ()]
             book = PriceBook(provider, options.get("input_cost"), options.get("output_cost"), prices)
-            self._books[placed.instance.id] = book
+            self._books[key] = book
         name = call.model if outcome.model and call.model.startswith(outcome.model) else outcome.model
         outcome.cost_nano_usd = book.nano_usd(name or "", call.usage, asked.recorded.at)
 

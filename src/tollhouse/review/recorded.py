@@ -26,7 +26,8 @@ _COMBINED: Final = re.compile(
 _ESCAPED: Final = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _TIME: Final = "%d/%b/%Y:%H:%M:%S %z"
 _PORTS: Final = {"http": 80, "https": 443}
-_REFUSALS: Final = frozenset({401, 403, 429})
+#: what the gateway itself answers where a request is not for it to pass on
+_REFUSALS: Final = frozenset({301, 302, 303, 307, 308, 401, 403, 405, 410, 411, 413, 415, 417, 426, 429})
 _NOT_FOUND: Final = 404
 
 
@@ -65,6 +66,8 @@ class Recorded:
     user: str | None = None
     #: names and ids of the route; empty if none matched
     route: tuple[str, ...] | None = None
+    #: where it was sent: scheme, host and port of the service, and the path without its query
+    upstream: str | None = None
     #: whether the gateway itself refused it
     refused: bool | None = None
     answer: Headers | None = None
@@ -147,10 +150,20 @@ def _log_object(record: Mapping[str, Any], number: int, place: Place) -> Recorde
         headers=headers,
         consumer=_called(record.get("consumer"), "id", "username", "custom_id"),
         route=_called(route, "name", "id"),
+        upstream=_upstream(record),
         refused=not upstream and (status in _REFUSALS or (status == _NOT_FOUND and not route)),
         answer=_headers(answer.get("headers")),
         call=_call(record.get("ai")),
     )
+
+
+def _upstream(record: Mapping[str, Any]) -> str | None:
+    """Where the service is, as the log names it; not what a balancer made of that."""
+    service, uri = record.get("service"), record.get("upstream_uri")
+    if not isinstance(service, dict) or not uri or not record.get("upstream_status"):
+        return None
+    protocol, host, port = (service.get(name) for name in ("protocol", "host", "port"))
+    return f"{protocol}://{host}:{port}{uri.partition('?')[0]}" if protocol and host and port else None
 
 
 def _called(entity: Any, *names: str) -> tuple[str, ...]:

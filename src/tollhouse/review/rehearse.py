@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from tollhouse.review.prospect import Outcome, Prospect, Refusal
 from tollhouse.review.recorded import Recorded
 
-What: TypeAlias = Literal["route", "refused", "accepted", "cost", "cache"]
-WHATS: Final[tuple[What, ...]] = ("route", "refused", "accepted", "cost", "cache")
+What: TypeAlias = Literal["route", "upstream", "refused", "accepted", "cost", "cache"]
+WHATS: Final[tuple[What, ...]] = ("route", "upstream", "refused", "accepted", "cost", "cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Summary:
 
 def as_it_was(recorded: Recorded) -> Outcome:
     """What happened, by the record itself."""
-    outcome = Outcome(route=recorded.route[0] if recorded.route else None)
+    route = recorded.route[0] if recorded.route else None
+    outcome = Outcome(route=route, upstream=recorded.upstream)
     if recorded.refused:
         outcome.refusal = Refusal(recorded.status, "refused")
     if recorded.call is not None:
@@ -89,9 +91,13 @@ def _changes(recorded: Recorded, before: Outcome, after: Outcome, *, from_log: b
         yield Change("accepted", recorded, _told(before.refusal), after.route or "")
         return
     if after.refusal is not None:
+        if before.refusal is not None and before.refusal.status != after.refusal.status:
+            yield Change("refused", recorded, _told(before.refusal), _told(after.refusal))
         return
     if before.route is not None and not _same_route(recorded, before, after, from_log=from_log):
         yield Change("route", recorded, before.route, after.route or "")
+    if before.upstream and after.upstream and before.upstream != after.upstream:
+        yield Change("upstream", recorded, *_told_apart(before.upstream, after.upstream))
     costs = before.cost_nano_usd, after.cost_nano_usd
     if None not in costs and costs[0] != costs[1]:
         yield Change("cost", recorded, before.model or "", after.model or "")
@@ -101,6 +107,14 @@ def _changes(recorded: Recorded, before: Outcome, after: Outcome, *, from_log: b
 
 def _same_route(recorded: Recorded, before: Outcome, after: Outcome, *, from_log: bool) -> bool:
     return after.route in (recorded.route or ()) if from_log else after.route == before.route
+
+
+def _told_apart(before: str, after: str) -> tuple[str, str]:
+    """Only the services, where the path is the same, so that such changes are counted together."""
+    old, new = urlsplit(before), urlsplit(after)
+    if old.path != new.path:
+        return before, after
+    return f"{old.scheme}://{old.netloc}", f"{new.scheme}://{new.netloc}"
 
 
 def _told(refusal: Refusal) -> str:

@@ -109,10 +109,60 @@ def consumer(name: str) -> dict[str, Any]:
             plugin("{name: request-termination, config: {status_code: 410}}"),
             [("refused", "r", "410 request-termination answers (request-termination)")],
         ),
+        (
+            logged(),
+            OPEN.replace("paths: [/a]", "paths: [/a], protocols: [https]"),
+            [("refused", "r", "426 the route is for HTTPS alone")],
+        ),
+        (
+            logged(),
+            "routes: [{name: r, paths: [/a]}]\n",
+            [("refused", "r", "503 the route has no service")],
+        ),
+        (
+            logged(),
+            plugin("{name: redirect, config: {location: 'https://new.test'}}"),
+            [("refused", "r", "301 redirect to https://new.test (redirect)")],
+        ),
+        (
+            logged(status=401),
+            plugin("{name: ip-restriction, config: {deny: [10.0.0.0/8]}}"),
+            [("refused", "401 refused", "403 the address is not allowed (ip-restriction)")],
+        ),
+        (
+            logged(**consumer("bob")),
+            plugin(
+                "{name: key-auth, config: {anonymous: eve}}\n"
+                "- {name: basic-auth, config: {anonymous: eve}}\n- {name: acl, config: {allow: [staff]}}"
+            ),
+            [("refused", "r", "403 consumer bob is in no group that may (acl)")],
+        ),
+        (
+            logged(service={"protocol": "http", "host": "h", "port": 80}, upstream_uri="/?x=1"),
+            OPEN,
+            [],
+        ),
+        (
+            logged(service={"protocol": "http", "host": "h", "port": 80}, upstream_uri="/?x=1"),
+            OPEN.replace("host: h", "host: i, port: 81"),
+            [("upstream", "http://h:80", "http://i:81")],
+        ),
+        (
+            logged(service={"protocol": "http", "host": "h", "port": 80}, upstream_uri="/"),
+            OPEN.replace("paths: [/a]", "paths: [/a], strip_path: false"),
+            [("upstream", "http://h:80/", "http://h:80/a")],
+        ),
     ],
 )
 def test_one_request(line: str, new: str, expected: list[tuple[str, str, str]]) -> None:
     assert changes([line], new)[0] == expected
+
+
+def test_plugins_that_are_not_judged_are_named() -> None:
+    new = plugin("{name: request-size-limiting, config: {allowed_payload_size: 1}}\n- {name: prometheus}")
+    found, summary = changes([logged()], new)
+    assert found == []
+    assert dict(summary.unsure) == {"what request-size-limiting does is not judged": 1}
 
 
 def test_limits_count_in_the_time_of_the_records() -> None:
