@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
 from tests.support.gateway import Gateway
 from tests.support.upstream import Upstream
 
@@ -25,12 +27,37 @@ services:
           end
           kong.service.request.set_header("X-Lua", "pre")
         - return function() kong.log("from lua ", kong.request.get_method()) end
+  - name: kept
+    paths: [/kept]
+    plugins:
+    - name: pre-function
+      config:
+        access:
+        - |
+          local count, request = 0, kong.request
+          return function()
+            count = count + 1
+            kong.ctx.shared.told = {{count = count, text = "caf\\195\\169"}}
+            kong.service.request.set_header("X-Count", count .. request.get_header("x-me"))
+            ngx.log(ngx.ERR, "seen by ", ngx.var.http_x_me)
+          end
+    - name: request-transformer
+      config: {{add: {{headers: ["X-Shared:$(shared.told.count) $(shared.told.text)"]}}}}
+  - name: token
+    paths: [/token]
+    plugins:
+    - {{name: jwt}}
+    - name: request-transformer
+      config: {{add: {{headers: ["X-Token:$(shared.authenticated_jwt_token)"]}}}}
+consumers:
+- {{username: alice, jwt_secrets: [{{key: k, secret: {secret}}}]}}
 """
+SECRET = "a secret of thirty-two characters"
 
 
 @pytest.fixture(scope="module")
 async def node(upstream: Upstream) -> AsyncIterator[Gateway]:
-    gateway = await Gateway.start(CONFIG.format(url=upstream.url))
+    gateway = await Gateway.start(CONFIG.format(url=upstream.url, secret=SECRET))
     yield gateway
     await gateway.stop()
 
@@ -49,6 +76,23 @@ async def test_lua_answers_early(node: Gateway) -> None:
     assert reply.status == 418
     assert reply.headers["x-by"] == "lua"
     assert reply.json() == {"tea": "café"}
+
+
+async def test_code_that_returns_a_function_keeps_its_variables(node: Gateway, upstream: Upstream) -> None:
+    for number, who in enumerate(("a", "b", "c"), 1):
+        assert (await node.request("GET", "/kept", {"X-Me": who})).status == 200, node.errors
+        told = upstream.received[-1].headers
+        assert told["x-count"] == f"{number}{who}"
+        assert told["x-shared"] == f"{number} caf\u00c3\u00a9", "what it left for other plugins"
+        await node.until_logged(f"[pre-function] seen by {who}")
+
+
+async def test_other_plugins_see_the_token_that_jwt_has_verified(node: Gateway, upstream: Upstream) -> None:
+    token = jwt.encode({"alg": "HS256"}, {"iss": "k"}, OctKey.import_key(SECRET))
+
+    assert (await node.request("GET", "/token", {"Authorization": f"Bearer {token}"})).status == 200
+
+    assert upstream.received[-1].headers["x-token"] == token
 
 
 async def test_what_is_missing_is_named(node: Gateway) -> None:

@@ -1,8 +1,9 @@
 """What pre-function and post-function share: Lua in the configuration, run in phases of an exchange.
 
-Lua runs in the sandbox: no `ngx`, no `require`, no files. Of `kong` there is what files for Kong's Python
-PDK have, too; a name that is missing is named by Lua's own error. A function that fails ends the request
-with 500, as in Kong.
+Lua runs in the sandbox: no `require`, no files, of `ngx` no more than its log, the time and the request. Of
+`kong` there is what files for Kong's Python PDK have; a name that is missing is named by Lua's own error.
+Code that returns a function is run once, and keeps its variables for the function. One that fails ends the
+request with 500, as in Kong.
 """
 
 import logging
@@ -16,26 +17,36 @@ from tollhouse.custom.kong.plugin import BODY_LIMIT, FUNCTIONS
 from tollhouse.model.checks import AtLeastOneOf
 from tollhouse.model.schema import item, setting
 from tollhouse.pdk.exchange import Exchange
-from tollhouse.pdk.lua import LuaRefused
+from tollhouse.pdk.lua import ExchangeNames, LuaRefused
 from tollhouse.pdk.lua.sandbox import Sandbox
 from tollhouse.pdk.plugin import Plugin
 
 log = logging.getLogger("tollhouse.plugins")
 
 PHASES: Final = ("rewrite", "access", "header_filter", "body_filter", "log")
-#: on the first line, so that the lines in Lua's errors are those of the code
-_BEFORE: Final = (
-    "local kong = kong; do local log, shared = kong.log.notice, kong.ctx.shared; "
-    "setmetatable(kong.log, {__call = function(_, ...) return log(...) end}); "
-    "kong.ctx.shared = setmetatable({}, {__index = function(_, k) return (shared.get(k)) end, "
-    "__newindex = function(_, k, v) shared.set(k, v) end}) end; local f = (function() "
-)
-_AFTER: Final = "\nend)(); if type(f) == 'function' then f() end"
+#: makes the tables what they are in Kong: `kong.log` can be called, and `kong.ctx.shared` holds values
+_DRESS: Final = """
+local log, shared = kong.log.notice, kong.ctx.shared
+setmetatable(kong.log, {__call = function(_, ...) return log(...) end})
+kong.ctx.shared = setmetatable({}, {
+  __index = function(_, key) return (shared.get(key)) end,
+  __newindex = function(_, key, value) shared.set(key, value) end,
+})
+"""
+#: numbers of levels in OpenResty's `ngx.log`
+_LEVELS: Final = {
+    "EMERG": logging.CRITICAL, "ALERT": logging.CRITICAL, "CRIT": logging.CRITICAL, "ERR": logging.ERROR,
+    "WARN": logging.WARNING, "NOTICE": logging.INFO, "INFO": logging.INFO, "DEBUG": logging.DEBUG,
+}  # fmt: skip
+
+
+_NUMBERS: Final = {name: number for number, name in enumerate(_LEVELS, 1)}
+_BY_NUMBER: Final = dict(enumerate(_LEVELS.values(), 1))
 
 
 def _problem(code: str) -> str | None:
     try:
-        Sandbox().function(f"{_BEFORE}{code}{_AFTER}")
+        Sandbox().function(code)
     except LuaRefused as refused:
         return f"error parsing function: {refused}"
     return None
@@ -73,8 +84,7 @@ class Serverless(Plugin[Config]):
     def prepare(self) -> None:
         sandbox = Sandbox()
         self._functions = {
-            phase: [sandbox.chunk(f"{_BEFORE}{code}{_AFTER}") for code in getattr(self.conf, phase)]
-            for phase in PHASES
+            phase: [sandbox.resident(code, _DRESS) for code in getattr(self.conf, phase)] for phase in PHASES
         }
         self.idle = frozenset(phase for phase in PHASES if not self._functions[phase])
         self._reads_body = any("body" in code for code in self.conf.access)
@@ -103,10 +113,10 @@ class Serverless(Plugin[Config]):
         functions = self._functions[phase]
         if not functions:
             return call
-        kong = _tables(call)
+        tables = {"kong": _tables(call), "ngx": _ngx(call)}
         try:
             for function in functions:
-                function(lambda name: kong if name == "kong" else None)
+                function(tables.get)
         except Ended:
             log.debug("%s called kong after kong.response.exit", self.name)
         call.finish()
@@ -129,6 +139,16 @@ def _tables(call: _LuaCall) -> dict[str, Any]:
         if last and path != "kong.log":
             place[last] = partial(_called, call, function)
     return root
+
+
+def _ngx(call: _LuaCall) -> dict[str, Any]:
+    """Of `ngx` what needs no nginx: the log, the time, and the request to be read."""
+    names = ExchangeNames(call.ex, call.services.wall_clock)
+
+    def write(level: Any, *words: Any) -> None:
+        log.log(_BY_NUMBER.get(level, logging.INFO), "[%s] %s", call.name, "".join(map(str, words)))
+
+    return {**names.ngx, **_NUMBERS, "log": write}
 
 
 def _called(call: Call, function: Function, *arguments: Any) -> Any:

@@ -14,6 +14,7 @@ from tollhouse.model.entities import JwtSecret
 from tollhouse.pdk import Exchange, Reject, jws, setting
 from tollhouse.pdk.authentication import Authentication
 from tollhouse.pdk.caller import Caller
+from tollhouse.pdk.lua import Shared
 from tollhouse.wire.base64 import decoded
 from tollhouse.wire.cookies import cookies
 
@@ -80,6 +81,7 @@ class Jwt(Authentication[Config]):
         caller, claims = known
         if self.conf.claims_to_verify:
             self._compare_times(claims)
+        ex.slot(Shared)["authenticated_jwt_token"] = text
         return caller
 
     def _token(self, ex: Exchange) -> str:

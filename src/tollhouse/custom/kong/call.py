@@ -24,13 +24,6 @@ class Ended(BaseException):
     """The plugin goes on talking after `kong.response.exit`. No `except Exception` shall catch it."""
 
 
-class Shared:
-    """`kong.ctx.shared`: what plugins of one exchange tell one another."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-
 class Call:
     """What the functions behind `kong.*` work on."""
 

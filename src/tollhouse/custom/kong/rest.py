@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from tollhouse.custom.kong.call import Call, CallError, Function, Shared, shown
+from tollhouse.custom.kong.call import Call, CallError, Function, shown
 from tollhouse.model.constraints import is_reference
 from tollhouse.pdk.log_fields import LogFields
+from tollhouse.pdk.lua import Shared
 
 _REFERENCE: Final = re.compile(
     r"\{vault://(?P<name>[^/?#}]+)/(?P<resource>[^/?#}]+)(?:/(?P<key>[^?#}]+))?"
@@ -49,11 +50,11 @@ def _set_serialize_value(call: Call, key: str, value: Any, options: Any = None) 
 
 
 def _get_shared(call: Call, key: str) -> Any:
-    return call.ex.slot(Shared).values.get(key)
+    return call.ex.slot(Shared).get(key)
 
 
 def _set_shared(call: Call, key: str, value: Any) -> None:
-    call.ex.slot(Shared).values[key] = value
+    call.ex.slot(Shared)[key] = value
 
 
 def _entity(of: str) -> Function:

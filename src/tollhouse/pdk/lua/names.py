@@ -9,6 +9,7 @@ from typing import Any, Final
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.lua.library import GLOBALS
 from tollhouse.pdk.lua.tables import HeaderTable, Shared
+from tollhouse.pdk.lua.text import to_bytes
 from tollhouse.wire.uri import unquote
 
 log = logging.getLogger("tollhouse.lua")
@@ -62,8 +63,8 @@ class ExchangeNames:
         return self._ex.request_id
 
     @property
-    def shared(self) -> Shared:
-        return self._ex.slot(Shared)
+    def shared(self) -> Any:
+        return to_bytes({**self._ex.slot(Shared)})
 
     @cached_property
     def kong(self) -> dict[str, Any]:

@@ -54,7 +54,53 @@ local function run(limit, chunk, get, ...)
   if type(found) ~= "function" then error("the code returns no function", 0) end
   return found(...)
 end
-return function(source) return load(source, "=config") end, run, headers, sethook, state
+-- Stands for a table of functions that is another one in each run, so that code may keep it.
+local function proxy(resolve)
+  local inner = {}
+  return setmetatable({}, {__metatable = false,
+    __index = function(_, key)
+      local found = resolve()[key]
+      if type(found) ~= "table" or key == "shared" then return found end
+      inner[key] = inner[key] or proxy(function() return resolve()[key] end)
+      return inner[key]
+    end,
+    __newindex = function(_, key, value) resolve()[key] = value end,
+    __call = function(_, ...) return resolve()(...) end})
+end
+-- Code that is run once; the function that it may return, else the code itself, is run from then on.
+local function keep(chunk, dress)
+  local get, seen, code = nil, nil, nil
+  local function find(key)
+    if seen[key] == nil then seen[key] = get(key) end
+    return seen[key]
+  end
+  local proxies = {}
+  local function world(wrap)
+    return setmetatable({}, {__metatable = false, __index = function(_, key)
+      if allowed[key] ~= nil then return allowed[key] end
+      local found = find(key)
+      if type(found) ~= "table" or not wrap then return found end
+      proxies[key] = proxies[key] or proxy(function() return find(key) end)
+      return proxies[key]
+    end})
+  end
+  setfenv(dress, world(false))
+  setfenv(chunk, world(true))
+  return function(limit, now)
+    get, seen = now, {}
+    sethook(over, "", limit)
+    dress()
+    if code then return code() end
+    local found = chunk()
+    if type(found) == "function" then
+      code = found
+      return found()
+    end
+    code = chunk
+    return found
+  end
+end
+return function(source) return load(source, "=config") end, run, headers, sethook, state, keep
 """
 
 #: gives the value of a global name
@@ -86,6 +132,13 @@ class Sandbox:
         loaded = self._loaded(source)
         return lambda names, *arguments: self._guarded(loaded, names, *arguments)
 
+    def resident(self, source: str, dress: str) -> Callable[[Names], object]:
+        """Code that keeps its local variables: it is run once, and what function it returns each time.
+        `dress` is run before to change the tables that it sees. Raises `LuaRefused`."""
+        loaded = self._loaded(source)
+        runs = self._keep(loaded, self._loaded(dress))
+        return lambda names: self._ran(names, lambda get: runs(INSTRUCTIONS, get))
+
     def _loaded(self, source: str) -> Any:
         if self._lupa is None:
             self._start(source)
@@ -106,16 +159,21 @@ class Sandbox:
             attribute_filter=_deny,
             max_memory=MEMORY_BYTES,
         )
-        self._compile, self._run, self._headers, self._unhook, self._state = self._lua.execute(_PRELUDE)
+        found = self._lua.execute(_PRELUDE)
+        self._compile, self._run, self._headers, self._unhook, self._state, self._keep = found
 
     def _guarded(self, loaded: Any, names: Names, *arguments: object) -> list[object]:
+        given = [self._to_lua(argument) for argument in arguments]
+        return self._ran(names, lambda get: self._run(INSTRUCTIONS, loaded, get, *given))
+
+    def _ran(self, names: Names, run: Callable[[Callable[[object], object]], Any]) -> list[object]:
         def get(key: object) -> object:
             return self._to_lua(names(key)) if isinstance(key, str) else None
 
         failures = (self._lupa.LuaError, self._lupa.LuaMemoryError, UnicodeError, TypeError, AttributeError)
         self._state["ended"] = False
         try:
-            found = self._run(INSTRUCTIONS, loaded, get, *map(self._to_lua, arguments))
+            found = run(get)
         except failures as error:
             raise LuaError(str(error)) from None
         finally:
