@@ -36,6 +36,7 @@ from tollhouse.pdk.tasks import Tasks, in_slices
 from tollhouse.plugins import Registry
 from tollhouse.routing import RuleBook
 from tollhouse.server.certificates import Certificates
+from tollhouse.server.issuing import Issuing
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import HTTP1, HTTP2, ServerTls
@@ -120,6 +121,7 @@ class Node:
             "tollhouse_log_dropped_total", "Log lines that could not be kept or handed over", ("sink",)
         )
         self._sinks = Sinks(dropped)
+        self.issuing = Issuing()
         self._queues = Queues(dropped, self._tasks)
         database = database_server(settings) if settings.database != "off" else None
         self._database = Database(database, self.metrics, self._tasks, time.time)
@@ -163,6 +165,7 @@ class Node:
             directory=self.directory,
             sinks=self._sinks,
             queues=self._queues,
+            issuing=self.issuing,
             links=Links(resolver.resolve, settings.syslog_socket),
             records=LogRecords(lambda instant: instant + wall_offset, workspace_id),
             cloud=CloudAccess(os.environ, time.time),
@@ -233,7 +236,7 @@ class Node:
         if self._gateway is None:
             self._gateway = self._make_gateway(compiled)
         self._gateway.snapshot = compiled
-        self._certificates = Certificates.of(snapshot, resolved)
+        self._certificates = Certificates.of(snapshot, resolved, self.issuing.certificates)
         self._show_certificates()
         before, self._compilation = self._compilation, compilation
         if before is not None:
@@ -293,7 +296,8 @@ class Node:
 
     def _server_tls(self, protocols: tuple[str, ...]) -> ServerTls:
         settings = self._settings
-        return ServerTls(settings.ssl_cert, settings.ssl_cert_key, settings.tls_terms, protocols)
+        certificate, key = settings.ssl_cert, settings.ssl_cert_key
+        return ServerTls(certificate, key, settings.tls_terms, protocols, self.issuing.want)
 
     def _listen_for_streams(self, listen: Listen, sock: socket.socket) -> None:
         tls = self._server_tls(()) if listen.tls else None
@@ -301,6 +305,11 @@ class Node:
             self._stream_tls.append(tls)
             self._show_certificates()
         self._streams.listen(sock, listen.port, tls.context if tls is not None else None)
+
+    def show_issued(self, name: str, certificate: str, key: str) -> None:
+        """Shows a certificate that an authority has given out, from the next handshake on."""
+        self.issuing.add(name, certificate, key)
+        self._show_certificates()
 
     async def _look(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from tollhouse.admin.acme import acme_endpoints
 from tollhouse.admin.audit import AuditTrail
 from tollhouse.admin.changes import Checker
 from tollhouse.admin.collections import entity_endpoints, kinds_by_path, membership_endpoints
@@ -37,6 +38,7 @@ def admin_endpoints(control: ControlPlane, audit: AuditTrail, now: Callable[[], 
         **owned(tag_endpoints(entities), control),
         **missing_endpoints(),
         **proxy_cache_endpoints(control),
+        **acme_endpoints(control),
         **owned(membership_endpoints(entities), control),
     }
     endpoints = {**endpoints, "/endpoints": {"GET": _list_of((*endpoints, "/endpoints"))}}

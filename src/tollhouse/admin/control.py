@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from tollhouse.admin.acme import Certificates
 from tollhouse.admin.health import HealthBoard
 from tollhouse.admin.proxy_cache import Answers
 from tollhouse.config.settings import Settings
@@ -29,6 +30,11 @@ class ControlPlane(Protocol):
     @property
     def answers(self) -> Answers:
         """What proxy-cache keeps."""
+        ...
+
+    @property
+    def certificates(self) -> Certificates:
+        """Those that an authority gives out."""
         ...
 
     @property

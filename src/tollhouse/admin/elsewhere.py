@@ -23,9 +23,8 @@ _PATHS: Final = {
         "/services/{services}/filter-chains", "/services/{services}/filter-chains/{filter_chains}",
         "/schemas/filters/{name}",
     ),
-    _PLUGIN.format("acme"): (
-        "/acme", "/acme/certificates", "/acme/certificates/{certificates}", "/acme_storage",
-        "/acme_storage/{acme_storage}",
+    "certificates of acme are kept in its storage, and shown at /acme/certificates": (
+        "/acme_storage", "/acme_storage/{acme_storage}",
     ),
     _PLUGIN.format("oauth2"): (
         "/consumers/{consumers}/oauth2", "/consumers/{consumers}/oauth2/{oauth2_credentials}", "/oauth2",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from tollhouse.model.entities import CaCertificate, Consumer, ConsumerGroup
+from tollhouse.pdk.acme import Issuing
 from tollhouse.pdk.caller import Caller
 from tollhouse.pdk.delivery import Links, Queues
 from tollhouse.pdk.events import Events
@@ -383,6 +384,7 @@ class Services:
     sinks: Sinks
     queues: Queues
     links: Links
+    issuing: Issuing
     records: Records
     cloud: Cloud
     http: HttpClient

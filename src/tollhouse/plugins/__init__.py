@@ -27,6 +27,7 @@ log = logging.getLogger("tollhouse.plugins")
 BUNDLED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "acl": "acl:Acl",
+        "acme": "acme:Acme",
         "ai-fault-injection": "ai_fault_injection:AiFaultInjection",
         "ai-gateway": "ai_gateway:AiGateway",
         "ai-prompt-decorator": "ai_prompt_decorator:AiPromptDecorator",

@@ -155,7 +155,6 @@ MISSING: Final[Mapping[str, str]] = {
     "injection-protection": _WAF,
     "json-threat-protection": "use request-validator and request-size-limiting",
     "xml-threat-protection": _WAF,
-    "acme": "renew certificates with certbot and put them by PATCH /certificates/ID",
     "forward-proxy": "name the upstream directly, or send through your network's proxy",
     "mocking": "use request-termination",
     "ai-semantic-cache": "use proxy-cache for questions that are the same to the letter",

@@ -3,7 +3,7 @@ from then on; open connections are not touched."""
 
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tollhouse.config.ciphers import TlsTerms
@@ -68,12 +68,19 @@ class ServerTls:
     """TLS of one `ssl` listener of the proxy, by the certificates of the snapshot in force."""
 
     def __init__(
-        self, certificate: str | None, key: str | None, terms: TlsTerms, protocols: tuple[str, ...]
+        self,
+        certificate: str | None,
+        key: str | None,
+        terms: TlsTerms,
+        protocols: tuple[str, ...],
+        want: Callable[[str], None],
     ) -> None:
+        """`want` is told the name that a client has asked for when a certificate for it is to be had."""
         self._own = (certificate, key, None, terms, protocols)
         self._terms, self._protocols = terms, protocols
         self._shown = Certificates()
         self._made: dict[Certificate, ssl.SSLContext] = {}
+        self._want = want
         #: the context that the listener begins every handshake with
         self.context = server_context(*self._own)
         self.context.sni_callback = self._choose
@@ -91,7 +98,7 @@ class ServerTls:
             self._default = server_context(*self._own)
             _trust(self._default, certificates.authorities)
         else:
-            kept = set(certificates.names.values())
+            kept = {*certificates.names.values(), *certificates.issued.values()}
             self._made = {entity: made for entity, made in self._made.items() if entity in kept}
         self._shown = certificates
 
@@ -99,6 +106,8 @@ class ServerTls:
         """Called by OpenSSL in the handshake, also for clients that name nobody."""
         connection.server_name_indication = name  # type: ignore[attr-defined]
         entity = self._shown.find(name)
+        if entity is None and name and self._shown.issues(name):
+            self._want(name.lower().rstrip("."))
         connection.context = self._default if entity is None else self._context_of(entity)
 
     def _context_of(self, entity: Certificate) -> ssl.SSLContext:

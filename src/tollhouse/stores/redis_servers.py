@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tollhouse.pdk.redis import RedisClient, Settings
 from tollhouse.pdk.services import Meter, SharedCounts, SharedResponses
 from tollhouse.pdk.tasks import Tasks
+from tollhouse.stores.values import Values
 
 if TYPE_CHECKING:
     from tollhouse.stores.redis.clients import Clients
@@ -37,6 +38,10 @@ class RedisServers:
 
     def release(self, client: Any) -> None:
         self._clients.release(client)
+
+    def values(self, settings: Settings, namespace: str, scanned: int) -> Values:
+        """Values on a server."""
+        return self._clients.values(settings, namespace, scanned)
 
     def counts(self, settings: Settings, sync_seconds: float | None = None) -> SharedCounts:
         return self._clients.counts(settings, sync_seconds)

@@ -73,8 +73,28 @@ class Decided(msgspec.Struct, tag=True, frozen=True):
     healthy: bool
 
 
-ToWorker = Apply | Collect | LogLevel | Decided
-ToControl = Hello | Applied | Report | Observed
+class Vouched(msgspec.Struct, tag=True, frozen=True):
+    """What answers challenges of ACME: the thumbprint of the account's key."""
+
+    thumbprint: str | None
+
+
+class Issued(msgspec.Struct, tag=True, frozen=True):
+    """A certificate, PEM, that an authority has given out for a name."""
+
+    name: str
+    certificate: str
+    key: str
+
+
+class Wanted(msgspec.Struct, tag=True, frozen=True):
+    """A client has asked for a name that there is no certificate for."""
+
+    name: str
+
+
+ToWorker = Apply | Collect | LogLevel | Decided | Vouched | Issued
+ToControl = Hello | Applied | Report | Observed | Wanted
 
 
 class Channel:

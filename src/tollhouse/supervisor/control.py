@@ -21,6 +21,7 @@ from tollhouse.stores.memory import NodeMemory
 from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.served import SnapshotStore
 from tollhouse.stores.store import Store
+from tollhouse.supervisor.acme import keeper_of
 from tollhouse.supervisor.answers import KeptAnswers
 from tollhouse.supervisor.channel import (
     Applied,
@@ -32,6 +33,8 @@ from tollhouse.supervisor.channel import (
     LogLevel,
     Observed,
     Report,
+    ToWorker,
+    Wanted,
 )
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
 from tollhouse.supervisor.database import database_store
@@ -96,7 +99,8 @@ class Control:
         self._start_model = start_model
         #: what proxy-cache keeps
         here = SharedResponses(memory.responses, time.time)
-        self.answers = KeptAnswers(here, lambda: self.snapshot, settings, Tasks())
+        self._tasks = Tasks()
+        self.answers = KeptAnswers(here, lambda: self.snapshot, settings, self._tasks)
         self._links: dict[int, _Link] = {}
         #: the last word of workers that have gone, by their pid
         self._gone: dict[int, Report] = {}
@@ -110,6 +114,7 @@ class Control:
         self.database = database_store(settings)
         #: where entities are read and changed: the database, else what is being served
         self.store: Store = self.database or SnapshotStore(lambda: self.snapshot, settings.router_flavor)
+        self.certificates = keeper_of(lambda: self.snapshot, settings, self._tasks, self.database, self.tell)
         self.health: HealthBoard | None = None
         self._log_level = settings.log_level
         self._restoring: asyncio.TimerHandle | None = None
@@ -249,6 +254,8 @@ class Control:
                         channel.send(Apply(self._version))
                     for key in self.health.unhealthy() if self.health is not None else ():
                         channel.send(Decided(key, healthy=False))
+                    for known in self.certificates.told():
+                        channel.send(known)
                 elif link is not None:
                     self._take(link, message)
                 async with self._changed:
@@ -270,15 +277,21 @@ class Control:
 
     def decide(self, key: Key, healthy: bool) -> None:
         """Tells every worker whether an address of an upstream gets requests."""
-        for link in self._links.values():
-            link.channel.send(Decided(key, healthy))
+        self.tell(Decided(key, healthy))
 
-    def _take(self, link: _Link, message: Applied | Report | Observed) -> None:
+    def tell(self, message: ToWorker) -> None:
+        """Tells every worker."""
+        for link in self._links.values():
+            link.channel.send(message)
+
+    def _take(self, link: _Link, message: Applied | Report | Observed | Wanted) -> None:
         if isinstance(message, Applied):
             link.version = message.version
             link.error = message.error
             if message.error is not None:
                 log.error("worker %d cannot take over the configuration: %s", link.number, message.error)
+        elif isinstance(message, Wanted):
+            self.certificates.want(message.name)
         elif isinstance(message, Observed):
             if self.health is not None:
                 self.health.observed(message.key, message.outcome)

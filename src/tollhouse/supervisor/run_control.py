@@ -64,6 +64,7 @@ async def run_control(
         with_streams=bool(settings.stream_listen),
     )
     tasks.spawn(control.health.probe_forever(), "health probes")
+    tasks.spawn(control.certificates.run(), "certificates")
     endpoints = admin_endpoints(control, audit, time.time)
     handler = AdminHandler(
         endpoints,

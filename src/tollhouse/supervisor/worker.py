@@ -18,7 +18,19 @@ from tollhouse.node import Identity, Node
 from tollhouse.pdk.memory import resident_bytes
 from tollhouse.pdk.tasks import in_slices
 from tollhouse.stores.memory import NodeMemory
-from tollhouse.supervisor.channel import Applied, Apply, Channel, Decided, Hello, LogLevel, Observed, Report
+from tollhouse.supervisor.channel import (
+    Applied,
+    Apply,
+    Channel,
+    Decided,
+    Hello,
+    Issued,
+    LogLevel,
+    Observed,
+    Report,
+    Vouched,
+    Wanted,
+)
 from tollhouse.supervisor.shared import SnapshotFile
 from tollhouse.telemetry.error_log import set_level
 
@@ -56,6 +68,7 @@ class Worker:
             ("as",),
         )
         node.health.tell = self._tell
+        node.issuing.tell = self._want
 
     async def run(self, ending: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Serves until `ending` is set, then drains."""
@@ -126,6 +139,10 @@ class Worker:
                         await self._answer_apply(channel, message)
                     elif isinstance(message, Decided):
                         self._node.health.decided(message.key, healthy=message.healthy)
+                    elif isinstance(message, Issued):
+                        self._node.show_issued(message.name, message.certificate, message.key)
+                    elif isinstance(message, Vouched):
+                        self._node.issuing.thumbprint = message.thumbprint
                     elif isinstance(message, LogLevel):
                         set_level(message.level)
                     else:
@@ -151,6 +168,10 @@ class Worker:
     def _tell(self, key: Key, outcome: Outcome) -> None:
         if self._channel is not None:
             self._channel.send(Observed(key, outcome))
+
+    def _want(self, name: str) -> None:
+        if self._channel is not None:
+            self._channel.send(Wanted(name))
 
     def _report(self, ticket: int) -> None:
         channel = self._channel

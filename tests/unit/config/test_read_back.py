@@ -63,3 +63,10 @@ def test_a_field_that_is_accepted_is_kept(plugins: PluginSchemas, chosen: tuple[
     assert entity(decode(encode(snapshot)), name, flavor) == shown
     again = entity(loaded(to_config_text(snapshot, flavor), plugins, flavor), name, flavor)
     assert again == shown
+
+
+def test_an_upstream_that_hashes_nothing_is_exported_as_it_is(plugins: PluginSchemas) -> None:
+    raw = {"id": ID, "name": "u.test", "algorithm": "consistent-hashing"}
+    snapshot = loaded({"_format_version": "3.0", "upstreams": [raw]}, plugins, "traditional_compatible")
+    again = loaded(to_config_text(snapshot), plugins, "traditional_compatible")
+    assert again.upstreams[0].algorithm == snapshot.upstreams[0].algorithm == "consistent-hashing"

@@ -16,7 +16,7 @@ import msgspec
 
 from tollhouse import __version__
 from tollhouse.model.entities import ENTITIES, Kind
-from tollhouse.stores.postgres import counting, sessions
+from tollhouse.stores.postgres import counting, sessions, values
 from tollhouse.stores.postgres.faults import NotBootstrapped, translated
 from tollhouse.stores.postgres.server import Server, connect, quoted
 from tollhouse.stores.postgres.tables import OWNER, Table, table_of
@@ -168,6 +168,7 @@ def _units() -> Iterator[Unit]:
         yield from _constraints(table)
     yield Unit("table counters", counting.TABLE, counting.DROP_TABLE)
     yield Unit("table sessions", sessions.TABLE, sessions.DROP_TABLE)
+    yield Unit("table values", values.TABLE, values.DROP_TABLE)
     # Another name for a function that does something else, so that `up` makes it.
     yield Unit("function count 1", counting.FUNCTION, counting.DROP_FUNCTION)
 

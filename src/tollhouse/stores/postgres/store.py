@@ -13,6 +13,7 @@ from tollhouse.stores.postgres.migrations import Migrations, examined
 from tollhouse.stores.postgres.mirror import Mirror
 from tollhouse.stores.postgres.server import Server, connect
 from tollhouse.stores.postgres.transaction import PostgresReader, PostgresTransaction
+from tollhouse.stores.postgres.values import DatabaseValues
 from tollhouse.stores.store import ADMIN_API, Unavailable
 
 
@@ -60,6 +61,10 @@ class PostgresStore:
         """How far the database is. Raises `Unavailable`."""
         async with self._connection() as connection, translated():
             return await examined(connection)
+
+    def values(self) -> DatabaseValues:
+        """Values that are no entities."""
+        return DatabaseValues(self._connection)
 
     def forget(self) -> None:
         """Lets the next `snapshot` read everything."""

@@ -15,6 +15,7 @@ from tollhouse.stores.redis.responses import RedisResponses
 from tollhouse.stores.redis.scripts import TAKE
 from tollhouse.stores.redis.sentinel import finder
 from tollhouse.stores.redis.server import Channel, Server
+from tollhouse.stores.redis.values import RedisValues
 from tollhouse.stores.synced_counts import SyncedCounts
 from tollhouse.stores.watch import Watch
 
@@ -55,6 +56,10 @@ class Clients:
         if sync_seconds is None:
             return exact
         return SyncedCounts(exact, sync_seconds, self._tasks, self._clock)
+
+    def values(self, settings: Settings, namespace: str, scanned: int) -> RedisValues:
+        """Values on a server."""
+        return RedisValues(lambda: self.client(settings), self.release, namespace, scanned)
 
     def responses(self, settings: Settings) -> RedisResponses:
         """Answers kept on a server."""
