@@ -262,7 +262,7 @@ class Chat:
     usage: Usage | None = None
     id: str = ""
     created: int | None = None
-    #: which stop sequence ended it, where the form tells
+    #: which stop sequence ended it, where the form tells; empty where it tells only that one did
     stop_sequence: str | None = None
 
 

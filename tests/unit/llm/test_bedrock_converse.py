@@ -120,7 +120,8 @@ def test_reasons(told: str, reason: str) -> None:
     assert read(stopReason=told).reason == reason
     decoder = stream_decoder()
     decoder.feed(event("messageStop", msgspec.json.encode({"stopReason": told})))
-    assert decoder.feed(event("metadata", b"{}"))[-1] == Finish(cast(Any, reason))
+    stopped = "" if told == "stop_sequence" else None
+    assert decoder.feed(event("metadata", b"{}"))[-1] == Finish(cast(Any, reason), None, stopped)
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ CALL = {"type": "tool-call-start", "index": 0, "delta": {"message": {"tool_calls
     ("told", "end"),
     [
         ([BEGUN, ended("COMPLETE")], Finish("stop", Usage(9, 2))),
-        ([BEGUN, ended("STOP_SEQUENCE")], Finish("stop", Usage(9, 2))),
+        ([BEGUN, ended("STOP_SEQUENCE")], Finish("stop", Usage(9, 2), "")),
         ([BEGUN, ended("MAX_TOKENS")], Finish("length", Usage(9, 2))),
         ([BEGUN, CALL, ended("MAX_TOKENS")], Finish("length", Usage(9, 2))),
         ([BEGUN, CALL, ended("COMPLETE")], Finish("tool_calls", Usage(9, 2))),

@@ -143,7 +143,7 @@ def encode_response(chat: Chat) -> dict[str, Any]:
         "model": chat.model,
         "content": _blocks(chat.parts),
         "stop_reason": stop_reason(chat.reason, chat.stop_sequence),
-        "stop_sequence": chat.stop_sequence,
+        "stop_sequence": chat.stop_sequence or None,
         "usage": shown(chat.usage),
     }
 

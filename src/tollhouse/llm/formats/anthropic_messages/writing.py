@@ -183,7 +183,7 @@ class _Encoder:
         before = (b"" if self._started else self._start(Start(""))) + self._waited() + self._close()
         self._over = True
         reason = stop_reason(end.reason, end.stop_sequence)
-        delta = {"stop_reason": reason, "stop_sequence": end.stop_sequence}
+        delta = {"stop_reason": reason, "stop_sequence": end.stop_sequence or None}
         last = _event({"type": "message_delta", "delta": delta, "usage": shown(end.usage)})
         return before + last + _event({"type": "message_stop"})
 

@@ -83,7 +83,7 @@ def decode_response(body: bytes) -> Chat:
         parts=parts,
         reason=reason_of(answer.stopReason, called=any(isinstance(part, ToolCall) for part in parts)),
         usage=None if answer.usage is None else answer.usage.usage(),
-        stop_sequence=stop_sequence_in(answer.additionalModelResponseFields),
+        stop_sequence=stop_sequence_in(answer.additionalModelResponseFields, answer.stopReason),
     )
 
 
@@ -98,13 +98,14 @@ def invoked_model(trace: Trace | None) -> str:
     return router.invokedModelId.rpartition("/")[2] if router else ""
 
 
-def stop_sequence_in(fields: Any) -> str | None:
-    """Among the fields of Claude's own answer, which stand one deeper in streams."""
+def stop_sequence_in(fields: Any, stop_reason: str) -> str | None:
+    """Among the fields of Claude's own answer, which stand one deeper in streams; empty if only that there
+    was one is told."""
     match fields:
         case {"stop_sequence": str(text)} | {"delta": {"stop_sequence": str(text)}}:
             return text
         case _:
-            return None
+            return "" if stop_reason == "stop_sequence" else None
 
 
 def encode_response(chat: Chat) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def encode_response(chat: Chat) -> dict[str, Any]:
         # Clients' types have it always; nobody measures it here.
         "metrics": {"latencyMs": 0},
     }
-    if chat.stop_sequence is not None:
+    if chat.stop_sequence:
         body["additionalModelResponseFields"] = {"stop_sequence": chat.stop_sequence}
     return body
 

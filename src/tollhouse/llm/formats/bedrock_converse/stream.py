@@ -233,7 +233,8 @@ class _Decoder:
         self._over = True
         reason = reason_of(self._stop.stopReason, called=bool(self._calls))
         usage = None if found.usage is None else found.usage.usage()
-        deltas.append(Finish(reason, usage, stop_sequence_in(self._stop.additionalModelResponseFields)))
+        stop_sequence = stop_sequence_in(self._stop.additionalModelResponseFields, self._stop.stopReason)
+        deltas.append(Finish(reason, usage, stop_sequence))
 
     def _exception(self, frame: Frame, deltas: list[Delta]) -> None:
         headers = frame.headers
@@ -288,7 +289,7 @@ class _Encoder:
                 return self._arguments(index, fragment)
             case Finish(reason, usage, stop_sequence):
                 stop: dict[str, Any] = {"stopReason": shown_reason(reason, stop_sequence)}
-                if stop_sequence is not None:
+                if stop_sequence:
                     fields = {"delta": {"stop_sequence": stop_sequence}}
                     stop["additionalModelResponseFields"] = fields
                 told = {"usage": shown(usage), "metrics": {"latencyMs": 0}}

@@ -91,6 +91,7 @@ def decode_response(body: bytes) -> Chat:
         reason="tool_calls" if calls and reason != "MAX_TOKENS" else REASONS.get(reason, "stop"),
         usage=answer.usage.usage() if answer.usage else None,
         id=answer.id or "",
+        stop_sequence=stop_sequence_by(reason),
     )
 
 
@@ -124,6 +125,11 @@ def text_piece(text: str) -> dict[str, Any]:
 
 def encoded_call(id_: str, name: str, arguments: str) -> dict[str, Any]:
     return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def stop_sequence_by(reason: str) -> str | None:
+    """Cohere tells that there was one, not which."""
+    return "" if reason == "STOP_SEQUENCE" else None
 
 
 def shown_reason(reason: Reason, stop_sequence: str | None) -> str:

@@ -10,6 +10,7 @@ from tollhouse.llm.chat import (
     Failed,
     Finish,
     Ping,
+    Reason,
     Start,
     Text,
     Thinking,
@@ -26,6 +27,7 @@ from tollhouse.llm.formats.cohere_chat.response import (
     Piece,
     encoded_call,
     shown_reason,
+    stop_sequence_by,
     text_piece,
 )
 from tollhouse.llm.formats.cohere_chat.usage import Counts, shown
@@ -142,7 +144,8 @@ class _Decoder(EventDecoder):
             return
         self._over = True
         calls = self._calls and reason != "MAX_TOKENS"
-        deltas.append(Finish("tool_calls" if calls else REASONS.get(reason, "stop"), self._usage))
+        told: Reason = "tool_calls" if calls else REASONS.get(reason, "stop")
+        deltas.append(Finish(told, self._usage, stop_sequence_by(reason)))
 
     def _counted(self) -> Usage | None:
         return self._usage

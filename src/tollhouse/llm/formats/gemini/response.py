@@ -36,6 +36,7 @@ _REASONS: Final[dict[str | int, Reason]] = {
     "IMAGE_SAFETY": "content_filter",
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
+    "IMAGE_OTHER": "content_filter",
     "MODEL_ARMOR": "content_filter",
     "ESCALATION": "content_filter",
     # Clients may ask for numbers (`$alt=json;enum-encoding=int`), and the two interfaces number alike
