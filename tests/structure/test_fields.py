@@ -17,23 +17,7 @@ from tollhouse.plugins import BUNDLED, Registry
 
 TESTS = Path(__file__).parents[1]
 #: fields that no test names yet; the list may only become shorter
-UNNAMED: dict[str, set[str]] = {
-    "ai-fault-injection": {"delay", "silence"},
-    "ai-gateway": {"drop_unsupported", "idempotency_ttl", "limits", "output_audio", "prices"},
-    "ai-proxy": {"idempotency_ttl", "output_audio"},
-    "ai-proxy-advanced": {"connect_timeout", "idempotency_ttl", "output_audio", "write_timeout"},
-    "bedrock-proxy": {
-        "drop_unsupported",
-        "idempotency_ttl",
-        "limits",
-        "llm_format",
-        "max_request_body_size",
-        "model_name_header",
-        "output_audio",
-        "prices",
-        "response_streaming",
-    },
-}
+UNNAMED: dict[str, set[str]] = {}
 
 
 def words_of(text: str) -> set[str]:
