@@ -275,24 +275,43 @@ upstreams:
   - {target: "10.0.0.1:80", tags: [a]}
   - {target: "10.0.0.2:80", tags: [a, b]}
   - {target: "10.0.0.3:80"}
+- {name: slow, slow_start: 5}
+plugins:
+- {name: cors, instance_name: plain}
+- {name: cors, instance_name: strict, service: s, config: {allow_origin_absent: false}}
+services: [{name: s, host: a.test}]
 """
 
 
-async def test_targets_and_their_health_come_in_pages_and_by_tags() -> None:
+@pytest.fixture(scope="module")
+async def paged() -> AsyncIterator[Gateway]:
     gateway = await Gateway.start(PAGED)
-    try:
-        for path in ("targets", "targets/all", "health"):
-            first = body(await get(gateway, f"/upstreams/u/{path}?size=2"))
-            second = body(await get(gateway, first["next"]))
-            found = [row["target"] for row in (*first["data"], *second["data"])]
-            assert sorted(found) == ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]
-            assert (len(first["data"]), second["next"]) == (2, None)
-            tagged = body(await get(gateway, f"/upstreams/u/{path}?tags=a,b"))
-            assert [row["target"] for row in tagged["data"]] == ["10.0.0.2:80"]
-            assert (await get(gateway, f"/upstreams/u/{path}?offset=x")).status == 400
-            assert (await get(gateway, f"/upstreams/u/{path}?size=0")).status == 400
-    finally:
-        await gateway.stop()
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.mark.parametrize("path", ["targets", "targets/all", "health"])
+async def test_targets_and_their_health_come_in_pages_and_by_tags(paged: Gateway, path: str) -> None:
+    first = body(await get(paged, f"/upstreams/u/{path}?size=2"))
+    second = body(await get(paged, first["next"]))
+    found = [row["target"] for row in (*first["data"], *second["data"])]
+    tagged = body(await get(paged, f"/upstreams/u/{path}?tags=a,b"))
+
+    assert sorted(found) == ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]
+    assert (len(first["data"]), second["next"]) == (2, None)
+    assert [row["target"] for row in tagged["data"]] == ["10.0.0.2:80"]
+    assert (await get(paged, f"/upstreams/u/{path}?offset=x")).status == 400
+    assert (await get(paged, f"/upstreams/u/{path}?size=0")).status == 400
+
+
+async def test_fields_that_kongs_version_lacks_are_shown_when_they_are_set(paged: Gateway) -> None:
+    upstreams = [body(await get(paged, f"/upstreams/{name}")) for name in ("u", "slow")]
+    configs = [body(await get(paged, f"/plugins/{name}"))["config"] for name in ("plain", "strict")]
+    published = body(await get(paged, "/schemas/plugins/cors"))
+
+    assert [upstream.get("slow_start", "-") for upstream in upstreams] == ["-", 5]
+    assert [config.get("allow_origin_absent", "-") for config in configs] == ["-", False]
+    assert "allow_origin_absent" in str(published)
 
 
 async def test_what_kong_leaves_to_nginx_is_a_page(node: Gateway) -> None:

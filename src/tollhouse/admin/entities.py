@@ -286,7 +286,7 @@ def _without_hidden(config: Record, values: Mapping[str, Any]) -> dict[str, Any]
         name: value
         for name, value in values.items()
         if name not in config.fields
-        or not config.fields[name].rules.get("hidden")
+        or not (config.fields[name].rules.get("hidden") or config.fields[name].rules.get("newer"))
         or value != config.fields[name].absent()
     }
 

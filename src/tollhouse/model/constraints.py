@@ -68,6 +68,8 @@ class Constraints(TypedDict, total=False):
     hidden: bool
     #: beside Kong's fields: neither published nor shown until it is set
     extra: bool
+    #: newer than the version of Kong that the Admin API speaks for: in the schema, and shown when set
+    newer: bool
     #: has to be given over the Admin API; a declarative file that leaves it out means this
     assumed: Any
 
@@ -80,6 +82,7 @@ _UNPUBLISHED: Final = frozenset(
         "as_set",
         "hidden",
         "extra",
+        "newer",
         "assumed",
         "items",
         "keys",

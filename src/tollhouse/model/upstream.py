@@ -177,6 +177,7 @@ class Upstream:
     slow_start: float | None = setting(
         None,
         extra=True,
+        hidden=True,
         between=(0, 65535),
         unit="s",
         doc="For so long the share of a target grows that is new or has recovered. Tollhouse's own.",

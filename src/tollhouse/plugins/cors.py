@@ -40,7 +40,7 @@ class Config:
     private_network: bool = setting(False, required=True, doc="Allow access from public to private networks.")
     preflight_continue: bool = setting(False, required=True, doc="Let the upstream answer preflights.")
     allow_origin_absent: bool = setting(
-        True, required=True, doc="Add headers to answers of requests without Origin."
+        True, required=True, newer=True, doc="Add headers to answers of requests without Origin."
     )
 
 
