@@ -207,6 +207,14 @@ class Node:
     async def apply(self, snapshot: Snapshot, changes: Changes | None = None) -> None:
         """Compiles a snapshot in slices and serves it from then on. With the changes that lead to it from
         the one being served, what they do not touch is kept."""
+        # What is made here makes no reference cycles; looking for them would be the longest stretch of all.
+        gc.disable()
+        try:
+            await self._apply(snapshot, changes)
+        finally:
+            gc.enable()
+
+    async def _apply(self, snapshot: Snapshot, changes: Changes | None) -> None:
         directory: Directory | DirectoryPatch
         if changes is None:
             directory = await in_slices(building_directory(snapshot))
@@ -239,11 +247,13 @@ class Node:
         self._certificates = Certificates.of(snapshot, resolved, self.issuing.certificates)
         self._show_certificates()
         before, self._compilation = self._compilation, compilation
-        if before is not None:
+        if before is not None and not plugins.is_same(before.objects):
             before.objects.close_missing(plugins)
         self.health.keep({upstream.id for upstream in snapshot.upstreams})
         # What a snapshot is made of stays: the collector need not look at it again and again.
         gc.freeze()
+        if before is not None:
+            await in_slices(before.compiled.dismantling(compiled))
 
     def _show_certificates(self) -> None:
         for tls in self._tls:

@@ -63,6 +63,10 @@ async def test_the_root_tells_who_the_node_is(node: Gateway) -> None:
     [
         ("GET", "/nowhere", 404, "Not found"),
         ("GET", "/services/x/y/z", 404, "Not found"),
+        # There are no workspaces in Kong's open-source edition but the one that needs no name.
+        ("GET", "/workspaces", 404, "Not found"),
+        ("GET", "/workspaces/default", 404, "Not found"),
+        ("GET", "/default/services", 404, "Not found"),
         ("DELETE", "/config", 405, "Method not allowed"),
         ("PATCH", "/", 405, "Method not allowed"),
         ("POST", "/config", 400, "expected a declarative configuration"),

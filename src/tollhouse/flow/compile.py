@@ -28,7 +28,7 @@ from tollhouse.routing.build import building
 from tollhouse.routing.upstream_path import path_builder
 
 #: entities handled between two pauses
-SLICE: Final = 50
+SLICE: Final = 10
 _ELSEWHERE_KNOWN: Final = 1024
 
 Effective = Callable[[str | None], Sequence[Plugin[Any]]]
@@ -56,9 +56,11 @@ def compiling(
     to them."""
     former = before.objects if before is not None else PluginObjects({})
     objects = yield from _plugin_objects(snapshot, resolved, make, former)
+    yield
     if before is not None and before.serves(snapshot, objects):
         compiled = before.compiled.with_hash(snapshot.hash)
         return replace(before, snapshot=snapshot, compiled=compiled, objects=objects)
+    yield
     kept = Kept(before, changes, objects) if before is not None and changes is not None else None
     yield
     precedence = yield from _precedence(snapshot, objects, workshop)

@@ -1,6 +1,6 @@
 """A snapshot as a worker uses it: the router, and for each route its plan."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator
 from typing import Final
 
 from tollhouse.errors import Reject
@@ -43,7 +43,7 @@ class CompiledSnapshot:
     def __init__(
         self,
         router: Router,
-        routes: Mapping[str, CompiledRoute],
+        routes: dict[str, CompiledRoute],
         unmatched: Plan,
         rewrite: tuple[AccessStep, ...],
         hash_: str,
@@ -74,6 +74,17 @@ class CompiledSnapshot:
             self.backend_at,
             by_target=self._by_target,
         )
+
+    def dismantling(self, successor: "CompiledSnapshot") -> Generator[None]:
+        """Lets go of what the successor does not share, in small steps: freeing it at once would hold up the
+        loop. Nothing is done while exchanges may still come back to it, from a rewrite phase that waits."""
+        if self.rewrite:
+            return
+        if self.router is not successor.router:
+            yield from self.router.dismantling()
+        while self.routes is not successor.routes and self.routes:
+            self.routes.popitem()
+            yield
 
     def match(self, ex: DrivenExchange) -> Plan:
         """Finds the route. Raises `Reject` if there is none or it is not for this protocol."""

@@ -13,7 +13,7 @@ are not a plain condition on host, path, method or header; and in the depth of n
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from sys import maxsize
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -39,6 +39,10 @@ class Node(Protocol):
 
     def find(self, asked: Asked, best: int) -> Hit | None:
         """The first rule that passes, if its rank is below `best`."""
+
+    def dismantling(self) -> Generator[None]:
+        """Lets go of everything below, in small steps: freeing it at once would take as long as many
+        requests. Nothing is found here afterwards."""
 
 
 class Entry(NamedTuple):
@@ -76,6 +80,10 @@ class Leaf:
                 return rank, match
         return None
 
+    def dismantling(self) -> Generator[None]:
+        self._entries = ()
+        yield
+
 
 class ByKey:
     """Rules that name one of many keys, and those that name none."""
@@ -86,7 +94,7 @@ class ByKey:
         self,
         first: int,
         keys: Callable[[Asked], Sequence[object]],
-        nodes: Mapping[object, Node],
+        nodes: dict[object, Node],
         rest: Node | None,
     ) -> None:
         self.first = first
@@ -108,6 +116,13 @@ class ByKey:
         if rest is not None and rest.first < best:
             return rest.find(asked, best) or hit
         return hit
+
+    def dismantling(self) -> Generator[None]:
+        while self._nodes:
+            _, node = self._nodes.popitem()
+            yield from node.dismantling()
+        if self._rest is not None:
+            yield from self._rest.dismantling()
 
 
 class ByPrefix:
@@ -155,6 +170,11 @@ class ByPrefix:
             place = self._parents[place]
         return hit
 
+    def dismantling(self) -> Generator[None]:
+        self._prefixes.clear()
+        while self._nodes:
+            yield from self._nodes.pop().dismantling()
+
 
 class BySni:
     """SNIs are asked for on TLS connections only; any other request meets all the rules."""
@@ -169,6 +189,10 @@ class BySni:
     def find(self, asked: Asked, best: int) -> Hit | None:
         return (self._cleartext if asked[SNIS] is None else self._tls).find(asked, best)
 
+    def dismantling(self) -> Generator[None]:
+        yield from self._cleartext.dismantling()
+        yield from self._tls.dismantling()
+
 
 class ByPattern:
     """Regex rules behind sets that tell at once which of them fit, and rules without a regex.
@@ -178,7 +202,7 @@ class ByPattern:
 
     __slots__ = ("_rest", "_sets", "first")
 
-    def __init__(self, first: int, sets: Sequence[tuple[PatternSet, Sequence[Leaf]]], rest: Leaf) -> None:
+    def __init__(self, first: int, sets: list[tuple[PatternSet, list[Leaf]]], rest: Leaf) -> None:
         self.first = first
         self._sets = sets
         self._rest = rest
@@ -196,3 +220,10 @@ class ByPattern:
                 if found is not None:
                     return found
         return hit
+
+    def dismantling(self) -> Generator[None]:
+        yield from self._rest.dismantling()
+        while self._sets:
+            _, rules = self._sets.pop()
+            while rules:
+                yield from rules.pop().dismantling()

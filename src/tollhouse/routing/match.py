@@ -4,7 +4,7 @@ Text off the wire is `str` with one character per byte (latin-1); what a configu
 Unicode and is brought to that form once, by `wire`, so that comparing costs nothing per request.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -79,6 +79,9 @@ class Router(Protocol):
         listener's. The last three are read by expressions alone: the query without its `?`, the
         client's address and port, the address the connection arrived at.
         """
+
+    def dismantling(self) -> Generator[None]:
+        """Lets go of everything in small steps; nothing is found afterwards."""
 
 
 def wire(text: str) -> str:

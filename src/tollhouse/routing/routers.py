@@ -1,6 +1,6 @@
 """The three routers: each brings a request into the form that the index asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from tollhouse.routing.facts import Facts
 from tollhouse.routing.hosts import HostKeys, split_port, wildcards
@@ -41,6 +41,9 @@ class CompatibleRouter:
         hit = self._root.find(asked, NEVER)
         return None if hit is None else hit[1]
 
+    def dismantling(self) -> Generator[None]:
+        yield from self._root.dismantling()
+
 
 class TraditionalRouter:
     """Knows no wildcard SNIs."""
@@ -72,6 +75,11 @@ class TraditionalRouter:
             asked = (*asked[:6], self._floor(asked), None)
         hit = self._root.find(asked, NEVER)
         return None if hit is None else hit[1]
+
+    def dismantling(self) -> Generator[None]:
+        yield from self._root.dismantling()
+        if self._floor is not None:
+            yield from self._floor.paths.dismantling()
 
 
 class ExpressionRouter:
@@ -105,6 +113,9 @@ class ExpressionRouter:
         asked = (method, path, hosts, headers, scheme, snis, None, facts)
         hit = self._root.find(asked, NEVER)
         return None if hit is None else hit[1]
+
+    def dismantling(self) -> Generator[None]:
+        yield from self._root.dismantling()
 
 
 def _sni_keys(sni: str | None) -> Sequence[str]:

@@ -9,7 +9,7 @@ from tollhouse.model.entities import CaCertificate, Consumer, ConsumerGroup
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.caller import Caller
 
-_SLICE: Final = 500
+_SLICE: Final = 100
 #: what a client presents of each kind of credential
 PRESENTED: Final[Mapping[str, str]] = {
     "keyauth_credentials": "key",
