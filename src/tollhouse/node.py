@@ -283,7 +283,7 @@ class Node:
         limits = _limits(self._settings)
         for listen, sock in sockets:
             if listen.stream:
-                self._listen_for_streams(listen, sock)
+                await self._listen_for_streams(listen, sock)
                 continue
             tls = self._listener_tls(http2=listen.http2) if listen.tls else None
             port = self._settings.port_maps.get(listen.port, listen.port)
@@ -309,7 +309,10 @@ class Node:
         certificate, key = settings.ssl_cert, settings.ssl_cert_key
         return ServerTls(certificate, key, settings.tls_terms, protocols, self.issuing.want)
 
-    def _listen_for_streams(self, listen: Listen, sock: socket.socket) -> None:
+    async def _listen_for_streams(self, listen: Listen, sock: socket.socket) -> None:
+        if listen.udp:
+            await self._streams.listen_for_datagrams(sock, listen.port)
+            return
         tls = self._server_tls(()) if listen.tls else None
         if tls is not None:
             self._stream_tls.append(tls)

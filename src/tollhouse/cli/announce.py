@@ -49,4 +49,5 @@ def _url(listen: Listen) -> str:
     host = "127.0.0.1" if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104
     shown = f"[{host}]" if ":" in host else host
     plain, secured = ("tcp", "tls") if listen.stream else ("http", "https")
+    plain = "udp" if listen.udp else plain
     return f"{secured if listen.tls else plain}://{shown}:{listen.port}"

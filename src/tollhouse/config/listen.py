@@ -5,10 +5,8 @@ from typing import Final
 
 _PLAIN: Final = frozenset({"ssl", "reuseport", "deferred", "bind"})
 _HTTP: Final = _PLAIN | {"http2"}
-_NOT_YET: Final = {
-    "proxy_protocol": "the PROXY protocol is not supported by this version of Tollhouse",
-    "udp": "datagrams are not relayed by this version of Tollhouse: leave `udp` out",
-}
+_STREAM: Final = _PLAIN | {"udp"}
+_NOT_YET: Final = {"proxy_protocol": "the PROXY protocol is not supported by this version of Tollhouse"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +21,8 @@ class Listen:
     http2: bool = False
     #: for connections without HTTP
     stream: bool = False
+    #: datagrams in place of connections
+    udp: bool = False
 
     def __str__(self) -> str:
         if self.path is not None:
@@ -43,13 +43,13 @@ def parse_stream_listens(text: str) -> tuple[Listen, ...]:
     if text == "off":
         return ()
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    return tuple(replace(_parse(part, _PLAIN), stream=True) for part in parts)
+    return tuple(replace(_parse(part, _STREAM), stream=True) for part in parts)
 
 
 def _parse(text: str, flags_known: frozenset[str]) -> Listen:
     address, *flags = text.split()
     backlog = 16384
-    tls = http2 = False
+    tls = http2 = udp = False
     for flag in flags:
         name, _, value = flag.partition("=")
         if name in _NOT_YET:
@@ -59,11 +59,14 @@ def _parse(text: str, flags_known: frozenset[str]) -> Listen:
         elif name in flags_known or name.startswith(("so_keepalive", "ipv6only")):
             tls |= name == "ssl"
             http2 |= name == "http2"
+            udp |= name == "udp"
         else:
             raise ValueError(f"unknown listen flag '{flag}'")
+    if udp and (tls or address.startswith("unix:")):
+        raise ValueError("`udp` goes neither with `ssl` nor with a Unix socket")
     if address.startswith("unix:"):
         return Listen("", 0, tls, backlog, address.removeprefix("unix:"), http2)
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"'{address}' is not an address like 0.0.0.0:8000")
-    return Listen(host.strip("[]"), int(port), tls, backlog, None, http2)
+    return Listen(host.strip("[]"), int(port), tls, backlog, None, http2, udp=udp)

@@ -191,7 +191,7 @@ class Settings:
         "0.0.0.0:8000 reuseport backlog=16384", parse_listens, "Where clients connect."
     )
     stream_listen: tuple[Listen, ...] = option(
-        "off", parse_stream_listens, "Where clients of TCP and TLS routes connect, or `off`."
+        "off", parse_stream_listens, "Where clients of TCP, TLS and UDP routes connect, or `off`."
     )
     admin_listen: tuple[Listen, ...] = option(
         "127.0.0.1:8001 reuseport backlog=16384", parse_listens, "Where the Admin API listens, or `off`."

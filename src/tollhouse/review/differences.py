@@ -35,8 +35,6 @@ def _has(*values: str) -> Callable[[Any], bool]:
 
 
 _STREAM: Final = ("tcp", "tls", "tls_passthrough")
-_NO_DATAGRAMS: Final = "datagrams are not relayed"
-_KEEP_IN_FRONT: Final = "keep another proxy for it"
 _LUA: Final = "common Lua is built in; anything else needs the extra: pip install 'tollhouse[lua]'"
 _MODELS: Final = (
     Difference(
@@ -85,7 +83,6 @@ PLUGINS: Final[Mapping[str, tuple[Difference, ...]]] = {
 #: by the name of a collection
 ENTITIES: Final[Mapping[str, tuple[Difference, ...]]] = {
     "services": (
-        Difference("protocol", _NO_DATAGRAMS, _is("udp"), _KEEP_IN_FRONT, "not supported"),
         Difference(
             "tls_verify",
             "false as in Kong for this service; addresses of model providers are verified all the same",
@@ -93,7 +90,6 @@ ENTITIES: Final[Mapping[str, tuple[Difference, ...]]] = {
         ),
     ),
     "routes": (
-        Difference("protocols", _NO_DATAGRAMS, _has("udp"), _KEEP_IN_FRONT, "not supported"),
         Difference(
             "protocols",
             "a route takes connections of its protocols only: `tls` never takes clear text, and what is no "

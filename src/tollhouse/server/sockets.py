@@ -37,16 +37,18 @@ def bind(listen: Listen, variable: str, copies: int = 1) -> Bound:
 
 def _bind_port(listen: Listen, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_DGRAM if listen.udp else socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not listen.udp:  # which would let two nodes have one port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # As in nginx: `[::]:8000` stands beside `0.0.0.0:8000`, and no peer is IPv4 in disguise.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if shared and hasattr(socket, "SO_REUSEPORT"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((listen.host, listen.port))
-        sock.listen(listen.backlog)
+        if not listen.udp:
+            sock.listen(listen.backlog)
         sock.setblocking(False)
     except OSError:
         sock.close()

@@ -13,7 +13,7 @@ from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.plugin import Plugin
 from tollhouse.pdk.session import StreamSession
 from tollhouse.routing import Connected, Flavour, StreamRouter, stream_router
-from tollhouse.stream.session import Session
+from tollhouse.stream.routed import Routed
 from tollhouse.upstream.http1 import Timeouts
 
 PrereadStep = Callable[[StreamSession], Awaitable[None] | None]
@@ -27,7 +27,7 @@ _SLICE: Final = 50
 class StreamBackend:
     """A service's side of a plan."""
 
-    targets: Targets[Session]
+    targets: Targets[Routed]
     retries: int
     timeouts: Timeouts
 
@@ -99,11 +99,11 @@ def _phase(plugins: Iterable[Plugin[Any]], name: str) -> tuple[Any, ...]:
 def _backend(route: Route, service: Service, reach: Reach) -> StreamBackend:
     # What is passed on has its TLS already.
     dialled = replace(service, protocol="tcp") if "tls_passthrough" in route.protocols else service
-    targets: Targets[Session] = reach.targets(dialled, reach.dial(dialled), _hashed_by)
+    targets: Targets[Routed] = reach.targets(dialled, reach.dial(dialled), _hashed_by)
     return StreamBackend(targets, retries_of(service), timeouts_of(service))
 
 
-def _hashed_by(upstream: Upstream) -> Callable[[Session], str | None]:
+def _hashed_by(upstream: Upstream) -> Callable[[Routed], str | None]:
     """Consistent hashing knows nothing of a connection but its client's address."""
     if "ip" in (upstream.hash_on, upstream.hash_fallback):
         return lambda session: session.client_ip

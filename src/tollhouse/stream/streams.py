@@ -4,6 +4,7 @@ import socket
 import ssl
 
 from tollhouse.pdk.tasks import Tasks
+from tollhouse.stream.datagrams import DatagramListener
 from tollhouse.stream.listener import StreamListener
 from tollhouse.stream.snapshot import StreamSnapshot
 
@@ -16,11 +17,17 @@ class Streams:
         self._tasks = tasks
         self._handshake_seconds = handshake_seconds
         self._snapshot: StreamSnapshot | None = None
-        self._listeners: list[StreamListener] = []
+        self._listeners: list[StreamListener | DatagramListener] = []
 
     def serve(self, snapshot: StreamSnapshot) -> None:
         """Serves another snapshot from now on; open connections stay as they are."""
         self._snapshot = snapshot
+
+    async def listen_for_datagrams(self, sock: socket.socket, port: int) -> None:
+        """Takes datagrams on one more socket."""
+        listener = DatagramListener(self._current, self._tasks, port)
+        await listener.start(sock)
+        self._listeners.append(listener)
 
     def listen(self, sock: socket.socket, port: int, tls: ssl.SSLContext | None) -> None:
         """Accepts connections on one more socket."""

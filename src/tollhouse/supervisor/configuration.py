@@ -115,9 +115,9 @@ def _check_routes(snapshot: Snapshot, before: Snapshot | None, settings: Setting
 
 def _unserved(snapshot: Snapshot, settings: Settings) -> ConfigError | None:
     """What to say of routes whose connections cannot arrive at this node."""
-    offered = {"tls", "tls_passthrough"} if any(each.tls for each in settings.stream_listen) else set()
-    if not all(each.tls for each in settings.stream_listen):
-        offered.add("tcp")
+    offered: set[str] = set()
+    for listen in settings.stream_listen:
+        offered |= {"udp"} if listen.udp else {"tls", "tls_passthrough"} if listen.tls else {"tcp"}
     streams = [route for route in snapshot.routes if not set(STREAM_PROTOCOLS).isdisjoint(route.protocols)]
     names = [route.name or route.id for route in streams if offered.isdisjoint(route.protocols)]
     if not names:

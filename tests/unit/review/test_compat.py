@@ -38,7 +38,8 @@ def test_every_field_of_what_is_the_same_is_listed() -> None:
     ("text", "path", "field", "verdict"),
     [
         ("services: [{host: h, bogus: 1}]", "services[0]", "bogus", "not supported"),
-        ("services: [{host: h, protocol: udp, port: 1}]", "services[0]", "protocol", "not supported"),
+        ("routes: [{name: r, protocols: [tcp], destinations: [{port: 1}]}]", "routes[0]", "protocols",
+         "differs"),
         ("services: [{host: h}]\n_workspace: x", "_workspace", "_workspace", "differs"),
         ("rbac_roles: [{name: x}]", "rbac_roles", "rbac_roles", "not supported"),
         ("consumers: [{username: u, oauth2_credentials: [{name: n}]}]", "consumers[0]", "oauth2_credentials",
@@ -61,12 +62,12 @@ def test_what_is_not_the_same_is_told_where_it_stands(text: str, path: str, fiel
 def test_whatever_is_not_supported_comes_with_what_to_do() -> None:
     seen = reviewed(
         "plugins: [{name: pre-function}, {name: mystery}, {name: cors, config: {max_age: x, y: 1}}]\n"
-        "workspaces: [{name: w}]\nservices: [{host: h, protocol: udp}, {}]"
+        "workspaces: [{name: w}]\nservices: [{host: h}, {}]"
     )
     missing = [
         field for entity in seen.values() for field in entity.fields if field.verdict == "not supported"
     ]
-    assert len(missing) == 7
+    assert len(missing) == 6
     assert all(field.how and field.todo for field in missing)
 
 
