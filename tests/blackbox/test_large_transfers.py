@@ -53,6 +53,8 @@ class Store:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone")
             elif head.startswith(b"GET /events"):
                 await self._tell(writer)
+            elif head.startswith(b"HEAD"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % SIZE)
             else:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % SIZE)
                 for _ in range(SIZE // len(PIECE)):

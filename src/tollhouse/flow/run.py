@@ -44,7 +44,11 @@ class Way(DrivenExchange):
     def _ahead(self, gateway: "Gateway", snapshot: CompiledSnapshot) -> Awaitable[None] | None:
         """Goes on until something must be waited for; `None` if that is nothing but the upstream's answer."""
         if snapshot.rewrite:
-            return _rewrite(self, gateway, snapshot)
+            steps = iter(snapshot.rewrite)
+            for step in steps:
+                waiting = step(self)
+                if waiting is not None:
+                    return _rewrite(self, gateway, snapshot, steps, waiting)
         plan = snapshot.match(self)
         if plan.scoped is not None:
             return _access(self, plan, gateway, iter(()), None)
@@ -122,12 +126,19 @@ class Way(DrivenExchange):
             gateway.access_log.exchange(self)
 
 
-async def _rewrite(ex: DrivenExchange, gateway: "Gateway", snapshot: CompiledSnapshot) -> None:
-    """All of an exchange that plugins look at before its route is known."""
-    for rewrite in snapshot.rewrite:
-        waiting = rewrite(ex)
-        if waiting is not None:
-            await gateway.settled(waiting)
+async def _rewrite(
+    ex: DrivenExchange,
+    gateway: "Gateway",
+    snapshot: CompiledSnapshot,
+    steps: Iterator[AccessStep],
+    waiting: Awaitable[None],
+) -> None:
+    """The rest of an exchange that waits before its route is known: for what is awaited, then these steps."""
+    await gateway.settled(waiting)
+    for step in steps:
+        more = step(ex)
+        if more is not None:
+            await gateway.settled(more)
     plan = snapshot.match(ex)
     await _access(ex, plan, gateway, iter(plan.access), None)
 

@@ -31,6 +31,10 @@ class Values(Protocol):
         """The keys that begin so."""
         ...
 
+    def close(self) -> None:
+        """Lets go of what was taken; raises nothing."""
+        ...
+
 
 class FileValues:
     """Files that only their owner may read. What has a time to live is kept in memory, for this process."""
@@ -83,6 +87,9 @@ class FileValues:
             return []
         names = sorted(unquote(file.name) for file in self._folder.iterdir() if not file.name.startswith("."))
         return [name for name in names if name.startswith(prefix)]
+
+    def close(self) -> None:
+        """Files are open only while they are read or written."""
 
     def _file(self, key: str) -> Path:
         name = quote(key, safe="")

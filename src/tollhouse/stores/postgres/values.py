@@ -59,6 +59,9 @@ class DatabaseValues:
         async with self._connection() as connection:
             return [record["key"] for record in await connection.fetch(_KEYS, prefix)]
 
+    def close(self) -> None:
+        """Connections are lent for a call each."""
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
         try:

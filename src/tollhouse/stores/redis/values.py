@@ -9,8 +9,7 @@ from tollhouse.stores.values import ValuesError
 
 
 class RedisValues:
-    """`stores.values.Values`. All keys begin with `namespace`; `scanned` are looked through at once. A client
-    is taken for each call, so that no connection is kept for what is seldom asked."""
+    """`stores.values.Values`. All keys begin with `namespace`; `scanned` are looked through at once."""
 
     def __init__(
         self,
@@ -23,6 +22,7 @@ class RedisValues:
         self._release = release
         self._namespace = namespace
         self._scanned = max(1, scanned)
+        self._taken: Client | None = None
 
     async def get(self, key: str) -> bytes | None:
         async with self._client() as client:
@@ -57,15 +57,19 @@ class RedisValues:
                         break
         return sorted(found)
 
+    def close(self) -> None:
+        if self._taken is not None:
+            self._release(self._taken)
+            self._taken = None
+
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[Client]:
-        client = self._take()
+        if self._taken is None:
+            self._taken = self._take()
         try:
-            yield client
+            yield self._taken
         except RedisError as error:
             raise ValuesError(str(error)) from error
-        finally:
-            self._release(client)
 
 
 def _escaped(text: str) -> str:

@@ -133,6 +133,8 @@ class Keeper:
         """Starts anew with another configuration of the plugin."""
         if order == self._order:
             return
+        if self._order is not None:
+            self._order.storage.close()
         self._order = order
         self._kept, self._thumbprint = {}, None
         self._tried.clear()
