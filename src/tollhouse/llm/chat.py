@@ -252,6 +252,15 @@ class ChatRequest:
 # Answers
 
 
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """A token of an answer and the logarithm of how likely it was, and `others` that were likely there."""
+
+    token: str
+    logprob: float
+    others: "tuple[Likely, ...]" = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chat:
     """A whole answer. `created` is in seconds since the epoch; `None` and empty texts: not told."""
@@ -264,6 +273,8 @@ class Chat:
     created: int | None = None
     #: which stop sequence ended it, where the form tells; empty where it tells only that one did
     stop_sequence: str | None = None
+    #: how likely each of its tokens was, if that was asked for
+    logprobs: tuple[Likely, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,13 @@ ROWS: Final[list[tuple[str, FormName, Mapping[str, Any], FormName, dict[str, Any
         {"generationConfig": {"responseLogprobs": True, "logprobs": 2}},
     ),
     (
+        "likeliest tokens",
+        "ollama_chat",
+        {**HI, "logprobs": True, "top_logprobs": 2},
+        "openai_chat",
+        {"logprobs": True, "top_logprobs": 2},
+    ),
+    (
         "tier",
         "anthropic_messages",
         {**CLAUDE, "service_tier": "standard_only"},

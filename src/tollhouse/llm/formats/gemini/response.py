@@ -22,6 +22,7 @@ from tollhouse.llm.chat import (
     ToolCall,
 )
 from tollhouse.llm.form import MALFORMED, Unreadable
+from tollhouse.llm.formats.gemini.likely import likely_in, shown_likely
 from tollhouse.llm.formats.gemini.usage import Counts, shown
 
 #: What is not here ended by itself, or failed in a way that no other form has a word for.
@@ -51,6 +52,8 @@ _REASONS: Final[dict[str | int, Reason]] = {
     8: "content_filter",
     11: "content_filter",
 }
+#: in streams they have no place in other forms
+_LOGPROBS: Final = OtherPart("logprobsResult", {})
 _SHOWN_REASONS: Final[dict[Reason, str]] = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 SIGNATURE: Final = "thoughtSignature"
 
@@ -117,7 +120,7 @@ class _Candidate(msgspec.Struct, rename="camel"):
         if self.citation_metadata:
             found.append(OtherPart("citationMetadata", {}))
         if self.logprobs_result:
-            found.append(OtherPart("logprobsResult", {}))
+            found.append(_LOGPROBS)
         return found
 
 
@@ -226,6 +229,7 @@ def decode_response(body: bytes) -> Chat:
         usage=chunk.usage_metadata.usage() if chunk.usage_metadata is not None else None,
         id=chunk.response_id,
         created=chunk.created,
+        logprobs=likely_in(candidate.logprobs_result) if candidate is not None else (),
     )
 
 
@@ -245,7 +249,7 @@ def _parts(chunk: Chunk) -> Iterator[AnswerPart]:
         else:
             yield from _hosted(part)
     if candidate is not None:
-        yield from candidate.notes
+        yield from (note for note in candidate.notes if note != _LOGPROBS)  # they are no part
 
 
 def spoken(part: PartRead) -> Text | Thinking | None:
@@ -281,7 +285,9 @@ def _hosted(part: PartRead) -> Iterator[OtherPart]:
 def encode_response(chat: Chat) -> dict[str, Any]:
     parts = [encoded for part in chat.parts if (encoded := encoded_part(part)) is not None]
     pages = [part for part in chat.parts if isinstance(part, Citation)]
-    return closing(parts, chat.reason, pages) | head(chat.model, chat.id, chat.created, chat.usage)
+    body = closing(parts, chat.reason, pages) | head(chat.model, chat.id, chat.created, chat.usage)
+    body["candidates"][0] |= shown_likely(chat.logprobs)
+    return body
 
 
 def encoded_part(part: AnswerPart) -> dict[str, Any] | None:

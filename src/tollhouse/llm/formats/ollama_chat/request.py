@@ -253,7 +253,7 @@ class _Request(msgspec.Struct):
     options: dict[str, Any] | None = None
 
 
-_KNOWN: Final = frozenset(field.name for field in msgspec.structs.fields(_Request))
+_KNOWN: Final = frozenset({*(field.name for field in msgspec.structs.fields(_Request)), *_LOGPROBS})
 
 
 def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
@@ -263,6 +263,7 @@ def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
         typed = msgspec.convert(raw, type=_Request)
         given = dict(typed.options or {})
         found = {neutral: given.pop(name, None) for neutral, name in _OPTION_NAMES.items()}
+        found |= {neutral: raw.get(name) for neutral, name in _LOGPROBS.items()}
         if isinstance(found["stop"], str):
             found["stop"] = [found["stop"]]
         if found["max_tokens"] in (-1, -2):

@@ -9,6 +9,8 @@ import msgspec
 
 from tollhouse.llm.chat import Chat, Part, Reason, Text, Thinking, ToolCall
 from tollhouse.llm.form import MALFORMED, Unreadable
+from tollhouse.llm.logprobs import likely_in
+from tollhouse.llm.logprobs import shown as shown_logprobs
 from tollhouse.pdk.usage import Usage
 
 #: Kong's word for an answer that is not JSON
@@ -44,6 +46,7 @@ class Line(msgspec.Struct):
     prompt_eval_count: int | None = None
     eval_count: int | None = None
     error: str | None = None
+    logprobs: msgspec.Raw = msgspec.Raw(b"")
 
     @property
     def reason(self) -> Reason:
@@ -102,6 +105,7 @@ def decode_response(body: bytes) -> Chat:
         reason="tool_calls" if calls else line.reason,
         usage=line.usage(),
         created=line.created,
+        logprobs=likely_in(line.logprobs),
     )
 
 
@@ -118,9 +122,10 @@ def encode_response(chat: Chat) -> dict[str, Any]:
     ]
     if calls:
         message["tool_calls"] = calls
-    return {"model": chat.model, "created_at": shown_time(chat.created), "message": message} | ending(
-        chat.reason, chat.usage
-    )
+    body: dict[str, Any] = {"model": chat.model, "created_at": shown_time(chat.created), "message": message}
+    if chat.logprobs:
+        body["logprobs"] = shown_logprobs(chat.logprobs)
+    return body | ending(chat.reason, chat.usage)
 
 
 def encoded_call(id_: str, name: str, arguments: str) -> dict[str, Any]:

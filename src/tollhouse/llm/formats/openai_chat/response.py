@@ -18,6 +18,8 @@ from tollhouse.llm.chat import (
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
+from tollhouse.llm.logprobs import likely_in
+from tollhouse.llm.logprobs import shown as shown_logprobs
 
 #: what compatible providers call their reasons where they differ
 REASONS: Final[dict[str, Reason]] = {
@@ -109,6 +111,7 @@ def _piece(part: dict[str, Any]) -> Iterator[Text | Thinking | Citation | OtherP
 class _Choice(msgspec.Struct):
     message: Said
     finish_reason: str | None = None
+    logprobs: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Completion(msgspec.Struct):
@@ -150,6 +153,7 @@ def decode_response(body: bytes) -> Chat:
         usage=counts.usage() if counts else None,
         id=completion.id or "",
         created=completion.created,
+        logprobs=likely_in(choice.logprobs),
     )
 
 
@@ -178,11 +182,15 @@ def encode_response(chat: Chat) -> dict[str, Any]:
         "object": "chat.completion",
         "created": chat.created,
         "model": chat.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": chat.reason}],
+        "choices": [{"index": 0, "message": message, "finish_reason": chat.reason} | _logprobs(chat)],
     }
     if chat.usage is not None:
         body["usage"] = shown(chat.usage)
     return body
+
+
+def _logprobs(chat: Chat) -> dict[str, Any]:
+    return {"logprobs": {"content": shown_logprobs(chat.logprobs), "refusal": None}} if chat.logprobs else {}
 
 
 def _annotations(chat: Chat) -> list[dict[str, Any]]:
