@@ -93,7 +93,9 @@ class UpstreamModel:
         #: largest request body that is read, in bytes; `None` if none is
         self.request_body_limit = self._body_limit if needs_body else None
         ttl = conf.limits.idempotency_ttl
-        self._firsts = (firsts or Firsts(ttl, plugin_id, services.claims)) if ttl else None
+        # What is passed on untouched is not read, and nobody knows whether it is the same again.
+        keeps = ttl > 0 and not self._passes_on
+        self._firsts = (firsts or Firsts(ttl, plugin_id, services.claims)) if keeps else None
         self._answering = answering = self._make_answering()
         self.header_filter = answering.header_filter
         self.body_filter = answering.body_filter

@@ -224,6 +224,19 @@ async def test_an_event_that_cannot_be_read_is_counted(node: Gateway, models: Mo
     assert record["ai"]["call"]["malformed_events"] == 1
 
 
+@pytest.mark.parametrize("name", ["transcription", "pictures"])
+async def test_a_whole_answer_where_a_stream_was_asked_for_is_metered(
+    node: Gateway, models: ModelServer, name: str
+) -> None:
+    whole = json.dumps({"text": "hel", "usage": USED}).encode()
+    models.play = stream([whole[:20], whole[20:]], kind="application/json")
+
+    reply = await ask(node, CASES[name])
+
+    assert (reply.status, reply.body) == (200, whole)
+    assert (await tokens_of(node, reply))[:2] == (7, 5)
+
+
 async def test_sound_that_never_begins_is_an_error_and_what_breaks_off_never_ends_well(
     node: Gateway, models: ModelServer
 ) -> None:

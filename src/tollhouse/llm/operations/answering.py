@@ -22,7 +22,7 @@ from tollhouse.llm.formats.openai_chat.forward import text_of
 from tollhouse.llm.once import Firsts
 from tollhouse.llm.operations.call import OperationCall, Slot
 from tollhouse.llm.operations.several import used_by_others
-from tollhouse.llm.operations.streams import Reader
+from tollhouse.llm.operations.streams import Collected, Reader
 from tollhouse.llm.operations.work import Work
 from tollhouse.llm.pace import Pace
 from tollhouse.llm.provider import Provider
@@ -38,6 +38,7 @@ _BY_TOKENS: Final[frozenset[Operation]] = frozenset({"completions", "embeddings"
 _WRITTEN: Final[frozenset[Operation]] = frozenset({"completions", "generate", "invoke", "transcriptions"})
 #: operations whose answers may be large and are of no interest
 UNREAD: Final[frozenset[Operation]] = frozenset({"speech", "files"})
+_JSON: Final = "application/json"
 _COUNTING: Final[Operation] = "count_tokens"
 _CLIENT_GONE: Final = "client_gone"
 
@@ -99,11 +100,15 @@ class OperationAnswering:
         if call.out.dropped:
             headers.set("X-Tollhouse-Dropped", printable(", ".join(call.out.dropped)))
         # A stream that was there at once is a whole body, and passes through `body_filter` all the same.
-        call.reader = self._work.stream(headers.values.get("content-type", ""), call.out)
+        kind = headers.values.get("content-type", "")
+        call.reader = self._work.stream(kind, call.out)
         if call.reader is not None:
             self._begin_stream(ex, call, call.reader)
             if call.out.stream_type:
                 headers.set("Content-Type", call.out.stream_type)
+        elif response.content is None and call.read and kind.startswith(_JSON):
+            call.reader = Collected(lambda content: self._work.answer(content, headers.values, call.out))
+            self._begin_stream(ex, call, call.reader)
         elif response.content is None:
             ex.holds_head = True
             self._settle(call, Got(b"", "", None))

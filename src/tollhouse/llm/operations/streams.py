@@ -4,13 +4,15 @@ An event that cannot be read is left out and counted. A stream that ends before 
 in its own form behind it: clients take the mere end of a stream for the end of an answer.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from tollhouse.errors import PeerError
 from tollhouse.llm.chat import Failed, Trouble
-from tollhouse.llm.form import MALFORMED
+from tollhouse.llm.dialogue import Got
+from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat.forward import text_in
 from tollhouse.llm.formats.openai_chat.stream import failed_by, failure
 from tollhouse.llm.operations.counted import usage_told
@@ -26,6 +28,8 @@ _FRAMES: Final = "application/vnd.amazon.eventstream"
 _DONE: Final = b"[DONE]"
 #: a line that grows beyond this is none, in bytes
 _LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
+#: largest answer that is collected
+_WHOLE_LIMIT_BYTES: Final = 64 * 1024 * 1024
 #: how names of events end that carry a piece of the answer, and of those that end it
 _PIECES: Final = (".delta", ".segment", ".partial_image")
 _ENDS: Final = (".done", ".completed")
@@ -81,6 +85,41 @@ def reader_for(content_type: str) -> Reader | None:
     if content_type.startswith(_FRAMES):
         return Frames()
     return None
+
+
+class Collected:
+    """A whole answer that came where a stream was asked for: kept until all of it is there, and made fit for
+    the client then."""
+
+    malformed = 0
+
+    def __init__(self, finish: Callable[[bytes], Got]) -> None:
+        """`finish` may raise `Unreadable`."""
+        self._finish = finish
+        self._held = bytearray()
+        self.usage: Usage | None = None
+        self.model = ""
+        self.written = 0
+        self.began = self.complete = False
+        self.failed: Failed | None = None
+
+    def fail(self, reason: str, trouble: Trouble = "upstream_error") -> bytes:
+        self.failed = self.failed or Failed(reason, trouble)
+        return failure(reason)
+
+    def feed(self, data: bytes, last: bool) -> bytes:
+        self._held += data
+        if len(self._held) > _WHOLE_LIMIT_BYTES:
+            raise PeerError("the provider's answer is too large")
+        if not last:
+            return b""
+        try:
+            got = self._finish(bytes(self._held))
+        except Unreadable as error:
+            raise PeerError(f"the provider's answer cannot be read: {error}") from None
+        self.began = self.complete = True
+        self.usage, self.model, self.written = got.usage, got.model, got.written
+        return got.content
 
 
 class _Event(msgspec.Struct, gc=False):
