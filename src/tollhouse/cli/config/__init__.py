@@ -15,6 +15,10 @@ _COMMANDS: Final = {
     "import": "Add and update the entities of a file; nothing is deleted.",
     "dump": "Write what runs as people write it: nested, by names, without defaults.",
     "export": "Write what runs with every id and default, as Kong exports it.",
+    "init": "Write a file to begin with.",
+    "parse": "Kong's name for check.",
+    "db_import": "Kong's name for import into the database.",
+    "db_export": "Kong's name for export from the database.",
 }
 
 
