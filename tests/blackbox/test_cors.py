@@ -177,3 +177,17 @@ async def test_an_asterisk_among_others_allows_all(node: Gateway) -> None:
 async def test_without_an_origin_nothing_need_be_said(node: Gateway) -> None:
     assert await cors_headers(node, "GET", "/absent", {}) == {}
     assert await cors_headers(node, "GET", "/absent", {"Origin": "http://a.test"}) == {"allow-origin": "*"}
+
+
+async def test_a_setting_of_newer_versions_is_published_and_shown_where_it_says_something(
+    node: Gateway,
+) -> None:
+    schema = (await node.admin_request("GET", "/schemas/plugins/cors")).json()
+    plugins = (await node.admin_request("GET", "/plugins?size=1000")).json()
+
+    assert isinstance(schema, dict)
+    assert isinstance(plugins, dict)
+    config = next(field["config"] for field in schema["fields"] if "config" in field)
+    assert "allow_origin_absent" in {name for field in config["fields"] for name in field}
+    configs = [plugin["config"] for plugin in plugins["data"] if plugin["name"] == "cors"]
+    assert [each["allow_origin_absent"] for each in configs if "allow_origin_absent" in each] == [False]
