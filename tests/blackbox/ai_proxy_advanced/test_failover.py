@@ -249,13 +249,17 @@ async def test_the_last_failure_is_the_clients(node: Gateway, servers: Servers) 
     reply = await ask(node, "/first")
 
     assert (reply.status, message_of(reply), reply.headers["retry-after"]) == (429, "slow down", "3")
+    assert reply.headers["x-should-retry"] == "false"  # all targets have been asked
 
 
 async def test_no_more_targets_are_asked_than_allowed(node: Gateway, servers: Servers) -> None:
     servers.openai.play = plain(b'{"error":{"message":"out"}}', 503)
     before = servers.asked
 
-    assert (await ask(node, "/once")).status == 503
+    reply = await ask(node, "/once")
+
+    assert reply.status == 503
+    assert "x-should-retry" not in reply.headers
     assert servers.asked == (before[0] + 1, before[1])
 
 

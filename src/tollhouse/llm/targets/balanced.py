@@ -259,6 +259,7 @@ class Balanced:
         if run is None or not run.attempts:
             return
         run.attempts[-1].header_filter(ex)
+        _discourage(ex, run)
         if ex.slot(Call).unusable and "error" in self._rules.criteria:
             self._failed(run)
             if self._has_more(ex, run, sent=True):
@@ -272,6 +273,9 @@ class Balanced:
 
     def own_answer(self, ex: Exchange) -> None:
         self._first.own_answer(ex)
+        run = ex.peek(Run)
+        if run is not None:
+            _discourage(ex, run)
 
     def log(self, ex: Exchange) -> None:
         run = ex.peek(Run)
@@ -314,6 +318,14 @@ class Balanced:
                 seen.used += metered.cost_nano_usd or 0
             case _:
                 seen.used += usage.total_tokens
+
+
+def _discourage(ex: Exchange, run: Run) -> None:
+    """The SDKs of OpenAI, Anthropic and Groq try twice more by themselves, unless this field says that it is
+    of no use: all that could be asked has been."""
+    response = ex.response
+    if len(run.attempts) > 1 and response is not None and response.status >= 400:
+        response.headers.set("x-should-retry", "false")
 
 
 def _place(ex: Exchange, entry: Entry) -> dict[str, Any]:
