@@ -43,16 +43,18 @@ def encoder(conf: RecordSettings, services: Services) -> Callable[[Logged], byte
     record_of, session_of = records.record, records.session
 
     def encoded(ended: Logged) -> bytes:
-        names: Names
-        if isinstance(ended, StreamSession):
-            record, names = session_of(ended), SessionNames(ended, wall_clock)
-        else:
-            record, names = record_of(ended), ExchangeNames(ended, wall_clock)
+        record = session_of(ended) if isinstance(ended, StreamSession) else record_of(ended)
         if fields:
-            apply_custom_fields(record, fields, names)
+            apply_custom_fields(record, fields, _names(ended, wall_clock))
         return msgspec.json.encode(record)
 
     return encoded
+
+
+def _names(ended: Logged, wall_clock: Callable[[], float]) -> Names:
+    if isinstance(ended, StreamSession):
+        return SessionNames(ended, wall_clock)
+    return ExchangeNames(ended, wall_clock)
 
 
 def status_of(ex: Logged) -> int:
