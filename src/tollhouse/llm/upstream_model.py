@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tollhouse.llm import settings
+from tollhouse.llm import listing, settings
 from tollhouse.llm.answering import Answering
 from tollhouse.llm.call import Call
 from tollhouse.llm.completing import Completing
@@ -36,7 +36,7 @@ from tollhouse.llm.recognise import recognised
 from tollhouse.llm.signing.signer import AwsSignature, Signer, put_token
 from tollhouse.llm.terms import Terms
 from tollhouse.llm.translation import Translation
-from tollhouse.pdk import Exchange, Request
+from tollhouse.pdk import Exchange, Reject, Request
 from tollhouse.pdk.services import Services
 from tollhouse.pdk.usage import Metered
 
@@ -205,7 +205,7 @@ class UpstreamModel:
             self._send(ex)
             waiting = None if self._signer is None else self._signer.sign(ex)
         except Refusal as refusal:
-            raise self._envelope.reject(refusal) from None
+            raise self._listed(ex.request) or self._envelope.reject(refusal) from None
         return None if waiting is None else self._refusing(waiting)
 
     async def _refusing(self, waiting: Awaitable[None]) -> None:
@@ -264,6 +264,24 @@ class UpstreamModel:
         self._meter(ex, call, destination.model, streamed=streamed)
         destination.address(ex, destination.endpoint.path, self._credentials, stream=streamed)
         self._credentials.put_in_headers(headers, answer_is_read=True)
+
+    def _listed(self, request: Request) -> Reject | None:
+        """The one model that there is, for who asks which there are; `None` for any other request."""
+        name, asked = self.conf.model.name, recognised(request.path)
+        if (
+            name is None
+            or "$(" in name
+            or request.method != "GET"
+            or asked is None
+            or asked.operation != "models"
+        ):
+            return None
+        form = listing.asking_form(asked.form, request.headers.values)
+        entry = listing.Entry(name, self.conf.model.provider)
+        if asked.model in ("", name):
+            body = listing.one(form, entry) if asked.model else listing.all_of(form, [entry])
+            return Reject(200, body=body, exact=True)
+        return self._envelope.reject(Refusal(f"the model '{asked.model}' does not exist", 404))
 
     def _unread(self, request: Request) -> Refusal:
         """Why there is nothing to send: in Kong's words for clients of OpenAI's chats."""

@@ -343,3 +343,28 @@ async def test_google_s_clients_read_in_the_body_when_to_come_again(site: Site) 
     told: Any = reply.json()
     assert reply.status == 429
     assert told["error"]["details"][0]["retryDelay"] == f"{reply.headers['retry-after']}s"
+
+
+#: who asks which models there are, and what is told of the one that the route has
+LISTS: Final[tuple[tuple[FormName, str, dict[str, str], str], ...]] = (
+    ("openai_chat", "/v1/models", {}, '"data":[{"id":"gpt-4.1","object":"model"'),
+    ("openai_chat", "/v1/models/gpt-4.1", {}, '"id":"gpt-4.1"'),
+    ("anthropic_messages", "/v1/models", {"anthropic-version": "2023-06-01"}, '"display_name":"gpt-4.1"'),
+    ("gemini", "/v1beta/models", {}, '"name":"models/gpt-4.1"'),
+    ("ollama_chat", "/api/tags", {}, '"model":"gpt-4.1"'),
+)
+
+
+@pytest.mark.parametrize(("client", "path", "fields", "told"), LISTS)
+async def test_a_route_of_one_model_tells_which_it_is(
+    site: Site, client: FormName, path: str, fields: dict[str, str], told: str
+) -> None:
+    reply = await site.node.request("GET", f"/proxy/{client}/openai_chat{path}", fields)
+
+    assert (reply.status, told in reply.body.decode()) == (200, True)
+
+
+async def test_a_model_that_a_route_does_not_have_is_not_found(site: Site) -> None:
+    reply = await site.node.request("GET", "/proxy/openai_chat/openai_chat/v1/models/another")
+
+    assert reply.status == 404
