@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from tests.support.cli import tollhouse
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, request
 from tests.support.postgres import Postgres
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 FILE = '_format_version: "3.0"\nservices: [{name: s, url: "http://a.test"}]\n'
 
 
@@ -108,3 +109,23 @@ async def test_a_node_quits() -> None:
     gone = await tollhouse("quit")
     assert gone.code == 1
     assert "is not running" in gone.errors
+
+
+async def test_a_node_drains() -> None:
+    node = await Gateway.start(FILE, environment={"KONG_STATUS_LISTEN": "127.0.0.1:0"})
+    try:
+        host, port = node.addresses["status"]
+        wrong = await request((host, port), "POST", "/status/ready", FORM, b"status=gone")
+        ended = await tollhouse("drain", KONG_STATUS_LISTEN=f"{host}:{port}")
+        ready = await request((host, port), "GET", "/status/ready")
+        served = await request(node.proxy, "GET", "/")
+    finally:
+        await node.stop()
+    away = await tollhouse("drain", KONG_STATUS_LISTEN=f"{host}:{port}")
+
+    assert wrong.status == 400
+    assert (ended.code, ended.output) == (0, "Tollhouse's status successfully changed to 'draining'\n")
+    assert (ready.status, ready.json()) == (503, {"message": "draining"})
+    assert served.status == 404
+    assert away.code == 1
+    assert "does not answer" in away.errors

@@ -48,6 +48,9 @@ class ControlPlane(Protocol):
     @property
     def is_ready(self) -> bool: ...
 
+    #: an operator wants no new clients: it is told to be not ready, and serves on
+    is_draining: bool
+
     async def replace(self, text: str, file: str | None = None) -> Snapshot: ...
 
     async def metrics(self) -> str: ...

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tollhouse import __version__
+from tollhouse.admin.bodies import given
 from tollhouse.admin.control import ControlPlane
 from tollhouse.admin.failures import told
 from tollhouse.admin.http import Answer, Call, Endpoints
@@ -27,12 +28,13 @@ _NO_CLUSTER: Final = (
 )
 
 
-def status_endpoints(control: ControlPlane) -> Endpoints:
-    """The status API: for probes and scrapes only."""
+def status_endpoints(control: ControlPlane, *, drains: bool = False) -> Endpoints:
+    """The status API: for probes and scrapes only, and to have balancers leave the node if it `drains`."""
     node = _Node(control)
+    drain = {"POST": node.drain} if drains else {}
     return {
-        "/status": {"GET": node.status},
-        "/status/ready": {"GET": node.ready},
+        "/status": {"GET": node.status, **drain},
+        "/status/ready": {"GET": node.ready, **drain},
         "/status/dns": {"GET": node.dns},
         "/metrics": {"GET": node.metrics},
     }
@@ -127,9 +129,17 @@ class _Node:
         }
 
     async def ready(self, call: Call) -> Answer:
+        if self._control.is_draining:
+            return Answer(503, {"message": "draining"})
         if self._control.is_ready:
             return Answer(body={"message": "ready"})
         return Answer(503, {"message": "not every worker serves the current configuration"})
+
+    async def drain(self, call: Call) -> Answer:
+        if given(call).values.get("status") != "draining":
+            raise told(400, "status: expected one of: draining")
+        self._control.is_draining = True
+        return Answer(204)
 
     async def dns(self, call: Call) -> Answer:
         raise told(501, "not implemented with the legacy DNS client")

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "check": "Check a declarative file without serving it.",
     "config": "Render, check, compare, apply and write declarative configurations.",
     "explain": "Show where a request would go, and through which plugins.",
+    "drain": "Let balancers leave a node that serves on.",
     "vault": "Look into the vaults of this machine.",
     "plugin": "Write, list and install plugins.",
     "health": "Tell whether a node is running and ready.",

@@ -116,6 +116,7 @@ class Control:
         self.store: Store = self.database or SnapshotStore(lambda: self.snapshot, settings.router_flavor)
         self.certificates = keeper_of(lambda: self.snapshot, settings, self._tasks, self.database, self.tell)
         self.health: HealthBoard | None = None
+        self.is_draining = False
         self._log_level = settings.log_level
         self._restoring: asyncio.TimerHandle | None = None
         self._plugins_changed = False

@@ -76,7 +76,9 @@ async def run_control(
     )
     listeners = [
         *await _listen(admin, handler, _admin_tls(settings)),
-        *await _listen(status, AdminHandler(status_endpoints(control), tasks, status_log), _tls(settings)),
+        *await _listen(
+            status, AdminHandler(status_endpoints(control, drains=True), tasks, status_log), _tls(settings)
+        ),
     ]
     tasks.spawn(_look(listeners), "clock")
     tasks.spawn(_when_connected(control, on_ready), "ready")
