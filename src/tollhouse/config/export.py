@@ -49,9 +49,6 @@ def to_yaml(value: Any) -> str:
 
 def _written(entity: Mapping[str, Any], references: Mapping[str, str]) -> dict[str, Any]:
     """References by their id, and nothing that is null."""
-    if entity.get("algorithm") == "consistent-hashing" and entity.get("hash_on") == "none":
-        # A written `none` asks for round-robin, as in Kong; one that is left out changes nothing.
-        entity = {name: value for name, value in entity.items() if name != "hash_on"}
     shown = {name: value["id"] if name in references and value else value for name, value in entity.items()}
     return _without_nulls(shown)
 
