@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tollhouse.config.admin_tokens import AdminToken, Role, digest, holder
 from tollhouse.config.settings import Settings
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 
 ADMIN_HEADER: Final = "Kong-Admin-Token"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})

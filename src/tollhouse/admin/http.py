@@ -18,7 +18,7 @@ from tollhouse.errors import BadRequest, ClientGone
 from tollhouse.flow.advertise import PRODUCT
 from tollhouse.flow.client import Client
 from tollhouse.pdk.body import body_arguments
-from tollhouse.pdk.exchange import JSON_UTF8, Request
+from tollhouse.pdk.messages import JSON_UTF8, Request
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.telemetry.access_log import AccessLog
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from tollhouse.errors import Reject
-from tollhouse.pdk.exchange import JSON_UTF8, Http2Request, Request, Response
+from tollhouse.pdk.messages import JSON_UTF8, Http2Request, Request, Response
 
 #: Kong's words where they differ from the status' own phrase.
 _MESSAGES: Final[Mapping[int, str]] = MappingProxyType(

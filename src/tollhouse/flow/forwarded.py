@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tollhouse.pdk.exchange import ClientSide, Request
+from tollhouse.pdk.exchange import ClientSide
+from tollhouse.pdk.messages import Request
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -16,7 +16,8 @@ from tollhouse.flow.forwarded import Trust, forwarded_fields, host_without_port
 from tollhouse.flow.plan import Plan
 from tollhouse.flow.run import Way
 from tollhouse.flow.snapshot import CompiledSnapshot
-from tollhouse.pdk.exchange import Matched, Patience, Request, Response
+from tollhouse.pdk.exchange import Matched, Patience
+from tollhouse.pdk.messages import Request, Response
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.pdk.wait import Wait
 from tollhouse.routing import wire

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tollhouse.flow import answers, respond
 from tollhouse.flow.drive import DrivenExchange
-from tollhouse.pdk.exchange import OwnStream, Response
+from tollhouse.pdk.exchange import OwnStream
+from tollhouse.pdk.messages import Response
 from tollhouse.wire.body import LAST_CHUNK, chunk
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from tollhouse.flow.advertise import PRODUCT
 from tollhouse.flow.download import Download, collect
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.tunnel import tunnel
-from tollhouse.pdk.exchange import Exchange, Request, Response
+from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.messages import Request, Response
 from tollhouse.upstream.http1 import Arrival
 from tollhouse.wire.headers import Headers
 from tollhouse.wire.http1 import KEEP_ALIVE, asks_for_websocket, connection_tokens

@@ -17,7 +17,7 @@ from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.form import Refusal
 from tollhouse.pdk import Exchange, Reject
 from tollhouse.pdk.body import MULTIPART
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 from tollhouse.pdk.services import Claims
 
 #: the request header, in lower case

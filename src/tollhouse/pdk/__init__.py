@@ -5,7 +5,8 @@ A plugin imports from here and from `llm`, never from `flow`, `server` or `upstr
 
 from tollhouse.errors import Reject, TryAnother
 from tollhouse.model.schema import item, setting
-from tollhouse.pdk.exchange import Exchange, OwnStream, Patience, Request, Response
+from tollhouse.pdk.exchange import Exchange, OwnStream, Patience
+from tollhouse.pdk.messages import Request, Response
 from tollhouse.pdk.plugin import Plugin, Scope
 from tollhouse.pdk.services import Count, Distribution, NodeInfo, Services, Sink, Tally, Window
 from tollhouse.pdk.session import StreamSession

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tollhouse.pdk.exchange import Request, grouped_arguments
+from tollhouse.pdk.messages import Request, grouped_arguments
 from tollhouse.wire.uri import arguments, component, without_arguments
 
 FORM = "application/x-www-form-urlencoded"

@@ -9,30 +9,11 @@ import msgspec
 from tollhouse.errors import UpstreamFault
 from tollhouse.model.entities import Consumer, Credential, Route, Service
 from tollhouse.pdk.caller import Caller
+from tollhouse.pdk.messages import ArrivingBody, Request, Response, grouped_arguments
 from tollhouse.wire.fields import FieldSet, wire_field
-from tollhouse.wire.headers import Headers
-from tollhouse.wire.http1 import CHUNKED, RequestHead, ResponseHead, framing_field
-from tollhouse.wire.uri import Target, arguments
+from tollhouse.wire.uri import Target
 
 T = TypeVar("T")
-
-JSON_UTF8: Final = "application/json; charset=utf-8"
-
-
-class ArrivingBody(Protocol):
-    """A request body of which not all is here yet."""
-
-    def collect(self, limit: int) -> Awaitable[None] | None:
-        """Reads it into the request's `content`, up to so many bytes; await what is returned."""
-        ...
-
-    def cap(self, limit: int, refusal: Exception) -> None:
-        """Ends the exchange with `refusal` once more than `limit` bytes have come."""
-        ...
-
-    def invite(self) -> None:
-        """Tells a client that waits for it (`Expect: 100-continue`) to send the body."""
-        ...
 
 
 class ClientSide(Protocol):
@@ -53,102 +34,6 @@ class ClientSide(Protocol):
     def body(self) -> ArrivingBody | None:
         """The part of the request body that is still to come; `None` when all is here."""
         ...
-
-
-class Request(RequestHead):
-    """The client's request. Header changes made here are what the upstream gets, as in Kong."""
-
-    __slots__ = ("content", "received")
-
-    #: of HTTP, by `minor`, as logs show it
-    versions = ("1.0", "1.1")
-    #: the whole body; `None` while it is still arriving
-    content: bytes | None
-    #: body bytes that have arrived
-    received: int
-
-    @property
-    def path(self) -> str:
-        """The path as the client sent it, without the query."""
-        return self.target.path
-
-    @property
-    def content_length(self) -> int | None:
-        """The declared length in bytes; `None` if the body is chunked."""
-        return None if self.body == CHUNKED else self.body
-
-    @property
-    def chunked(self) -> bool:
-        return self.body == CHUNKED
-
-    @property
-    def media_type(self) -> str:
-        """The content type in lower case without parameters, empty if there is none."""
-        return self.headers.values.get("content-type", "").partition(";")[0].strip().lower()
-
-    def replace_content(self, content: bytes) -> None:
-        """Puts another body in place of the client's; it must have been read before."""
-        self.content = content
-        self.body = len(content)
-        self.framing = framing_field(self.body)
-
-    def arguments(self) -> dict[str, str | bool | list[str | bool]]:
-        """Query arguments by name; a repeated one has a list, one without `=` is `True`."""
-        return grouped_arguments(self.target.query)
-
-
-class Http2Request(Request):
-    """A request that came by HTTP/2; it is passed on as if it were one of HTTP/1.1."""
-
-    __slots__ = ()
-    versions = ("2.0", "2.0")
-
-
-def grouped_arguments(query: str | None) -> dict[str, str | bool | list[str | bool]]:
-    """Arguments of a query by name; a repeated one has a list, one without `=` is `True`."""
-    found: dict[str, str | bool | list[str | bool]] = {}
-    for name, value in arguments(query):
-        if name not in found:
-            found[name] = value
-            continue
-        earlier = found[name]
-        if isinstance(earlier, list):
-            earlier.append(value)
-        else:
-            found[name] = [earlier, value]
-    return found
-
-
-class Response(ResponseHead):
-    """The answer on its way to the client, the upstream's or the gateway's own."""
-
-    __slots__ = ("content", "from_upstream")
-
-    #: of HTTP, as `Via` names it
-    version = "1.1"
-    #: the whole body if it is known; `None` while it streams
-    content: bytes | None
-    from_upstream: bool
-
-    @classmethod
-    def own(cls, status: int, content: bytes = b"", content_type: str | None = None) -> "Response":
-        """An answer that the gateway gives itself."""
-        response = cls()
-        response.status = status
-        response.line = b""
-        response.headers = Headers((("Content-Type", content_type),) if content_type else ())
-        response.body = len(content)
-        response.keep_alive = True
-        response.content = content
-        response.from_upstream = False
-        return response
-
-
-class Http2Response(Response):
-    """An answer that came by HTTP/2."""
-
-    __slots__ = ()
-    version = "2"
 
 
 #: what a regex path captured: by name, and by position (`None` for a group that took no part)

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from tollhouse.pdk import Exchange, Plugin, item, setting
-from tollhouse.pdk.exchange import JSON_UTF8, Response
 from tollhouse.pdk.lua import ExchangeNames, LuaError, LuaRefused
 from tollhouse.pdk.lua.sandbox import Sandbox
 from tollhouse.pdk.lua.text import from_bytes, to_bytes
+from tollhouse.pdk.messages import JSON_UTF8, Response
 
 log = logging.getLogger("tollhouse.plugins")
 

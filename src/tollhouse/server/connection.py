@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from tollhouse.errors import BadRequest, ClientGone, PeerError, Reject
 from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
 from tollhouse.server.tls import agreed, common_name, shown_chain

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from tollhouse.errors import BadRequest, ClientGone, PeerError, Reject
 from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 from tollhouse.server.request_body import RequestBody
 from tollhouse.wire.message import Field, FramedReader, WrittenMessage
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from tollhouse.errors import BadRequest
 from tollhouse.flow.client import Client
-from tollhouse.pdk.exchange import Http2Request, Request
+from tollhouse.pdk.messages import Http2Request, Request
 from tollhouse.server.connection import ClientConnection
 from tollhouse.server.limits import Limits
 from tollhouse.server.negotiate import FirstBytes

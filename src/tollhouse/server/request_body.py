@@ -3,7 +3,7 @@
 from typing import Final, Protocol
 
 from tollhouse.errors import BadRequest
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 from tollhouse.pdk.wait import Wait
 from tollhouse.wire.body import BodyReader
 

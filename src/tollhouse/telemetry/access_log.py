@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tollhouse.pdk.exchange import Exchange, Request
+from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.messages import Request
 from tollhouse.pdk.services import Sink, Sinks
 
 _CLIENT_CLOSED: Final = 499

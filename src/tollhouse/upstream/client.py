@@ -9,8 +9,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tollhouse.errors import Cause, UpstreamFault
-from tollhouse.pdk.exchange import Response
 from tollhouse.pdk.http import ANSWER_LIMIT_BYTES, HttpAnswer
+from tollhouse.pdk.messages import Response
 from tollhouse.upstream.dns import Resolver
 from tollhouse.upstream.http1 import Arrival, Timeouts, UpstreamConnection
 from tollhouse.upstream.pool import Address, Pool, Pools

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 import msgspec
 
 from tollhouse.errors import Cause, PeerError, UpstreamFault
-from tollhouse.pdk.exchange import Response
+from tollhouse.pdk.messages import Response
 from tollhouse.pdk.wait import Wait
 from tollhouse.wire.body import BodyReader, body_reader
 from tollhouse.wire.http1 import NO_BODY, UNTIL_CLOSE

@@ -23,7 +23,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from tollhouse.pdk.exchange import Http2Response
+from tollhouse.pdk.messages import Http2Response
 from tollhouse.upstream.http1 import UpstreamConnection
 from tollhouse.upstream.http2_frames import PatientConnection, send_frames
 from tollhouse.upstream.http2_stream import STREAM_WINDOW_BYTES, Stream, StreamConnection

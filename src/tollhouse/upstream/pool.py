@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
 from tollhouse.errors import Cause, UpstreamFault
-from tollhouse.pdk.exchange import Response
+from tollhouse.pdk.messages import Response
 from tollhouse.upstream.http1 import UpstreamConnection
 from tollhouse.wire.http1 import ResponseReader
 

@@ -4,7 +4,7 @@ import pytest
 
 from tollhouse.errors import Reject
 from tollhouse.flow import answers
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 from tollhouse.wire.http1 import RequestReader
 
 PAGES = answers.ErrorPages()

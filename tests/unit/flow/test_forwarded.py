@@ -3,7 +3,7 @@
 import pytest
 
 from tollhouse.flow.forwarded import Trust, host_without_port
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 from tollhouse.wire.http1 import RequestReader
 
 

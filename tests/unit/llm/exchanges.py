@@ -2,7 +2,8 @@
 
 from typing import Any, cast
 
-from tollhouse.pdk.exchange import Exchange, Matched, Request
+from tollhouse.pdk.exchange import Exchange, Matched
+from tollhouse.pdk.messages import Request
 from tollhouse.wire.headers import Headers
 from tollhouse.wire.uri import Target
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollhouse.pdk.body import body_arguments, without_body_arguments
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 from tollhouse.wire.headers import Headers
 
 FORM = "application/x-www-form-urlencoded"

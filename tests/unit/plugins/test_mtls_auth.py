@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tollhouse.errors import Reject
 from tollhouse.model.entities import CaCertificate, Consumer, MtlsAuthCredential, Ref
 from tollhouse.model.snapshot import Snapshot
-from tollhouse.pdk.exchange import ClientSide, Exchange, Request
+from tollhouse.pdk.exchange import ClientSide, Exchange
+from tollhouse.pdk.messages import Request
 from tollhouse.pdk.plugin import Scope
 from tollhouse.pdk.services import Services
 from tollhouse.plugins import Registry

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollhouse.errors import Reject
-from tollhouse.pdk.exchange import ClientSide, Exchange, Request
+from tollhouse.pdk.exchange import ClientSide, Exchange
+from tollhouse.pdk.messages import Request
 from tollhouse.pdk.plugin import Scope
 from tollhouse.pdk.services import Services
 from tollhouse.plugins.rate_limiting import Config, RateLimiting

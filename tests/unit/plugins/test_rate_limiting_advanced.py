@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tollhouse.errors import Reject
 from tollhouse.model.schema import build
-from tollhouse.pdk.exchange import ClientSide, Exchange, Request
+from tollhouse.pdk.exchange import ClientSide, Exchange
+from tollhouse.pdk.messages import Request
 from tollhouse.pdk.plugin import Scope
 from tollhouse.pdk.services import Services
 from tollhouse.plugins import Registry

@@ -8,7 +8,8 @@ import pytest
 
 from tollhouse.model.entities import Consumer
 from tollhouse.pdk.caller import Caller
-from tollhouse.pdk.exchange import ClientSide, Exchange, Request, Response
+from tollhouse.pdk.exchange import ClientSide, Exchange
+from tollhouse.pdk.messages import Request, Response
 from tollhouse.pdk.plugin import Scope
 from tollhouse.pdk.services import Services
 from tollhouse.plugins.session import Config, Session, SessionCredential

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tollhouse.errors import Reject
-from tollhouse.pdk.exchange import Exchange, Response
+from tollhouse.pdk.exchange import Exchange
+from tollhouse.pdk.messages import Response
 from tollhouse.pdk.services import Services
 from tollhouse.wire.fields import FieldSet, wire_field
 

@@ -12,7 +12,7 @@ from tollhouse.llm.provider import FormName
 from tollhouse.llm.providers import PROVIDERS
 from tollhouse.llm.recognise import Asked
 from tollhouse.llm.terms import Terms
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 from tollhouse.pdk.services import Services
 
 _NO_MODEL: Final = "you must provide a model parameter"

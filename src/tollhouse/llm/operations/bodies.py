@@ -10,7 +10,7 @@ from tollhouse.llm.form import MALFORMED, Refusal
 from tollhouse.llm.formats.openai_chat.forward import Members, body_of, is_true, members_of, text_of
 from tollhouse.llm.operations.multipart import field_of, with_field
 from tollhouse.pdk.body import MULTIPART
-from tollhouse.pdk.exchange import Request
+from tollhouse.pdk.messages import Request
 
 _JSON: Final = "application/json"
 _SSE: Final = msgspec.Raw(b'"sse"')
