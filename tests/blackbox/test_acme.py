@@ -277,7 +277,8 @@ async def test_an_account_that_the_authority_has_to_know(pebble: Pebble) -> None
     node = await Gateway.start(json.dumps(declared), environment=settings)
     try:
         await pebble.start(node.proxy[1], binding=True)
-        assert (await post(node, host="a.shop.test")).status == 201
+        made = await post(node, host="a.shop.test")
+        assert made.status == 201, made.body
         kept = [file.name for file in (node.folder / "acme").iterdir()]
         assert not [name for name in kept if "account" in name], "its key is the configuration's"
     finally:
@@ -292,7 +293,8 @@ async def test_the_preferred_chain_is_taken(pebble: Pebble) -> None:
             root = x509.load_pem_x509_certificate((await pebble.root(number)).encode())
             wanted = root.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
             assert (await node.configure(config(pebble, preferred_chain=wanted))).status == 201
-            assert (await post(node, host="a.shop.test")).status == 201
+            made = await post(node, host="a.shop.test")
+            assert made.status == 201, made.body
             (file,) = (node.folder / "acme").glob("*cert_key*")
             chain = x509.load_pem_x509_certificates(json.loads(file.read_bytes())["cert"].encode())
             assert chain[-1].issuer == root.subject

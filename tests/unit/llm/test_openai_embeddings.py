@@ -24,7 +24,9 @@ from tollhouse.llm.formats.openai_embeddings import (
 )
 from tollhouse.pdk.usage import Usage
 
-RECORDED = recordings("embeddings")
+PERPLEXITY = recording("openai-compatible/embeddings-embeddings-pplx-embed-v1-0.6b")
+#: what a provider has sent, but for the one whose vectors are of bytes
+RECORDED = [each for each in recordings("embeddings") if each.name != PERPLEXITY.name]
 COHERE = recording("cohere/embed-embeddings-embed-v4.0")
 VECTORS = ((0.5, -0.25), (1.0, 0.0))
 
@@ -49,6 +51,11 @@ def test_recorded_vectors_are_read_and_survive_their_own_form(stored: Recording)
         assert again.usage == answer.usage
         for vector, before in zip(again.vectors, answer.vectors, strict=True):
             assert vector == pytest.approx(before, rel=1e-6)
+
+
+def test_vectors_of_bytes_are_not_taken_for_floats() -> None:
+    with pytest.raises(Unreadable, match="not of float32"):
+        decode_response(PERPLEXITY.content)
 
 
 def test_base64_is_of_floats_with_the_lowest_byte_first() -> None:

@@ -1,6 +1,7 @@
 """Answers of `/v1/embeddings`, to and from the neutral shape."""
 
 import binascii
+import math
 import struct
 from base64 import b64decode, b64encode
 from typing import Any, Final, Literal
@@ -58,7 +59,11 @@ def _floats(given: list[float] | str) -> tuple[float, ...]:
     if not isinstance(given, str):
         return tuple(given)
     data = b64decode(given, validate=True)
-    return struct.unpack(f"<{len(data) // _FLOAT_BYTES}f", data)
+    floats = struct.unpack(f"<{len(data) // _FLOAT_BYTES}f", data)
+    # Perplexity answers with bytes of integers, which no client has asked for under this name.
+    if not all(map(math.isfinite, floats)):
+        raise Unreadable("a vector in base64 is not of float32")
+    return floats
 
 
 def encode_response(answer: Embeddings, encoding: Literal["float", "base64"]) -> dict[str, Any]:
