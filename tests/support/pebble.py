@@ -7,7 +7,8 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-import urllib.request
+from contextlib import closing
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,13 +89,13 @@ class Pebble:
         )
         self._run("pebble", "-config", str(file), "-dnsserver", dns)
         async with asyncio.timeout(START_SECONDS):
-            for url in (f"{self._roots}/0", self.directory):
-                while not await self._answers(url):
+            for port, path in ((self._management, "/roots/0"), (self.port, "/dir")):
+                while not await self._answers(port, path):
                     await asyncio.sleep(0.05)
 
-    async def _answers(self, url: str) -> bool:
+    async def _answers(self, port: int, path: str) -> bool:
         try:
-            await self._get(url)
+            await self._get(port, path)
         except OSError:
             return False
         return True
@@ -111,20 +112,18 @@ class Pebble:
                 subprocess.Popen([program(name), *words], env=os.environ | settings, stdout=log, stderr=log)
             )
 
-    @property
-    def _roots(self) -> str:
-        return f"https://localhost:{self._management}/roots"
-
     async def root(self, number: int = 0) -> str:
         """The certificate that all it gives out can be traced to, PEM; 1 is the one of another chain."""
-        return await self._get(f"{self._roots}/{number}")
+        return await self._get(self._management, f"/roots/{number}")
 
-    async def _get(self, url: str) -> str:
+    async def _get(self, port: int, path: str) -> str:
         context = ssl.create_default_context(cafile=self.trusted)
 
         def get() -> str:
-            with urllib.request.urlopen(url, context=context, timeout=10) as answer:
-                return str(answer.read().decode())
+            asked = HTTPSConnection("localhost", port, timeout=10, context=context)
+            with closing(asked):
+                asked.request("GET", path)
+                return asked.getresponse().read().decode()
 
         return await asyncio.to_thread(get)
 
