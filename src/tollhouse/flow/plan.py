@@ -49,7 +49,7 @@ def plan_of(plugins: Sequence[Plugin[Any]]) -> Plan:
         step = access_of(plugin, is_timed=is_timed)
         if step is not None:
             if plugin.request_body_limit is not None:
-                access.append(_ReadBody(plugin.request_body_limit, plugin.needs_body))
+                access.append(_BodyRead(plugin.request_body_limit, plugin.needs_body).step)
             access.append(step)
     return Plan(
         plugins=tuple(plugins),
@@ -87,17 +87,17 @@ def _phase(plugins: Sequence[Plugin[Any]], name: str, *, is_timed: bool = False)
 
 
 @dataclass(frozen=True, slots=True)
-class _ReadBody:
+class _BodyRead:
     """An access step of its own: waits for the request body, up to a limit in bytes."""
 
     limit: int
     needed: Callable[[Any], bool]
 
-    def __call__(self, ex: DrivenExchange) -> Awaitable[None] | None:
+    def step(self, ex: DrivenExchange) -> Awaitable[None] | None:
+        if ex.request.content is not None:
+            return None  # nearly always: it came with the head
         body = ex.client.body
-        if ex.request.content is not None or body is None or not self.needed(ex):
-            return None
-        return body.collect(self.limit)
+        return None if body is None or not self.needed(ex) else body.collect(self.limit)
 
 
 class Scoped:
@@ -132,7 +132,7 @@ class Scoped:
         if step is None:
             return
         if plugin.request_body_limit is not None:
-            reading = _ReadBody(plugin.request_body_limit, plugin.needs_body)(ex)
+            reading = _BodyRead(plugin.request_body_limit, plugin.needs_body).step(ex)
             if reading is not None:
                 await gateway.settled(reading)
         waiting = step(ex)

@@ -12,6 +12,8 @@ class Caller:
     def __init__(self, consumer: Consumer | None, credential: Credential | None) -> None:
         self.consumer = consumer
         self.credential = credential
+        #: the credential has an end, which must be looked at each time
+        self.has_end = getattr(credential, "ttl", None) is not None
 
     @cached_property
     def fields(self) -> FieldSet:

@@ -219,7 +219,6 @@ class Exchange:
     peer: Peer | None = None
     #: the attempts that failed
     tries: list[Try] | None = None
-    _slots: dict[type, Any] | None = None
 
     def __init__(self, client: ClientSide, request: Request, request_id: str, started: float) -> None:
         self.client = client
@@ -227,6 +226,7 @@ class Exchange:
         self.request_id = request_id
         self.started = started
         self.client_ip = client.peer_ip
+        self._slots: dict[type, Any] = {}
 
     @property
     def route(self) -> Route | None:
@@ -282,23 +282,18 @@ class Exchange:
 
     def slot(self, kind: type[T]) -> T:
         """This exchange's object of that type, made without arguments when first asked for."""
-        slots = self._slots
-        if slots is None:
-            slots = self._slots = {}
-        found = slots.get(kind)
+        found = self._slots.get(kind)
         if found is None:
-            found = slots[kind] = kind()
+            found = self._slots[kind] = kind()
         return found
 
     def put(self, value: object) -> None:
         """Puts an object in the place of this exchange's own of its type."""
-        if self._slots is None:
-            self._slots = {}
         self._slots[type(value)] = value
 
     def peek(self, kind: type[T]) -> T | None:
         """This exchange's object of that type if somebody made it."""
-        return self._slots.get(kind) if self._slots else None
+        return self._slots.get(kind)
 
     def authenticate(self, caller: Caller) -> None:
         """Attaches who is calling and tells the upstream."""

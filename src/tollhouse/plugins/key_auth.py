@@ -57,7 +57,7 @@ class KeyAuth(Authentication[Config]):
         headers = ex.request.headers
         key = headers.values.get(header)
         caller = self.services.directory.caller(KIND, key) if key and not headers.has_repeats else None
-        if caller is None or getattr(caller.credential, "ttl", None) is not None:
+        if caller is None or caller.has_end:
             return super().access(ex)
         ex.authenticate(caller)
         return None

@@ -226,8 +226,15 @@ class Headers:
     def assign(self, fields: FieldSet) -> None:
         """Sets every field of the set and removes what it does not want beside them."""
         touches = fields.touches
-        if touches is not None and self._owned is None and self._assign_to_block(fields, touches):
-            return
+        if touches is not None and self._owned is None:
+            if self._added is None:
+                # Nearly all messages: the block with this set is remembered, and nothing lies beside it.
+                block = self.block.changed.get(fields) or self.block.with_set(fields)
+                if block is not None:
+                    self.block, self.values = block, block.values
+                    return
+            elif self._assign_beneath(self._added, fields, touches):
+                return
         present, given = self.values.keys(), fields.values
         if self._owned is None and present.isdisjoint(given) and present.isdisjoint(fields.unwanted):
             self._join(given, fields.data)
@@ -236,22 +243,20 @@ class Headers:
         values = {**self.values, **given}
         self.values = {key: value for key, value in values.items() if key not in fields.unwanted}
 
-    def _assign_to_block(self, fields: FieldSet, touches: frozenset[str]) -> bool:
+    def _assign_beneath(
+        self, added: list[tuple[Collection[str], bytes]], fields: FieldSet, touches: frozenset[str]
+    ) -> bool:
         """Takes the remembered block with these fields, if there is one and what was added stays beside."""
-        added = self._added
-        if added is not None:
-            for names, _ in added:
-                if not touches.isdisjoint(names):
-                    return False
-        block = self.block.changed.get(fields) or self.block.with_set(fields)
+        for names, _ in added:
+            if not touches.isdisjoint(names):
+                return False
+        block = self.block.with_set(fields)
         if block is None:
             return False
-        values = block.values
-        if added is not None:
-            values = dict(values)
-            for names, _ in added:
-                for name in names:
-                    values[name] = self.values[name]
+        values = dict(block.values)
+        for names, _ in added:
+            for name in names:
+                values[name] = self.values[name]
         self.block, self.values = block, values
         return True
 
