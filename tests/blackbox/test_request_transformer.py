@@ -39,6 +39,8 @@ CONFIGS = {
         "add": {"headers": ["X-Sum:$((function() local s = 0 for i = 1, 4 do s = s + i end return s end)())"]}
     },
     "fails": {"add": {"headers": ["X-Out:$(headers.none.x)"]}},
+    "no-lua": {"add": {"headers": ["X-Out:$(shared.written = true)"]}},
+    "no-lua-in-uri": {"replace": {"uri": "/$(1 +)"}},
 }
 
 
@@ -173,7 +175,8 @@ async def test_lua_beyond_the_built_in_forms(node: Gateway, upstream: Upstream) 
     assert (await sent(node, upstream, "/lua")).headers["x-sum"] == "10"
 
 
-async def test_a_template_that_fails_is_a_500(node: Gateway, upstream: Upstream) -> None:
+@pytest.mark.parametrize("path", ["/fails", "/no-lua", "/no-lua-in-uri"])
+async def test_a_template_that_fails_is_a_500(node: Gateway, upstream: Upstream, path: str) -> None:
     before = len(upstream.received)
-    assert (await node.request("GET", "/fails")).status == 500
+    assert (await node.request("GET", path)).status == 500
     assert len(upstream.received) == before

@@ -13,7 +13,7 @@ from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import header_name
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
 from tollhouse.pdk.body import FORM, BodyEditor, body_editor, form_arguments
-from tollhouse.pdk.lua import ExchangeNames, LuaError, Template, template_problem
+from tollhouse.pdk.lua import ExchangeNames, LuaError, Template, compiled_late, template_problem
 from tollhouse.pdk.lua.sandbox import Sandbox
 from tollhouse.pdk.operations import Operations, Values, appended
 from tollhouse.wire.uri import encoded_arguments, escape
@@ -30,7 +30,7 @@ def _named_header(entry: str) -> str | None:
     name, _, value = entry.partition(":")
     if header_name(name) is not None:
         return f"'{name}' is not a valid header"
-    return _format_problem(value)
+    return _missing_lua(value)
 
 
 def _named_headers(entry: str) -> str | None:
@@ -40,6 +40,11 @@ def _named_headers(entry: str) -> str | None:
 def _valued(entry: str) -> str | None:
     name, _, value = entry.partition(":")
     return _format_problem(value) if value else f"key '{name}' has no value"
+
+
+def _missing_lua(value: str) -> str | None:
+    # Like Kong, which looks at the Lua of headers and of the URI no sooner than a request comes.
+    return template_problem(value, compiled_late)
 
 
 def _format_problem(value: str) -> str | None:
@@ -84,7 +89,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacements(Pairs):
-    uri: str | None = setting(None, validator=_format_problem, doc="The path for the upstream.")
+    uri: str | None = setting(None, validator=_missing_lua, doc="The path for the upstream.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +119,10 @@ class RequestTransformer(Plugin[Config]):
                 getattr(conf.remove, part),
                 getattr(conf.rename, part),
                 *lists,
-                compiled=lambda value, _: Template(value, sandbox),
+                compiled=lambda value, _: Template(value, sandbox, compiled_late),
             )
 
-        self._uri = Template(conf.replace.uri, sandbox) if conf.replace.uri else None
+        self._uri = Template(conf.replace.uri, sandbox, compiled_late) if conf.replace.uri else None
         self._headers = operations("headers").in_lower_case()
         operations_with_values = (self._headers.replace, self._headers.add, self._headers.append)
         self._header_templates = any(v.fixed is None for pairs in operations_with_values for _, v in pairs)

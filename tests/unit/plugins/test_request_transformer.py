@@ -24,7 +24,7 @@ def problem(**config: Any) -> Any:
         (("add", "body"), "x", "key 'x' has no value"),
         (("rename", "querystring"), "x", "key 'x' has no value"),
         (("append", "querystring"), "x:$(1 +)", "value '$(1 +)' is not in supported format, error:"),
-        (("replace", "uri"), "$(1 +)", "value '$(1 +)' is not in supported format, error:"),
+        (("add", "body"), "x:$(shared.y = 1)", "value '$(shared.y = 1)' is not in supported format, error:"),
     ],
 )
 def test_a_wrong_entry_is_refused(part: tuple[str, str], entry: str, text: str) -> None:
@@ -32,6 +32,11 @@ def test_a_wrong_entry_is_refused(part: tuple[str, str], entry: str, text: str) 
     error = problem(**{operation: {field: entry if field == "uri" else [entry]}})
     found = error[operation][field]
     assert str(found if isinstance(found, str) else found[0]).startswith(text)
+
+
+@pytest.mark.parametrize("config", [{"add": {"headers": ["x:$(1 +)"]}}, {"replace": {"uri": "$(1 +)"}}])
+def test_lua_of_headers_and_of_the_uri_is_not_looked_at_before_a_request(config: dict[str, Any]) -> None:
+    assert problem(**config) is None
 
 
 def test_the_method_is_in_capitals() -> None:

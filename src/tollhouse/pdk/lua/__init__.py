@@ -8,6 +8,14 @@ processes or modules (`sandbox`, extra `lua`). Nothing here is ever given to Pyt
 from tollhouse.pdk.lua.errors import LuaError, LuaRefused
 from tollhouse.pdk.lua.names import ExchangeNames
 from tollhouse.pdk.lua.tables import Shared
-from tollhouse.pdk.lua.templates import Template, template_problem
+from tollhouse.pdk.lua.templates import Template, compiled_late, template_problem
 
-__all__ = ["ExchangeNames", "LuaError", "LuaRefused", "Shared", "Template", "template_problem"]
+__all__ = [
+    "ExchangeNames",
+    "LuaError",
+    "LuaRefused",
+    "Shared",
+    "Template",
+    "compiled_late",
+    "template_problem",
+]

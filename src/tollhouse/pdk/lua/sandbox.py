@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from tollhouse.pdk.lua.errors import EXTRA, LuaError, LuaRefused
+from tollhouse.pdk.lua.errors import EXTRA, LuaError, LuaMissing, LuaRefused
 from tollhouse.pdk.lua.tables import HeaderTable
 
 INSTRUCTIONS: Final = 1_000_000
@@ -151,7 +151,7 @@ class Sandbox:
         try:
             self._lupa = import_module("lupa.lua51")
         except ImportError:
-            raise LuaRefused(f"'{source}' is beyond the built-in forms of Lua; {EXTRA}") from None
+            raise LuaMissing(f"'{source}' is beyond the built-in forms of Lua; {EXTRA}") from None
         self._lua = self._lupa.LuaRuntime(
             encoding="latin-1",
             register_eval=False,

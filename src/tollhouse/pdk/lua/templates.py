@@ -1,11 +1,39 @@
 """Texts with Lua expressions between `$(` and `)`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from tollhouse.pdk.lua.errors import LuaRefused, Unsupported
+from tollhouse.pdk.lua.errors import LuaError, LuaMissing, LuaRefused, Unsupported
 from tollhouse.pdk.lua.expressions import Expression, Names, compile_expression
 from tollhouse.pdk.lua.library import to_text
 from tollhouse.pdk.lua.sandbox import Sandbox
+
+
+def compiled(source: str, sandbox: Sandbox) -> Expression:
+    """An expression as a function: a built-in form if it is one, else run by a whole Lua."""
+    try:
+        return compile_expression(source)
+    except Unsupported:
+        return sandbox.chunk(f"return {source}")
+
+
+def compiled_late(source: str, sandbox: Sandbox) -> Expression:
+    """Like `compiled`, but what is no Lua fails each time it is run. Raises `LuaMissing`."""
+    try:
+        return compiled(source, sandbox)
+    except LuaMissing:
+        raise
+    except LuaRefused as refused:
+        return _failing(str(refused))
+
+
+def _failing(problem: str) -> Expression:
+    def fail(_: Names) -> object:
+        raise LuaError(problem)
+
+    return fail
+
+
+Compile = Callable[[str, Sandbox], Expression]
 
 
 class Template:
@@ -13,10 +41,10 @@ class Template:
 
     __slots__ = ("_pieces", "fixed")
 
-    def __init__(self, text: str, sandbox: Sandbox) -> None:
+    def __init__(self, text: str, sandbox: Sandbox, compile_code: Compile = compiled) -> None:
         """Raises `LuaRefused`."""
         self._pieces: list[str | Expression] = [
-            compiled(piece, sandbox) if is_code else piece for piece, is_code in _split(text)
+            compile_code(piece, sandbox) if is_code else piece for piece, is_code in _split(text)
         ]
         self.fixed = (
             "".join(map(str, self._pieces)) if all(isinstance(p, str) for p in self._pieces) else None
@@ -29,18 +57,10 @@ class Template:
         return "".join(p if isinstance(p, str) else to_text(p(names)) for p in self._pieces)
 
 
-def compiled(source: str, sandbox: Sandbox) -> Expression:
-    """An expression as a function: a built-in form if it is one, else run by a whole Lua."""
-    try:
-        return compile_expression(source)
-    except Unsupported:
-        return sandbox.chunk(f"return {source}")
-
-
-def template_problem(text: str) -> str | None:
+def template_problem(text: str, compile_code: Compile = compiled) -> str | None:
     """Why a text cannot be a template; `None` if it can."""
     try:
-        Template(text, Sandbox())
+        Template(text, Sandbox(), compile_code)
     except LuaRefused as refused:
         return str(refused)
     return None
