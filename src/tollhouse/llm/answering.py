@@ -61,7 +61,7 @@ class Answering:
         """`translates`: errors have to be told in another form than the provider's."""
         self.conf = conf
         self.services = services
-        self._provider = provider
+        self._drops_cookies = provider.drops_cookies
         self._kind = kind
         self._dialogue = dialogue
         self._forwarding = forwarding
@@ -82,13 +82,13 @@ class Answering:
         if call is None or response is None or not response.from_upstream or call.destination is None:
             return
         destination, sent, headers = call.destination, call.sent, response.headers
-        if self._provider.drops_cookies and "set-cookie" in headers.values:
+        if self._drops_cookies and "set-cookie" in headers.values:
             headers.remove("set-cookie")
         if response.status != 200:
             if sent is not None:
                 self._failed(ex, call, response)
             return
-        told = b""
+        told = ""
         if self._shows_model or "kong-debug" in ex.request.headers.values:
             told = destination.shown
         metered = call.metered
@@ -110,7 +110,7 @@ class Answering:
             except (Unreadable, PeerError) as error:
                 self._fail(call, response, str(error))
         if told:
-            ex.early_headers += (FieldSet(None, told, shown.NAMES),)
+            ex.early_headers += (FieldSet(None, told.encode(), shown.NAMES),)
 
     def _failed(self, ex: Exchange, call: Call, response: Response) -> None:
         """The provider's error, readable for the client: the gateway asked for gzip, the client perhaps
@@ -157,8 +157,9 @@ class Answering:
         call.ended = True
         got = self._dialogue.answer(response.content or b"", sent, invented_id, int(now))
         response.content = got.content
-        metered.response_model, metered.unshown = got.model, got.unshown
+        metered.response_model = got.model
         if got.unshown:
+            metered.unshown = got.unshown
             response.headers.set("X-Tollhouse-Unshown", printable(", ".join(got.unshown)))
         self._settle(call, metered, got, now, complete=True)
         if self._logs_payloads:

@@ -18,9 +18,11 @@ class Call(msgspec.Struct):
     sent: Sent | None = None
     streamed: bool = False
     members: Members | None = None
+    metered: Metered | None = None
+    #: a retry with the same key will want this answer
+    first: First | None = None
     #: the client's body, kept if log records shall have it
     request: bytes = b""
-    metered: Metered | None = None
     passage: Passage | None = None
     unzip: Gunzip | None = None
     #: nothing of the provider's goes to the client any longer: it has been told why, or gets another answer
@@ -35,5 +37,3 @@ class Call(msgspec.Struct):
     received: int = 0
     #: what the call used is put down
     settled: bool = False
-    #: a retry with the same key will want this answer
-    first: First | None = None

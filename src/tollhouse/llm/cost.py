@@ -62,7 +62,7 @@ class Rates(msgspec.Struct, frozen=True):
     @classmethod
     def flat(cls, prompt: int, completion: int) -> "Rates":
         """One price for all that goes in, one for all that comes out."""
-        return cls(prompt, completion, prompt, prompt, prompt, completion, completion)
+        return _FlatRates(prompt, completion, prompt, prompt, prompt, completion, completion)
 
     def nano_usd(self, usage: Usage) -> int:
         if usage.billed is not None:
@@ -87,6 +87,12 @@ class Rates(msgspec.Struct, frozen=True):
         if usage.completion_image_tokens and self.completion_image is not None:
             exact += usage.completion_image_tokens * (self.completion_image - self.completion)
         return (exact + _MILLION // 2) // _MILLION
+
+
+class _FlatRates(Rates, frozen=True):
+    def nano_usd(self, usage: Usage) -> int:
+        prompt, completion = usage.billed or (usage.prompt_tokens, usage.completion_tokens)
+        return (prompt * self.prompt + completion * self.completion + _MILLION // 2) // _MILLION
 
 
 class Row(msgspec.Struct, frozen=True):

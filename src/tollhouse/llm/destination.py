@@ -38,8 +38,8 @@ class Destination:
     model: str
     model_json: msgspec.Raw
     #: the line that tells the client the model, and those that tell who answers, each with CRLF
-    shown: bytes
-    who: bytes
+    shown: str
+    who: str
 
     def address(self, ex: Exchange, path: str, credentials: Credentials, *, stream: bool = False) -> None:
         """Directs the exchange to `path` there, or to where answers are streamed; the client's query
@@ -163,7 +163,7 @@ class Destinations:
         shown = f"X-Kong-LLM-Model: {printable(f'{provider}/{model}')}\r\n"
         who = f"X-Tollhouse-Provider: {provider}\r\nX-Tollhouse-Model: {named}\r\n"
         encoded = msgspec.Raw(msgspec.json.encode(model))
-        return Destination(endpoint, model, encoded, shown.encode(), who.encode())
+        return Destination(endpoint, model, encoded, shown, who)
 
     def check_model(self, members: Members, destination: Destination) -> None:
         """A client may name the model only if it is the configured one. Raises `Refusal`."""

@@ -17,21 +17,17 @@ NAMES: Final = (
     "x-tollhouse-model",
     "x-tollhouse-first-token-ms",
 )
-_USAGE: Final = (
-    b"X-Tollhouse-Prompt-Tokens: %d\r\nX-Tollhouse-Completion-Tokens: %d\r\n"
-    b"X-Tollhouse-Latency-Ms: %d\r\nX-Tollhouse-Usage: %b\r\n%b"
-)
 
 
-def usage_lines(metered: Metered) -> bytes:
+def usage_lines(metered: Metered) -> str:
     """What a client is told of a call that is over."""
     usage, cost = metered.usage, metered.cost_nano_usd
-    return _USAGE % (
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        metered.latency_ms,
-        b"estimated" if usage.estimated else b"reported",
-        b"" if cost is None else b"X-Tollhouse-Cost-Usd: %b\r\n" % plain_usd(cost).encode(),
+    cost_line = "" if cost is None else f"X-Tollhouse-Cost-Usd: {plain_usd(cost)}\r\n"
+    return (
+        f"X-Tollhouse-Prompt-Tokens: {usage.prompt_tokens}\r\n"
+        f"X-Tollhouse-Completion-Tokens: {usage.completion_tokens}\r\n"
+        f"X-Tollhouse-Latency-Ms: {metered.latency_ms}\r\n"
+        f"X-Tollhouse-Usage: {'estimated' if usage.estimated else 'reported'}\r\n{cost_line}"
     )
 
 

@@ -17,8 +17,8 @@ from tollhouse.llm.call import Call
 from tollhouse.llm.completing import Completing
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.credentials import Credentials
-from tollhouse.llm.destination import Destinations
-from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding
+from tollhouse.llm.destination import Destination, Destinations
+from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding, Sent
 from tollhouse.llm.endpoint import only_chats, served
 from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.fixed import Fixed
@@ -38,9 +38,10 @@ from tollhouse.llm.terms import Terms
 from tollhouse.llm.translation import Translation
 from tollhouse.pdk import Exchange, Reject, Request
 from tollhouse.pdk.services import Services
-from tollhouse.pdk.usage import Metered
+from tollhouse.pdk.usage import NOTHING_USED, Metered
 
 _JSON: Final = "application/json"
+_FORM: Final = "multipart/form-data"
 #: Kong's default is smaller than one ordinary tool schema, and Kong reads every body that fits nginx's
 #: buffer all the same. Whoever has the default gets room; whoever sets another size gets that buffer.
 _DEFAULT_BODY_BYTES: Final = 8192
@@ -63,7 +64,7 @@ class UpstreamModel:
         """`firsts` are the calls that retries may want the answers of, if several models share them."""
         self.conf = conf
         self.services = services
-        self._plugin_id = plugin_id
+        self._plugin_id, self._provider_name = plugin_id, conf.model.provider
         self._options = conf.model.options or settings.Options()
         self._provider, self._form = self._served()
         completes = conf.route_type == COMPLETIONS
@@ -100,6 +101,7 @@ class UpstreamModel:
         self.header_filter = answering.header_filter
         self.body_filter = answering.body_filter
         self.own_answer = answering.own_answer
+        self.log = self._log_without_key if self._credentials.in_query else answering.log
 
     def _served(self) -> tuple[Provider, FormName]:
         conf, options = self.conf, self._options
@@ -224,13 +226,10 @@ class UpstreamModel:
     def _send(self, ex: Exchange) -> None:
         request = ex.request
         headers, content = request.headers, request.content
-        media_type = headers.values.get("content-type", _JSON)
-        if media_type != _JSON:
-            media_type = request.media_type
-        if self._passes_on or media_type == "multipart/form-data":
+        if self._passes_on or (headers.values.get("content-type", _JSON) != _JSON and self._is_form(request)):
             self._pass_on(ex)
             return
-        if media_type != _JSON or content is None or len(content) > self._body_limit:
+        if content is None or len(content) > self._body_limit:
             raise self._unread(request)
         members = forward.members_of(content)
         told = NOTHING_TOLD
@@ -251,19 +250,23 @@ class UpstreamModel:
         elif told is not NOTHING_TOLD:
             told = Told(destination.model, streamed)
             del members["model"], members["stream"]
-        if self._credentials.in_body:
-            self._credentials.put_in_body(members)
+        credentials = self._credentials
+        if credentials.in_body:
+            credentials.put_in_body(members)
         sent = self._dialogue.request(members, told, model=destination.model, stream=streamed)
-        call = ex.slot(Call)
-        call.destination, call.sent, call.streamed, call.members = destination, sent, streamed, members
-        if self._logs_payloads:
-            call.request = content
-        request.replace_content(sent.content)
         ex.wants_whole_response = not streamed
         ex.patience = self._patience
-        self._meter(ex, call, destination.model, streamed=streamed)
-        destination.address(ex, destination.endpoint.path, self._credentials, stream=streamed)
-        self._credentials.put_in_headers(headers, answer_is_read=True)
+        self._note(ex, destination, sent, members, streamed)
+        request.replace_content(sent.content)
+        destination.address(ex, destination.endpoint.path, credentials, stream=streamed)
+        credentials.put_in_headers(headers, answer_is_read=True)
+
+    def _is_form(self, request: Request) -> bool:
+        """Whether a body that is not plainly JSON is a form with files. Raises `Refusal` if it is neither."""
+        media_type = request.media_type
+        if media_type not in (_JSON, _FORM):
+            raise self._unread(request)
+        return media_type == _FORM
 
     def _listed(self, request: Request) -> Reject | None:
         """The one model that there is, for who asks which there are; `None` for any other request."""
@@ -291,10 +294,18 @@ class UpstreamModel:
             return Refusal(forward.NO_PROMPTS)
         return Refusal(f"the request body is larger than {limit} bytes", 413)
 
-    def _meter(self, ex: Exchange, call: Call, model: str, *, streamed: bool) -> None:
-        metered = call.metered = ex.slot(Metered)
-        metered.plugin_id, metered.provider = self._plugin_id, self.conf.model.provider
-        metered.model, metered.streamed = model, streamed
+    def _note(
+        self, ex: Exchange, destination: Destination, sent: Sent, members: Members, streamed: bool
+    ) -> None:
+        """What the way back and the bill must know of the call. The request has still its own body."""
+        metered = Metered(self._provider_name, destination.model, self._plugin_id, streamed, NOTHING_USED)
+        begun = ex.peek(Call)
+        first = None if begun is None else begun.first
+        call = Call(destination, sent, streamed, members, metered, first)
+        if self._logs_payloads:
+            call.request = ex.request.content or b""
+        ex.put(call)
+        ex.put(metered)
         # A request that is sent again has none of these any more, but has been heard.
         if ex.failover is not None or ex.request.headers.beginning(PREFIXES):
             heed(ex, metered, streamed=streamed)
@@ -335,8 +346,8 @@ class UpstreamModel:
         call.over = True
         self._answering.settle(ex, call)
 
-    def log(self, ex: Exchange) -> None:
-        if self._credentials.in_query and ex.upstream_target is not None:
-            # Log records show where a request went; the key that was put there is not for them.
+    def _log_without_key(self, ex: Exchange) -> None:
+        """Log records show where a request went; the key that was put there is not for them."""
+        if ex.upstream_target is not None:
             ex.upstream_target = self._credentials.hidden(ex.upstream_target)
         self._answering.log(ex)

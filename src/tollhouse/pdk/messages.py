@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from tollhouse.wire.headers import Headers
-from tollhouse.wire.http1 import CHUNKED, RequestHead, ResponseHead, framing_field
+from tollhouse.wire.http1 import CHUNKED, RequestHead, ResponseHead
 from tollhouse.wire.uri import arguments
 
 JSON_UTF8: Final = "application/json; charset=utf-8"
@@ -60,8 +60,8 @@ class Request(RequestHead):
     def replace_content(self, content: bytes) -> None:
         """Puts another body in place of the client's; it must have been read before."""
         self.content = content
-        self.body = len(content)
-        self.framing = framing_field(self.body)
+        length = self.body = len(content)
+        self.framing = f"Content-Length: {length}\r\n"
 
     def arguments(self) -> dict[str, str | bool | list[str | bool]]:
         """Query arguments by name; a repeated one has a list, one without `=` is `True`."""

@@ -4,7 +4,7 @@ These are made for every call, and as `msgspec` structs at a third of a dataclas
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -53,17 +53,22 @@ class Usage(msgspec.Struct):
         return self.prompt_tokens + self.completion_tokens
 
 
+#: of a call of which nothing is known yet; to be replaced, never changed
+NOTHING_USED: Final = Usage()
+
+
 class Metered(msgspec.Struct):
     """One call of a model. Times in milliseconds; cost in billionths of a US dollar, `None` if the price
     is not known."""
 
     provider: str = ""
     model: str = ""
-    response_model: str = ""
     plugin_id: str = ""
+    streamed: bool = False
+    usage: Usage = msgspec.field(default_factory=Usage)
+    response_model: str = ""
     #: by which role the caller was let in; empty where roles do not matter
     role: str = ""
-    usage: Usage = msgspec.field(default_factory=Usage)
     cost_nano_usd: int | None = None
     #: the row of prices that it was reckoned by, for log records
     price: Mapping[str, Any] | None = None
@@ -71,7 +76,6 @@ class Metered(msgspec.Struct):
     first_token_ms: int | None = None
     #: whether metrics and log records may have it (`logging.log_statistics`)
     statistics: bool = False
-    streamed: bool = False
     #: what went wrong, in one word; empty if nothing did
     error: str = ""
     #: events of a stream that could not be read, and were left out

@@ -28,7 +28,7 @@ def test_a_fixed_model_is_one_destination_for_all() -> None:
 
     assert one is found.of(exchange("/other"), None)
     assert (one.model, bytes(one.model_json)) == ("gpt-4o", b'"gpt-4o"')
-    assert one.shown == b"X-Kong-LLM-Model: openai/gpt-4o\r\n"
+    assert one.shown == "X-Kong-LLM-Model: openai/gpt-4o\r\n"
 
 
 def test_without_a_name_the_client_chooses() -> None:

@@ -94,7 +94,7 @@ class OperationAnswering:
         call.answered = True
         metered.statistics = self.conf.logging.log_statistics
         metered.latency_ms = int((ex.answered_at - ex.sent_at) * 1000)
-        told = call.destination.shown if self.conf.model_name_header and metered.model else b""
+        told = call.destination.shown if self.conf.model_name_header and metered.model else ""
         if call.out.ignored:
             headers.set("X-Tollhouse-Ignored-Fields", printable(", ".join(call.out.ignored)))
         if call.out.dropped:
@@ -121,7 +121,7 @@ class OperationAnswering:
             told += shown.usage_lines(metered)
         told += call.destination.who
         if told:
-            ex.add_early_headers(FieldSet(None, told, shown.NAMES))
+            ex.add_early_headers(FieldSet(None, told.encode(), shown.NAMES))
 
     def _begin_stream(self, ex: Exchange, call: OperationCall, reader: Reader) -> None:
         ex.holds_head = True

@@ -116,6 +116,8 @@ class CountingUpstream(UpstreamModel):
             self._counter = UpstreamOperation(conf, services, plugin_id, kind, _counted_at(conf.model))
         except Unserved:
             self._counter = None
+        self._log_chat = self.log
+        self.header_filter, self.body_filter, self.log = self._filter_head, self._filter_body, self._log_any
 
     def access(self, ex: Exchange) -> Awaitable[None] | None:
         asked = recognised(ex.request.path)
@@ -141,19 +143,19 @@ class CountingUpstream(UpstreamModel):
         except Refusal as refusal:
             raise self._envelope.reject(refusal) from None
 
-    def header_filter(self, ex: Exchange) -> None:
+    def _filter_head(self, ex: Exchange) -> None:
         counter = _counter_of(ex)
-        super().header_filter(ex) if counter is None else counter.header_filter(ex)
+        self._answering.header_filter(ex) if counter is None else counter.header_filter(ex)
 
-    def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
+    def _filter_body(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
         counter = _counter_of(ex)
         if counter is None:
-            return super().body_filter(ex, chunk, last)
+            return self._answering.body_filter(ex, chunk, last)
         return counter.body_filter(ex, chunk, last)
 
-    def log(self, ex: Exchange) -> None:
+    def _log_any(self, ex: Exchange) -> None:
         counter = _counter_of(ex)
-        super().log(ex) if counter is None else counter.log(ex)
+        self._log_chat(ex) if counter is None else counter.log(ex)
 
 
 def _counted_at(model: Model) -> Model:

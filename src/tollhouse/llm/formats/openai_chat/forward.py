@@ -5,6 +5,7 @@ fields younger than this file, big numbers and odd escapes survive. An answer is
 only what carries usage is looked into.
 """
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final, Literal
 
@@ -42,6 +43,8 @@ _OBJECTS: Final = (b"[{",)
 _first: Final = Struct("1s").unpack_from
 _first_two: Final = Struct("2s").unpack_from
 
+#: the bytes of a request body with these members
+body_of: Final[Callable[[Members], bytes]] = msgspec.json.Encoder().encode
 _members = msgspec.json.Decoder(Members).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -59,7 +62,11 @@ def members_of(content: bytes) -> Members:
 
 def check_kind(members: Members, wanted: str) -> None:
     """Raises `Refusal` unless the body is a prompt of the wanted kind, in Kong's order of questions."""
-    chat, completion = _is_filled_array(members.get("messages")), _is_string(members.get("prompt"))
+    messages = members.get("messages", NULL)
+    has_objects = len(messages) > 1 and _first_two(messages) == _OBJECTS
+    if has_objects and wanted == CHAT and "prompt" not in members:
+        return  # nearly all
+    chat, completion = has_objects or _is_filled_array(messages), _is_string(members.get("prompt"))
     if chat and completion:
         raise Refusal(BOTH)
     if not chat and not completion:
@@ -68,10 +75,8 @@ def check_kind(members: Members, wanted: str) -> None:
         raise Refusal(NOT_COMPATIBLE.format(CHAT if chat else COMPLETIONS, wanted))
 
 
-def _is_filled_array(raw: Raw | None) -> bool:
-    if raw is None or _first(raw) != _BRACKET:
-        return False
-    return _first_two(raw) == _OBJECTS or bool(bytes(raw)[1:-1].strip())
+def _is_filled_array(raw: Raw) -> bool:
+    return _first(raw) == _BRACKET and bool(bytes(raw)[1:-1].strip())
 
 
 def _is_string(raw: Raw | None) -> bool:
@@ -112,10 +117,6 @@ def ask_for_usage(members: Members) -> bool:
 def asks_only_usage(members: Members) -> bool:
     """Whether the stream options are the gateway's, and nothing of the client's is in them."""
     return members.get("stream_options") == _INCLUDE_USAGE
-
-
-def body_of(members: Members) -> bytes:
-    return _encode(members)
 
 
 # Answers
