@@ -18,10 +18,8 @@ from tollhouse.config.database import database_server
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.flow.advertise import Advertised
-from tollhouse.flow.answers import ErrorPages
 from tollhouse.flow.compilation import Compilation, PluginObjects
 from tollhouse.flow.compile import backend_at, compiling
-from tollhouse.flow.forwarded import Trust
 from tollhouse.flow.gateway import Gateway
 from tollhouse.flow.health import UpstreamHealth
 from tollhouse.flow.reach import Reach, Workshop
@@ -31,13 +29,13 @@ from tollhouse.model.changes import Changes
 from tollhouse.model.common import STREAM_PROTOCOLS
 from tollhouse.model.entities import Vault
 from tollhouse.model.snapshot import Snapshot
+from tollhouse.node_settings import error_pages_of, lifetimes_of, limits_of, pools_of, trust_of
 from tollhouse.pdk.services import NodeInfo, Services, Tracing
 from tollhouse.pdk.tasks import Tasks, in_slices
 from tollhouse.plugins import Registry
 from tollhouse.routing import RuleBook
 from tollhouse.server.certificates import Certificates
 from tollhouse.server.issuing import Issuing
-from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
 from tollhouse.server.tls import HTTP1, HTTP2, ServerTls
 from tollhouse.stores.claims import SharedClaims
@@ -58,10 +56,8 @@ from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.telemetry.log_record import LogRecords
 from tollhouse.telemetry.metrics import Metrics
 from tollhouse.upstream.client import PooledClient
-from tollhouse.upstream.dns import Lifetimes, Resolver
-from tollhouse.upstream.pool import KeepAlive, Pools
+from tollhouse.upstream.dns import Resolver
 from tollhouse.upstream.target_names import TargetNames
-from tollhouse.upstream.tls import UpstreamTls
 
 log = logging.getLogger("tollhouse.node")
 
@@ -72,14 +68,6 @@ LOOK_SECONDS: Final = 0.1
 
 #: of the only workspace, `default`: the id that it has in every DB-less Kong
 WORKSPACE_ID: Final = "0dc6f45b-8f8d-40d2-a504-473544ee190b"
-
-_ERROR_KINDS: Final = {
-    "text/plain": "plain",
-    "text/html": "html",
-    "application/json": "json",
-    "application/xml": "xml",
-    "application/grpc": "plain",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +97,8 @@ class Node:
         self.traffic = Traffic()
         #: what is known of the health of upstreams' targets
         self.health = UpstreamHealth()
-        self._pools = _pools(settings)
-        resolver = Resolver(time.perf_counter, self._tasks, name_lifetimes(settings), settings.dns_resolver)
+        self._pools = pools_of(settings)
+        resolver = Resolver(time.perf_counter, self._tasks, lifetimes_of(settings), settings.dns_resolver)
         #: who may call
         self.directory = Directory()
         self._vaults = Vaults(
@@ -170,7 +158,7 @@ class Node:
             records=LogRecords(lambda instant: instant + wall_offset, workspace_id),
             cloud=CloudAccess(os.environ, time.time),
             http=PooledClient(self._pools, resolver),
-            trusts=_trust(settings).trusts,
+            trusts=trust_of(settings).trusts,
             secret=lambda reference: self._vaults.knowing(self._vault_entities).secret(reference),
             wall_clock=time.time,
             clock=time.perf_counter,
@@ -267,8 +255,8 @@ class Node:
             compiled,
             self._tasks,
             advertised=Advertised.of(settings.headers, settings.headers_upstream),
-            trust=_trust(settings),
-            pages=_error_pages(settings),
+            trust=trust_of(settings),
+            pages=error_pages_of(settings),
             debug=settings.allow_debug_header,
             backend_at=backend_at(self._workshop),
             access_log=AccessLog.to(settings.proxy_access_log, self._sinks, time.time),
@@ -280,7 +268,7 @@ class Node:
         """Accepts connections. A snapshot must have been applied before."""
         if self._gateway is None:
             raise RuntimeError("there is no snapshot to serve")
-        limits = _limits(self._settings)
+        limits = limits_of(self._settings)
         for listen, sock in sockets:
             if listen.stream:
                 await self._listen_for_streams(listen, sock)
@@ -370,48 +358,3 @@ class Node:
         self._pools.close()
         self._sinks.close()
         await self._tasks.cancel()
-
-
-def _pools(settings: Settings) -> Pools:
-    keep_alive = KeepAlive(
-        settings.upstream_keepalive_pool_size,
-        settings.upstream_keepalive_max_requests,
-        settings.upstream_keepalive_idle_timeout,
-    )
-    return Pools(keep_alive, time.perf_counter, UpstreamTls(settings.lua_ssl_trusted_certificate))
-
-
-def name_lifetimes(settings: Settings) -> Lifetimes:
-    """How long answers of name servers are used."""
-    return Lifetimes(
-        settings.dns_valid_ttl,
-        settings.dns_stale_ttl,
-        settings.dns_not_found_ttl,
-        settings.dns_error_ttl,
-        settings.dns_cache_size,
-    )
-
-
-def _error_pages(settings: Settings) -> ErrorPages:
-    templates = {
-        "html": settings.error_template_html,
-        "json": settings.error_template_json,
-        "plain": settings.error_template_plain,
-        "xml": settings.error_template_xml,
-    }
-    return ErrorPages.of(_ERROR_KINDS[settings.error_default_type], templates)
-
-
-def _trust(settings: Settings) -> Trust:
-    return Trust.of(settings.trusted_ips, settings.real_ip_header, recursive=settings.real_ip_recursive)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        body_bytes=settings.client_max_body_size,
-        header_seconds=settings.client_header_timeout,
-        body_seconds=settings.client_body_timeout,
-        send_seconds=settings.send_timeout,
-        idle_seconds=settings.keepalive_timeout,
-        requests=settings.keepalive_requests,
-    )

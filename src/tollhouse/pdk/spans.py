@@ -1,5 +1,6 @@
 """Spans of one exchange: the request, the router, each plugin's phases and each attempt at a target."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import getrandbits, random
 from typing import Final
@@ -16,6 +17,8 @@ CLIENT: Final = "CLIENT"
 INTERNAL: Final = "INTERNAL"
 _SERVER_ERRORS: Final = 500
 Value = str | int | float | bool
+#: an instant of an exchange's clock in nanoseconds since the epoch
+At = Callable[[float], int]
 
 
 @dataclass(slots=True)
@@ -76,42 +79,52 @@ def spans_of(ex: Exchange, traced: Traced, services: Services, tracing: Tracing)
     root = Span("kong", SERVER, traced.root_id, traced.parent_id, at(ex.started), at(ex.ended_at))
     root.attributes = _about(ex)
     root.failed = status_of(ex) >= _SERVER_ERRORS
-    spans = [root]
-    timings = ex.peek(Timings)
-    if timings is not None:
-        routed = timings.routed_at()
-        if routed is not None and tracing.has("router"):
-            spans.append(Span("kong.router", INTERNAL, new_id(16), root.span_id, at(ex.started), at(routed)))
-        for (phase, plugin), (started, ended, _) in timings.entries.items():
-            if tracing.has(f"plugin_{phase}"):
-                name = f"kong.{phase}.plugin.{plugin}"
-                spans.append(Span(name, INTERNAL, new_id(16), root.span_id, at(started), at(ended)))
+    spans = [root, *_steps(ex, root.span_id, at, tracing)]
     if tracing.has("balancer"):
-        for number, attempt in enumerate(ex.tries or (), 1):
-            span = Span(
-                "kong.balancer", CLIENT, new_id(16), root.span_id, at(attempt.started), at(attempt.ended)
-            )
-            span.attributes = {
-                "try_count": number,
-                "net.peer.ip": attempt.ip,
-                "net.peer.port": attempt.port,
-                "http.status_code": attempt.code or 0,
-            }
-            span.failed = True
-            spans.append(span)
-        if ex.peer is not None and ex.sent_at and ex.answered_at:
-            last = Span(
-                "kong.balancer", CLIENT, traced.upstream_id, root.span_id, at(ex.sent_at), at(ex.ended_at)
-            )
-            last.attributes = {
-                "try_count": len(ex.tries or ()) + 1,
-                "net.peer.ip": ex.peer.host,
-                "net.peer.port": ex.peer.port,
-            }
-            if ex.service is not None:
-                last.attributes["net.peer.name"] = ex.service.host
-            spans.append(last)
+        spans += _attempts(ex, traced, at)
     return spans
+
+
+def _steps(ex: Exchange, parent_id: str, at: At, tracing: Tracing) -> Iterator[Span]:
+    """The router and each plugin's phases."""
+    timings = ex.peek(Timings)
+    if timings is None:
+        return
+    routed = timings.routed_at()
+    if routed is not None and tracing.has("router"):
+        yield Span("kong.router", INTERNAL, new_id(16), parent_id, at(ex.started), at(routed))
+    for (phase, plugin), (started, ended, _) in timings.entries.items():
+        if tracing.has(f"plugin_{phase}"):
+            name = f"kong.{phase}.plugin.{plugin}"
+            yield Span(name, INTERNAL, new_id(16), parent_id, at(started), at(ended))
+
+
+def _attempts(ex: Exchange, traced: Traced, at: At) -> Iterator[Span]:
+    """Attempts at targets: those that failed, and the one that the upstream has seen."""
+    failed = ex.tries or ()
+    for number, attempt in enumerate(failed, 1):
+        span = Span(
+            "kong.balancer", CLIENT, new_id(16), traced.root_id, at(attempt.started), at(attempt.ended)
+        )
+        span.attributes = {
+            "try_count": number,
+            "net.peer.ip": attempt.ip,
+            "net.peer.port": attempt.port,
+            "http.status_code": attempt.code or 0,
+        }
+        span.failed = True
+        yield span
+    if ex.peer is None or not ex.sent_at or not ex.answered_at:
+        return
+    last = Span("kong.balancer", CLIENT, traced.upstream_id, traced.root_id, at(ex.sent_at), at(ex.ended_at))
+    last.attributes = {
+        "try_count": len(failed) + 1,
+        "net.peer.ip": ex.peer.host,
+        "net.peer.port": ex.peer.port,
+    }
+    if ex.service is not None:
+        last.attributes["net.peer.name"] = ex.service.host
+    yield last
 
 
 def _about(ex: Exchange) -> dict[str, Value]:

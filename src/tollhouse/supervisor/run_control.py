@@ -16,7 +16,8 @@ from tollhouse.admin.audit import AuditTrail
 from tollhouse.admin.http import AdminHandler
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
-from tollhouse.node import LOOK_SECONDS, name_lifetimes
+from tollhouse.node import LOOK_SECONDS
+from tollhouse.node_settings import lifetimes_of
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
@@ -51,34 +52,12 @@ async def run_control(
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(reload(), "reload"))
     workers = await control.listen_to_workers()
     sinks = Sinks(Metrics().counter("tollhouse_log_dropped_total", "", ("sink",)))
-    admin_log = AccessLog.to(settings.admin_access_log, sinks, time.time)
-    status_log = AccessLog.to(settings.status_access_log, sinks, time.time)
-    trail = Path(settings.admin_audit_log) if settings.admin_audit_log is not None else None
-    audit = AuditTrail(trail, control.registry, settings.router_flavor)
-    resolver = Resolver(time.monotonic, tasks, name_lifetimes(settings), settings.dns_resolver)
-    control.health = HealthBoard(
-        lambda: control.snapshot,
-        control.decide,
-        TargetNames(resolver),
-        tasks,
-        with_streams=bool(settings.stream_listen),
-    )
+    control.health = _health(control, settings, tasks)
     tasks.spawn(control.health.probe_forever(), "health probes")
     tasks.spawn(control.certificates.run(), "certificates")
-    endpoints = admin_endpoints(control, audit, time.time)
-    handler = AdminHandler(
-        endpoints,
-        tasks,
-        admin_log,
-        settings.admin_gui_url,
-        Gate.of(settings),
-        body_limit=settings.admin_max_body_size,
-    )
     listeners = [
-        *await _listen(admin, handler, _admin_tls(settings)),
-        *await _listen(
-            status, AdminHandler(status_endpoints(control, drains=True), tasks, status_log), _tls(settings)
-        ),
+        *await _listen(admin, _admin(control, settings, tasks, sinks), _admin_tls(settings)),
+        *await _listen(status, _status(control, settings, tasks, sinks), _tls(settings)),
     ]
     tasks.spawn(_look(listeners), "clock")
     tasks.spawn(_when_connected(control, on_ready), "ready")
@@ -91,6 +70,35 @@ async def run_control(
     if control.database is not None:
         await control.database.close()
     sinks.close()
+
+
+def _health(control: Control, settings: Settings, tasks: Tasks) -> HealthBoard:
+    resolver = Resolver(time.monotonic, tasks, lifetimes_of(settings), settings.dns_resolver)
+    return HealthBoard(
+        lambda: control.snapshot,
+        control.decide,
+        TargetNames(resolver),
+        tasks,
+        with_streams=bool(settings.stream_listen),
+    )
+
+
+def _admin(control: Control, settings: Settings, tasks: Tasks, sinks: Sinks) -> AdminHandler:
+    trail = Path(settings.admin_audit_log) if settings.admin_audit_log is not None else None
+    audit = AuditTrail(trail, control.registry, settings.router_flavor)
+    return AdminHandler(
+        admin_endpoints(control, audit, time.time),
+        tasks,
+        AccessLog.to(settings.admin_access_log, sinks, time.time),
+        settings.admin_gui_url,
+        Gate.of(settings),
+        body_limit=settings.admin_max_body_size,
+    )
+
+
+def _status(control: Control, settings: Settings, tasks: Tasks, sinks: Sinks) -> AdminHandler:
+    log = AccessLog.to(settings.status_access_log, sinks, time.time)
+    return AdminHandler(status_endpoints(control, drains=True), tasks, log)
 
 
 def _follow(follower: Follower | None, tasks: Tasks) -> None:

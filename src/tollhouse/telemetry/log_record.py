@@ -51,24 +51,8 @@ class LogRecords:
             "workspace": self.workspace_id,
             "workspace_name": "default",
         }
-        if matched is not None:
-            record["route"] = self.entity(matched.route)
-            if matched.service is not None:
-                record["service"] = self.entity(matched.service)
-        if ex.consumer is not None:
-            record["consumer"] = _without_nulls(ex.consumer)
-        if ex.credential is not None:
-            record["authenticated_entity"] = {"id": ex.credential.id}
-        if ex.correlation_id is not None:
-            record["correlation_id"] = ex.correlation_id
-        metered = ex.peek(Metered)
-        if metered is not None and metered.statistics:
-            record["ai"] = {"proxy": ai_block(metered), "call": call_block(metered)}
-            if metered.earlier:
-                record["ai"]["earlier_calls"] = [earlier_block(earlier) for earlier in metered.earlier]
-        own = ex.peek(OwnCalls)
-        if own is not None:
-            _put_own_calls(record, own)
+        record |= self._concerned(ex)
+        _put_calls(record, ex)
         timings = ex.peek(Timings)
         if timings is not None and timings.shown:
             record["timing"] = timing_block(ex, timings)
@@ -76,6 +60,21 @@ class LogRecords:
         if added is not None:
             added.fill(record)
         return record
+
+    def _concerned(self, ex: Exchange) -> dict[str, Any]:
+        """Whose request it was, and for what."""
+        shown: dict[str, Any] = {}
+        if ex.route is not None:
+            shown["route"] = self.entity(ex.route)
+        if ex.service is not None:
+            shown["service"] = self.entity(ex.service)
+        if ex.consumer is not None:
+            shown["consumer"] = _without_nulls(ex.consumer)
+        if ex.credential is not None:
+            shown["authenticated_entity"] = {"id": ex.credential.id}
+        if ex.correlation_id is not None:
+            shown["correlation_id"] = ex.correlation_id
+        return shown
 
     def entity(self, value: Any) -> dict[str, Any]:
         """A route or service in Kong's shape, without what is not set."""
@@ -159,6 +158,18 @@ def _answering_try(ex: Exchange) -> Try | None:
     if ex.peer is None or ex.response is None or not ex.response.from_upstream:
         return None
     return Try(ex.peer.host, ex.peer.port, ex.sent_at)
+
+
+def _put_calls(record: dict[str, Any], ex: Exchange) -> None:
+    """Calls of models: the client's, and those that the gateway made."""
+    metered = ex.peek(Metered)
+    if metered is not None and metered.statistics:
+        record["ai"] = {"proxy": ai_block(metered), "call": call_block(metered)}
+        if metered.earlier:
+            record["ai"]["earlier_calls"] = [earlier_block(earlier) for earlier in metered.earlier]
+    own = ex.peek(OwnCalls)
+    if own is not None:
+        _put_own_calls(record, own)
 
 
 def _put_own_calls(record: dict[str, Any], own: OwnCalls) -> None:

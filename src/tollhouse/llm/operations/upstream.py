@@ -82,21 +82,24 @@ class UpstreamOperation:
         self._patience = conf.limits.patience
         ttl = conf.limits.idempotency_ttl
         self._firsts = Firsts(ttl, plugin_id, services.claims) if ttl else None
-        answering = OperationAnswering(
-            conf,
-            services,
-            provider=provider,
-            work=self._work,
-            envelope=self._envelope,
-            credentials=self._credentials,
-            prices=self._price_book(model),
-            translates=error_form != asked.form,
-            firsts=self._firsts,
-        )
+        answering = self._answering(model, translates=error_form != asked.form)
         self.header_filter = answering.header_filter
         self.body_filter = answering.body_filter
         self.own_answer = answering.own_answer
         self.log = answering.log
+
+    def _answering(self, model: settings.Model, *, translates: bool) -> OperationAnswering:
+        return OperationAnswering(
+            self.conf,
+            self.services,
+            provider=self._provider,
+            work=self._work,
+            envelope=self._envelope,
+            credentials=self._credentials,
+            prices=self._price_book(model),
+            translates=translates,
+            firsts=self._firsts,
+        )
 
     def _price_book(self, model: settings.Model) -> PriceBook:
         options = model.options or settings.Options()

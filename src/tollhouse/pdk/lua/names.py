@@ -69,7 +69,7 @@ class ExchangeNames:
     @cached_property
     def kong(self) -> dict[str, Any]:
         """The reading part of Kong's PDK."""
-        ex, request = self._ex, self._ex.request
+        ex = self._ex
         consumer, credential = ex.consumer, ex.credential
         answer = {
             "get_status": lambda: ex.response.status if ex.response is not None else None,
@@ -77,23 +77,7 @@ class ExchangeNames:
             "get_headers": self._answered,
         }
         return {
-            "request": {
-                "get_method": lambda: request.method,
-                "get_path": lambda: request.target.path,
-                "get_raw_query": lambda: request.target.query or "",
-                "get_path_with_query": lambda: request.target.raw,
-                "get_query": request.arguments,
-                "get_query_arg": lambda name: _first(request.arguments().get(name)),
-                "get_header": lambda name: _first(self.headers.get(name)),
-                "get_headers": lambda: self.headers,
-                "get_host": lambda: request.headers.values.get("host", "").partition(":")[0],
-                "get_port": lambda: ex.client.port,
-                "get_scheme": lambda: ex.client.scheme,
-                "get_raw_body": lambda: (request.content or b"").decode("latin-1"),
-                "get_raw_path": lambda: request.target.path,
-                "get_http_version": lambda: float(request.versions[request.minor]),
-                "get_uri_captures": self._captured,
-            },
+            "request": self._request(),
             "client": {
                 "get_ip": lambda: ex.client.peer_ip,
                 "get_forwarded_ip": lambda: ex.client_ip,
@@ -112,6 +96,26 @@ class ExchangeNames:
                 "get_service": lambda: named(ex.service),
             },
             "ctx": {"shared": self.shared},
+        }
+
+    def _request(self) -> dict[str, Any]:
+        ex, request = self._ex, self._ex.request
+        return {
+            "get_method": lambda: request.method,
+            "get_path": lambda: request.target.path,
+            "get_raw_query": lambda: request.target.query or "",
+            "get_path_with_query": lambda: request.target.raw,
+            "get_query": request.arguments,
+            "get_query_arg": lambda name: _first(request.arguments().get(name)),
+            "get_header": lambda name: _first(self.headers.get(name)),
+            "get_headers": lambda: self.headers,
+            "get_host": lambda: request.headers.values.get("host", "").partition(":")[0],
+            "get_port": lambda: ex.client.port,
+            "get_scheme": lambda: ex.client.scheme,
+            "get_raw_body": lambda: (request.content or b"").decode("latin-1"),
+            "get_raw_path": lambda: request.target.path,
+            "get_http_version": lambda: float(request.versions[request.minor]),
+            "get_uri_captures": self._captured,
         }
 
     def _answered(self) -> HeaderTable:
