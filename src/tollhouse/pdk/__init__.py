@@ -7,8 +7,9 @@ from tollhouse.errors import Reject, TryAnother
 from tollhouse.model.schema import item, setting
 from tollhouse.pdk.exchange import Exchange, OwnStream, Patience
 from tollhouse.pdk.messages import Request, Response
+from tollhouse.pdk.meter import Count, Distribution
 from tollhouse.pdk.plugin import Plugin, Scope
-from tollhouse.pdk.services import Count, Distribution, NodeInfo, Services, Sink, Tally, Window
+from tollhouse.pdk.services import NodeInfo, Services, Sink, Tally, Window
 from tollhouse.pdk.session import StreamSession
 from tollhouse.wire.fields import FieldSet, wire_field
 

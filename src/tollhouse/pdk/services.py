@@ -10,6 +10,7 @@ from tollhouse.pdk.caller import Caller
 from tollhouse.pdk.delivery import Links, Queues
 from tollhouse.pdk.events import Events
 from tollhouse.pdk.http import HttpClient
+from tollhouse.pdk.meter import Meter
 from tollhouse.pdk.redis import RedisClient, Settings
 from tollhouse.pdk.wait import Answered
 
@@ -203,47 +204,6 @@ class Claims(Protocol):
         ...
 
     def forget(self, key: str) -> None: ...
-
-
-class Counter(Protocol):
-    """A metric that only grows."""
-
-    def series(self, labels: tuple[str, ...]) -> "Count":
-        """The count for these label values; to be kept and added to."""
-        ...
-
-
-class Count(Protocol):
-    """One series of a counter."""
-
-    #: add to it what is to be counted
-    value: float
-
-
-class Histogram(Protocol):
-    """A metric of a distribution."""
-
-    def series(self, labels: tuple[str, ...]) -> "Distribution":
-        """The distribution for these label values; to be kept and observed with."""
-        ...
-
-
-class Distribution(Protocol):
-    """One series of a histogram; `distribution[value] += 1` counts one observation."""
-
-    def __getitem__(self, value: float, /) -> int: ...
-
-    def __setitem__(self, value: float, times: int, /) -> None: ...
-
-
-class Meter(Protocol):
-    """Where metrics are made. Asking twice for one name gives the same metric."""
-
-    def counter(self, name: str, help_: str, labels: Sequence[str]) -> Counter: ...
-
-    def histogram(
-        self, name: str, help_: str, labels: Sequence[str], buckets: Sequence[float]
-    ) -> Histogram: ...
 
 
 class Sink(Protocol):

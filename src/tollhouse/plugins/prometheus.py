@@ -1,12 +1,13 @@
 """prometheus: counts requests, bytes, latencies and AI usage, under Kong's metric names."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.entities import Route, Service
 from tollhouse.pdk import Count, Distribution, Exchange, Plugin, StreamSession, setting
-from tollhouse.pdk.services import Counter, Histogram
+from tollhouse.pdk.meter import Counter, Histogram
 from tollhouse.pdk.usage import Metered, OwnCalls
 
 _KONG_MS: Final = (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)
@@ -65,7 +66,7 @@ class Prometheus(Plugin[Config]):
         self._total = meter.histogram(
             "kong_request_latency_ms", text.format("the whole request"), labels, _REQUEST_MS
         )
-        self._series: dict[tuple[str, str, int, bool], _Series] = {}
+        self._kinds: dict[tuple[str, str, int, bool], _Requests] = {}
         sessions = "Stream sessions per service/route in Kong, by status"
         self._sessions = meter.counter(
             "kong_stream_sessions_total", sessions, (*_ROUTE, "code", "source", "workspace")
@@ -128,17 +129,14 @@ class Prometheus(Plugin[Config]):
             key = (matched.route.id, consumer, response.status, response.from_upstream)
         else:
             key = (matched.route.id, consumer, _CLIENT_GONE, False)
-        found = self._series.get(key) or self._series_of(matched.service, matched.route, key)
-        if found.requests is not None:
-            found.requests.value += 1
-        if found.bytes is not None:
-            ingress, egress = found.bytes
-            request = ex.request
-            ingress.value += request.head_bytes + request.received
-            egress.value += ex.bytes_out
+        found = self._kinds.get(key) or self._kind_of(matched.service, matched.route, key)
+        request, sent = ex.request, ex.sent_at
+        found.requests += 1
+        found.bytes_in += request.head_bytes + request.received
+        found.bytes_out += ex.bytes_out
         if found.latencies is not None:
             whole, upstream, gateway = found.latencies
-            sent, answered = ex.sent_at, ex.answered_at
+            answered = ex.answered_at
             milliseconds = int((ex.ended_at - ex.started) * 1000)
             whole[milliseconds] += 1
             if sent and answered:
@@ -148,7 +146,7 @@ class Prometheus(Plugin[Config]):
             gateway[milliseconds if milliseconds > 0 else 0] += 1
         if self._ai_metrics:
             metered = ex.peek(Metered)
-            if metered is not None and metered.provider and ex.sent_at:
+            if metered is not None and sent and metered.provider:
                 for call in metered.earlier:
                     self._ai(ex, call)
                 self._ai(ex, metered)
@@ -182,24 +180,28 @@ class Prometheus(Plugin[Config]):
             if metered.cost_nano_usd:
                 self._own_cost.series(labels).value += metered.cost_nano_usd / 1e9
 
-    def _series_of(self, served: Service | None, taken: Route, key: tuple[str, str, int, bool]) -> "_Series":
+    def _kind_of(self, served: Service | None, taken: Route, key: tuple[str, str, int, bool]) -> "_Requests":
         """What requests of that kind are counted in, from now on under the key."""
-        conf, found = self.conf, _Series()
-        _, consumer, status, from_upstream = key
+        if len(self._kinds) >= _SERIES_KNOWN:
+            self._kinds.clear()
         service = (served.name or served.host) if served is not None else ""
-        route = taken.name or taken.id
-        if len(self._series) >= _SERIES_KNOWN:
-            self._series.clear()
-        self._series[key] = found
+        labels = (service, taken.name or taken.id, *key[1:])
+        found = self.services.meter.sums((_Requests, self.conf, *labels), partial(self._requests_of, *labels))
+        self._kinds[key] = found
+        return found
+
+    def _requests_of(
+        self, service: str, route: str, consumer: str, status: int, from_upstream: bool
+    ) -> "_Requests":
+        conf, whose = self.conf, (_WORKSPACE, consumer)
+        found = _Requests()
         if conf.status_code_metrics:
             source = "service" if from_upstream else "kong"
-            found.requests = self._requests.series(
-                (service, route, str(status), source, _WORKSPACE, consumer)
-            )
+            found.count = self._requests.series((service, route, str(status), source, *whose))
         if conf.bandwidth_metrics:
-            found.bytes = (
-                self._bytes.series((service, route, "ingress", _WORKSPACE, consumer)),
-                self._bytes.series((service, route, "egress", _WORKSPACE, consumer)),
+            found.moved = (
+                self._bytes.series((service, route, "ingress", *whose)),
+                self._bytes.series((service, route, "egress", *whose)),
             )
         if conf.latency_metrics:
             labels = (service, route, _WORKSPACE)
@@ -215,13 +217,15 @@ class Prometheus(Plugin[Config]):
         if not role and ex.consumer is not None:
             role = ex.consumer.username or ex.consumer.id
         key = (metered.provider, metered.model, role)
-        found = self._calls.get(key)
-        if found is None:
-            if len(self._calls) >= _MODELS_KNOWN:  # a client may make up names of models without end
-                key = (metered.provider, "other", "")
-            found = self._calls.setdefault(key, _Calls(self._llm, *key))
+        found = self._calls.get(key) or self._calls_of(key)
         # Whole milliseconds, for values that come again cost less.
-        found.count(metered, int((ex.ended_at - ex.sent_at) * 1000) / 1000)
+        found.add(metered, int((ex.ended_at - ex.sent_at) * 1000) / 1000)
+
+    def _calls_of(self, key: tuple[str, str, str]) -> "_Calls":
+        if len(self._calls) >= _MODELS_KNOWN:  # a client may make up names of models without end
+            key = (key[0], "other", "")
+        found = self._calls[key] = self.services.meter.sums((_Calls, *key), partial(_Calls, self._llm, *key))
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,8 +247,18 @@ class _Llm:
     estimated: Counter
 
 
+@dataclass(slots=True)
+class _Used:
+    """Sums of calls."""
+
+    calls: int = 0
+    prompt: int = 0
+    completion: int = 0
+    nano_usd: int = 0
+
+
 class _Calls:
-    """What the calls of one model by one role are counted in, looked up once."""
+    """The calls of one model by one role. Each is added up once, and told by several series."""
 
     def __init__(self, llm: _Llm, provider: str, model: str, role: str) -> None:
         kong, ours, bedrock = (provider, model, "", "", "", ""), (provider, model), (model, role)
@@ -264,45 +278,68 @@ class _Calls:
         self._malformed = llm.malformed.series(ours)
         self._unpriced = llm.unpriced.series(ours)
         self._estimated = llm.estimated.series(ours)
+        #: of calls that may be told under Kong's names, and of the others
+        self._told, self._untold = _Used(), _Used()
 
-    def count(self, metered: Metered, seconds: float) -> None:
-        """Every call that was sent, whatever became of it; under Kong's names those that may be told."""
-        usage, nano_usd = metered.usage, metered.cost_nano_usd
-        prompt, completion = usage.prompt_tokens, usage.completion_tokens
-        self._role_requests.value += 1
+    def add(self, metered: Metered, seconds: float) -> None:
+        """Every call that was sent, whatever became of it."""
+        if metered.statistics:
+            used = self._told
+            if metered.latency_ms:
+                self._latency[metered.latency_ms] += 1
+        else:
+            used = self._untold
+        used.calls += 1
         self._role_seconds[seconds] += 1
         if metered.error:
             self._role_errors.value += 1
         if metered.malformed_events:
             self._malformed.value += metered.malformed_events
-        if metered.statistics:
-            self._requests.value += 1
-            if metered.latency_ms:
-                self._latency[metered.latency_ms] += 1
+        usage, nano_usd = metered.usage, metered.cost_nano_usd
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
         if not prompt and not completion:
             return
-        self._role_input.value += prompt
-        self._role_output.value += completion
+        used.prompt += prompt
+        used.completion += completion
         if usage.estimated:
             self._estimated.value += 1
         if nano_usd is None:
             self._unpriced.value += 1
         else:
-            self._role_cost.value += nano_usd / 1e9
-        if metered.statistics:
-            self._prompt.value += prompt
-            self._completion.value += completion
-            self._total.value += prompt + completion
-            if nano_usd:
-                self._cost.value += nano_usd / 1e9
+            used.nano_usd += nano_usd
+
+    def pour(self) -> None:
+        told, untold = self._told, self._untold
+        self._requests.value += told.calls
+        self._prompt.value += told.prompt
+        self._completion.value += told.completion
+        self._total.value += told.prompt + told.completion
+        self._cost.value += told.nano_usd / 1e9
+        self._role_requests.value += told.calls + untold.calls
+        self._role_input.value += told.prompt + untold.prompt
+        self._role_output.value += told.completion + untold.completion
+        self._role_cost.value += (told.nano_usd + untold.nano_usd) / 1e9
+        self._told, self._untold = _Used(), _Used()
 
 
 @dataclass(slots=True)
-class _Series:
-    """What one kind of request is counted in, looked up once."""
+class _Requests:
+    """The requests of one kind, and the series that tell of them as far as the configuration has any."""
 
-    requests: Count | None = None
+    requests: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    count: Count | None = None
     #: in and out
-    bytes: tuple[Count, Count] | None = None
+    moved: tuple[Count, Count] | None = None
     #: of the whole, of the upstream, of the gateway
     latencies: tuple[Distribution, Distribution, Distribution] | None = None
+
+    def pour(self) -> None:
+        if self.count is not None:
+            self.count.value += self.requests
+        if self.moved is not None:
+            ingress, egress = self.moved
+            ingress.value += self.bytes_in
+            egress.value += self.bytes_out
+        self.requests = self.bytes_in = self.bytes_out = 0

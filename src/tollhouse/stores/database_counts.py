@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tollhouse.pdk.services import Meter, Sessions, SharedCounts
+from tollhouse.pdk.meter import Meter
+from tollhouse.pdk.services import Sessions, SharedCounts
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.stores.synced_counts import SyncedCounts
 from tollhouse.stores.watch import Watch

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tollhouse.pdk.meter import Meter
 from tollhouse.pdk.redis import RedisClient, Settings
-from tollhouse.pdk.services import Meter, SharedCounts, SharedResponses
+from tollhouse.pdk.services import SharedCounts, SharedResponses
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.stores.values import Values
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from tollhouse.pdk.services import Meter
+from tollhouse.pdk.meter import Meter
 
 
 class Watch:

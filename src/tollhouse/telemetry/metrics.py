@@ -5,10 +5,12 @@ asked; the gatherer adds it up, so that a worker that is replaced takes nothing 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Final, cast
 
 import msgspec
+
+from tollhouse.pdk.meter import Sums, SumsT
 
 #: different values of a distribution that wait for their buckets
 _VALUES_KEPT: Final = 256
@@ -132,6 +134,14 @@ class Metrics:
     def __init__(self) -> None:
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._sums: dict[Hashable, Sums] = {}
+
+    def sums(self, key: Hashable, make: Callable[[], SumsT]) -> SumsT:
+        """What was made under that key, or is made now; from then on it pours before each handing over."""
+        found = self._sums.get(key)
+        if found is None:
+            found = self._sums[key] = make()
+        return cast(SumsT, found)
 
     def counter(self, name: str, help_: str, labels: Sequence[str]) -> Counter:
         """The counter of that name."""
@@ -149,6 +159,8 @@ class Metrics:
 
     def hand_over(self) -> list[Series]:
         """What was counted since the last time; counting starts anew from zero."""
+        for each in self._sums.values():
+            each.pour()
         metrics: list[Counter | Histogram] = [*self._counters.values(), *self._histograms.values()]
         return [
             Series(metric.name, metric.kind, metric.help, metric.labels, metric.buckets, metric.taken())

@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollhouse.telemetry.metrics import Gathered, Metrics, Series, gauge_lines, number
+from tollhouse.telemetry.metrics import Count, Gathered, Metrics, Series, gauge_lines, number
 
 
 def over_the_wire(changes: list[Series]) -> list[Series]:
@@ -26,6 +26,30 @@ def test_what_was_handed_over_is_counted_once() -> None:
         "# TYPE requests_total counter",
         'requests_total{code="200"} 5',
     ]
+
+
+class Calls:
+    """What is counted once and told by two series."""
+
+    def __init__(self, *series: Count) -> None:
+        self.made = 0
+        self._series = series
+
+    def pour(self) -> None:
+        for each in self._series:
+            each.value += self.made
+        self.made = 0
+
+
+def test_sums_are_poured_into_their_series_once() -> None:
+    metrics, gathered = Metrics(), Gathered()
+    series = [metrics.counter(name, "", ()).series(()) for name in ("calls", "calls_of_role")]
+    for made in (2, 3):
+        metrics.sums("calls", lambda: Calls(*series)).made += made
+        gathered.add(metrics.hand_over())
+    gathered.add(metrics.hand_over())
+
+    assert {"calls 5", "calls_of_role 5"} <= set(gathered.render())
 
 
 def test_what_a_dead_worker_had_counted_stays() -> None:

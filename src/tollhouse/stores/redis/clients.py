@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from tollhouse.pdk.meter import Meter
 from tollhouse.pdk.redis import Settings
-from tollhouse.pdk.services import Meter, SharedCounts
+from tollhouse.pdk.services import SharedCounts
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.stores.redis.client import Client
 from tollhouse.stores.redis.cluster import Cluster
