@@ -48,6 +48,10 @@ class Checker:
         patch, problems = schema.expanded(given.read(schema))
         if patch.get("id", stored["id"]) != stored["id"]:
             problems["id"] = "immutable field cannot be updated"
+        if kind.bound is not None and _comes_loose(kind.bound, stored, patch):
+            field, reference = kind.bound
+            text = f"all or none of these fields must be set: '{field}', '{reference}.id'"
+            problems["@entity"] = [text]
         known = {name: value for name, value in stored.items() if name in schema.fields}
         values, errors = schema.check(merged(known, patch, schema), expand=False)
         if errors or problems:
@@ -65,6 +69,12 @@ class Checker:
             raise violation({"@entity": [problem]})
         if kind.name == "services" and (problem := protocol_problem(values["protocol"])) is not None:
             raise violation({"protocol": problem})
+
+
+def _comes_loose(bound: tuple[str, str], stored: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:
+    """Whether a change leaves a field that was computed with what it replaces."""
+    field, reference = bound
+    return patch.get(field) is None and patch.get(reference) not in (None, stored[reference])
 
 
 def instant(kind: Kind, now: float) -> float:

@@ -222,11 +222,13 @@ class Entities:
             return await self.shown(transaction, kind, row)
 
     async def delete(self, actor: Actor, kind: Kind, text: str, parents: Parents) -> None:
-        """Deletes an entity, with those that belong to it; that there is none is no failure."""
+        """Deletes an entity, with those that belong to it; that there is none fails only under parents."""
         called = call_of(kind, text, parents)
         async with self._changing(actor, "remove", kind, called.by) as transaction:
             where = await lookups.ids_of(transaction, parents)
             stored = await lookups.find(transaction, kind, text, where)
+            if stored is None and parents:
+                raise absent()
             if stored is not None:
                 await rules.check_unused(transaction, kind, stored)
                 await transaction.delete(kind, stored)

@@ -54,6 +54,8 @@ class Kind:
     kept: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     #: the same for what `_transform: false` says is there already: hashes of passwords
     transformed: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    #: a field that is transformed with the help of a reference: when that changes, both have to be given
+    bound: tuple[str, str] | None = None
 
     @cached_property
     def schema(self) -> Record:
@@ -121,6 +123,7 @@ ENTITIES: Final[Mapping[str, Kind]] = MappingProxyType(
                 BasicAuthCredential,
                 lookup="username",
                 transformed=with_hashed_password,
+                bound=("password", "consumer"),
             ),
             Kind("hmacauth_credentials", HmacAuthCredential, lookup="username"),
             Kind("jwt_secrets", JwtSecret, lookup="key"),

@@ -1,10 +1,11 @@
 """key-auth: a caller shows a key in a header, a query argument or the body.
 
-Names are tried in order, for each name the header, then the query, then the body. A place that holds
-the key twice is refused rather than guessed at.
+Names are tried in order, for each name the header, then the query, then the body; the first place that
+holds anything is believed, also if it is empty. One that holds the key twice is refused rather than
+guessed at.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from tollhouse.pdk import Exchange, Reject, item, setting
 from tollhouse.pdk.authentication import Authentication
 from tollhouse.pdk.body import body_arguments, without_body_arguments
 from tollhouse.pdk.caller import Caller
-from tollhouse.wire.uri import without_arguments
+from tollhouse.wire.uri import without_argument
 
 KIND: Final = "keyauth_credentials"
 #: bodies above this are not searched for a key, in bytes
@@ -77,48 +78,48 @@ class KeyAuth(Authentication[Config]):
         return credential.created_at + credential.ttl <= self.services.wall_clock()
 
     def _key(self, ex: Exchange) -> str:
-        conf = self.conf
-        headers = ex.request.headers
-        query: dict[str, Any] | None = None
+        body: Mapping[str, Any] | None = None
+        query: Mapping[str, Any] | None = None
         for name, header in self._places:
-            if conf.key_in_header and header in headers.values:
-                key = headers.values[header]
-                if headers.has_repeats and len(headers.get_all(header)) > 1:
-                    raise self._refusal("Duplicate API key found")
-                if key:
-                    self._hide(ex, name)
-                    return key
-            if conf.key_in_query and ex.request.target.query:
+            found = self._in_header(ex, header) if self.conf.key_in_header else None
+            if found is None and self.conf.key_in_query and ex.request.target.query:
                 query = ex.request.arguments() if query is None else query
-                key = self._single(query.get(name))
-                if key:
-                    self._hide(ex, name)
-                    return key
-            if conf.key_in_body:
-                key = self._single(body_arguments(ex.request).get(name))
-                if key:
-                    self._hide(ex, name)
-                    return key
+                found = query.get(name)
+            if found is None and self.conf.key_in_body:
+                body = body_arguments(ex.request) if body is None else body
+                found = body.get(name)
+            if isinstance(found, list | dict):
+                raise self._refusal("Duplicate API key found")
+            if isinstance(found, str):
+                if not found:
+                    break
+                self._hide(ex, name, header)
+                return found
         raise self._refusal("No API key found in request")
 
-    def _single(self, value: Any) -> str:
-        if isinstance(value, list | dict):
-            raise self._refusal("Duplicate API key found")
-        return value if isinstance(value, str) else ""
+    def _in_header(self, ex: Exchange, header: str) -> Any:
+        """What stands in the header, where Kong also finds a name with `_` that was sent with `-`."""
+        headers = ex.request.headers
+        if header not in headers.values:
+            header = header.replace("_", "-")
+        if headers.has_repeats and len(values := headers.get_all(header)) > 1:
+            return values
+        return headers.values.get(header)
 
-    def _hide(self, ex: Exchange, name: str) -> None:
+    def _hide(self, ex: Exchange, name: str, header: str) -> None:
         """Keeps the key from the upstream wherever the client put it: one place was asked, but it may
         stand in others as well."""
         if not self.conf.hide_credentials:
             return
-        request, names = ex.request, frozenset((name,))
-        request.headers.remove(name.lower())
+        request = ex.request
+        request.headers.remove(header)
+        request.headers.remove(header.replace("_", "-"))
         if ex.matched is not None and request.target.query is not None:
-            query = without_arguments(request.target.query, names)
+            query = without_argument(request.target.query, name)
             path = ex.matched.upstream_path
             ex.upstream_target = f"{path}?{query}" if query else path
         if self.conf.key_in_body and name in body_arguments(request):
-            request.replace_content(without_body_arguments(request, names))
+            request.replace_content(without_body_arguments(request, frozenset((name,))))
 
     def _refusal(self, message: str) -> Reject:
         return Reject(401, message, headers=self._challenge)

@@ -167,6 +167,7 @@ async def test_what_others_point_to_stays_until_they_are_gone(entities: Entities
 
     assert body["message"] == "an existing 'routes' entity references this 'services' entity"
     await entities.delete(ME, ROUTES, route["id"], above)
+    assert (await refused(entities.delete(ME, ROUTES, route["id"], above)))["status"] == 404
     await entities.delete(ME, SERVICES, "s", ())
     await entities.delete(ME, SERVICES, "s", ())
     assert (await refused(entities.get(SERVICES, "s", ())))["status"] == 404
@@ -195,6 +196,20 @@ async def test_a_password_is_kept_as_a_hash_and_a_change_beside_it_leaves_it(ent
     assert made["password"] != "p"
     assert changed["password"] == made["password"]
     assert (await entities.update(ME, kind, "a", given(password="q"), above))["password"] != made["password"]
+
+
+async def test_a_hashed_password_does_not_go_to_another_consumer(entities: Entities) -> None:
+    other = await entities.create(ME, CONSUMERS, given(username="bob"), ())
+    await entities.create(ME, CONSUMERS, given(username="alice"), ())
+    kind, to_bob = ENTITIES["basicauth_credentials"], {"consumer": {"id": other["id"]}}
+    above = (("consumer", CONSUMERS, "alice"),)
+    await entities.create(ME, kind, given(username="a", password="p"), above)
+    body = await refused(entities.update(ME, kind, "a", given(**to_bob), ()))
+
+    text = "all or none of these fields must be set: 'password', 'consumer.id'"
+    assert body["message"] == f"schema violation ({text})"
+    moved = await entities.update(ME, kind, "a", given(**to_bob, password="p"), ())
+    assert moved["consumer"] == to_bob["consumer"]
 
 
 async def test_a_target_is_found_with_and_without_its_port(entities: Entities) -> None:
