@@ -220,6 +220,20 @@ async def test_entities_are_changed_over_any_node_s_admin_api(
         assert (await _call(one, "GET", "/plugins", 200))["data"] == []
 
 
+async def test_who_was_given_a_key_can_use_it_at_once_and_no_longer_than_it_is_there(
+    postgres: Postgres, store: PostgresStore
+) -> None:
+    async with nodes(postgres, store, 1) as (node,):
+        await _call(node, "POST", "/services/up/routes", 201, name="r", paths=["/a"])
+        await _call(node, "POST", "/routes/r/plugins", 201, name="key-auth")
+        await _call(node, "POST", "/consumers", 201, username="alice")
+        for key in ("/a?apikey=one", "/a?apikey=two", "/a?apikey=three"):
+            await _call(node, "PUT", f"/consumers/alice/key-auth/{key[10:]}", 200)
+            assert await _serves(node, key)
+            await _call(node, "DELETE", f"/consumers/alice/key-auth/{key[10:]}", 204)
+            assert await _serves(node, key, 401)
+
+
 async def test_changes_are_refused_while_the_database_is_away(
     postgres: Postgres, store: PostgresStore
 ) -> None:

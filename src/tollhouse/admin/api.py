@@ -27,7 +27,7 @@ _NOT_LISTED: Final = frozenset({"consumer_groups", "consumer_group", "mtls-auth"
 def admin_endpoints(control: ControlPlane, audit: AuditTrail, now: Callable[[], float]) -> Endpoints:
     """All of it. `now` gives Unix time in seconds."""
     checker = Checker(control.registry, control.settings.router_flavor)
-    entities = Entities(control.store, checker, audit, now)
+    entities = Entities(control.store, checker, audit, now, control.caught_up)
     endpoints: Endpoints = {
         **status_endpoints(control),
         **owned(entity_endpoints(entities), control, kinds_by_path()),

@@ -1,6 +1,6 @@
 """What the Admin API asks of the control process."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from tollhouse.admin.acme import Certificates
@@ -50,6 +50,9 @@ class ControlPlane(Protocol):
 
     #: an operator wants no new clients: it is told to be not ready, and serves on
     is_draining: bool
+
+    #: waits until this node serves what has been committed
+    caught_up: Callable[[], Awaitable[None]]
 
     async def replace(self, text: str, file: str | None = None) -> Snapshot: ...
 

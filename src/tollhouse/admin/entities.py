@@ -4,7 +4,7 @@ An operation is one transaction: what it was checked against holds until it is c
 happens. Nothing here knows a particular kind but for the names that go with a certificate.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +22,8 @@ from tollhouse.stores.store import Page, Reader, Row, Stale, Store, StoreError, 
 
 #: how often a change is tried again when somebody else changed the same entity meanwhile
 _TRIES: Final = 3
+#: kinds that Kong looks at for changes now and then; with those of the others it serves requests at once
+_EVENTUAL: Final = frozenset({"services", "routes", "plugins"})
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -74,11 +76,20 @@ class Call:
 class Entities:
     """Entities of all kinds in a store. All operations raise `Failure`."""
 
-    def __init__(self, store: Store, checker: Checker, audit: AuditTrail, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        checker: Checker,
+        audit: AuditTrail,
+        now: Callable[[], float],
+        caught_up: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.store = store
         self.checker = checker
         self.audit = audit
         self.now = now
+        #: waits until what has been committed is served
+        self._caught_up = caught_up
 
     # Reading
 
@@ -265,6 +276,8 @@ class Entities:
         except StoreError as error:
             await self.audit.failed(actor, noted, str(error))
             raise of_store(error, verb, kind, by) from error
+        if noted and self._caught_up is not None and kind.name not in _EVENTUAL:
+            await self._caught_up()
 
     async def _resolved(
         self, reader: Reader, kind: Kind, given: Given, where: Mapping[str, str]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,6 +115,8 @@ class Control:
         #: where entities are read and changed: the database, else what is being served
         self.store: Store = self.database or SnapshotStore(lambda: self.snapshot, settings.router_flavor)
         self.certificates = keeper_of(lambda: self.snapshot, settings, self._tasks, self.database, self.tell)
+        #: waits until what the database holds is served; whoever follows one says how
+        self.caught_up: Callable[[], Awaitable[None]] = _at_once
         self.health: HealthBoard | None = None
         self.is_draining = False
         self._log_level = settings.log_level
@@ -385,6 +387,10 @@ class Control:
         set_level(level)
         for link in self._links.values():
             link.channel.send(LogLevel(level))
+
+
+async def _at_once() -> None:
+    """What is served changes with what is stored."""
 
 
 def _unchecked(upstream: str, target: str) -> list[tuple[str, str]]:

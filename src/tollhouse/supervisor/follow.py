@@ -7,6 +7,7 @@ after any trouble with its connection. While the database is away the node serve
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tollhouse.errors import ConfigErrors
@@ -18,7 +19,7 @@ from tollhouse.supervisor.control import Control, WorkersFailed
 from tollhouse.supervisor.last_good import KeptSnapshot
 
 if TYPE_CHECKING:
-    from tollhouse.stores.postgres.store import PostgresStore
+    from tollhouse.stores.postgres.store import Changes, PostgresStore
 
 log = logging.getLogger("tollhouse.database")
 
@@ -26,6 +27,8 @@ log = logging.getLogger("tollhouse.database")
 _LOOK_SECONDS: Final = 5.0
 #: changes that come within this time are handed over together, in seconds
 _BURST_SECONDS: Final = 0.02
+#: how long whoever has made a change waits at most until this node serves it, in seconds
+_CATCH_UP_SECONDS: Final = 1.0
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 
@@ -43,6 +46,11 @@ class Follower:
         self._refused = ""
         self._unkept: Snapshot | None = None
         self._to_keep = asyncio.Event()
+        #: looks that have begun, and the last one that is over
+        self._begun = self._over = 0
+        self._caught_up = asyncio.Condition()
+        self._changes: Changes | None = None
+        control.caught_up = self.caught_up
 
     async def run(self) -> None:
         """Follows until it is cancelled."""
@@ -50,8 +58,9 @@ class Follower:
         while True:
             try:
                 async with self._store.changes() as changes:
+                    self._changes = changes
                     while True:
-                        await self._look()
+                        await self._look_once()
                         self._note_back()
                         await self._remove_expired()
                         pause = _FIRST_PAUSE
@@ -63,6 +72,24 @@ class Follower:
                 log.exception("following %s failed, trying again", self._store.server)
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def caught_up(self) -> None:
+        """Waits until everything that was committed before this call is served here, as far as it can be;
+        while the database is away, and with entities that take long to hand over, not until then."""
+        wanted = self._begun + 1
+        if self._changes is not None:
+            self._changes.heard()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_SECONDS), self._caught_up:
+                await self._caught_up.wait_for(lambda: self._over >= wanted)
+
+    async def _look_once(self) -> None:
+        self._begun += 1
+        number = self._begun
+        await self._look()
+        async with self._caught_up:
+            self._over = number
+            self._caught_up.notify_all()
 
     async def _remove_expired(self) -> None:
         """Every node tries; the first one finds something to do."""
