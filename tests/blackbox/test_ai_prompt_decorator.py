@@ -30,6 +30,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "small": ("ai-prompt-decorator", {"prompts": {"append": BEHIND}, "max_request_body_size": 60}),
     "guard": ("ai-prompt-guard", {"deny_patterns": ["bad", "(?<=x)y"], "allow_patterns": ["cats|fine"]}),
+    "no-pattern": ("ai-prompt-guard", {"deny_patterns": ["bad", "["]}),
     "newest": ("ai-prompt-guard", {"deny_patterns": ["bad"], "allow_all_conversation_history": True}),
     "roles": ("ai-prompt-guard", {"deny_patterns": ["bad"], "match_all_roles": True}),
     "guard-gemini": ("ai-prompt-guard", {"deny_patterns": ["bad"], "llm_format": "gemini"}),
@@ -150,6 +151,13 @@ async def test_requests_that_are_too_large_are_refused(node: Gateway) -> None:
 async def test_a_guard_lets_through_or_not(node: Gateway, path: str, body: Any, passes: bool) -> None:
     reply = await post(node, path, body)
     assert reply.status == 200 if passes else error_of(reply) == (400, "bad request")
+
+
+async def test_a_pattern_that_is_none_lets_nothing_through(node: Gateway, upstream: Upstream) -> None:
+    seen = len(upstream.received)
+    assert (await post(node, "no-pattern", chat("user: bad"))).status == 400
+    assert (await post(node, "no-pattern", chat("user: good"))).status == 500
+    assert len(upstream.received) == seen
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", {}, {"messages": "x"}])

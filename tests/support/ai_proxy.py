@@ -55,6 +55,7 @@ def config(url: str, log: str) -> str:
         route("unnamed", chat, more="model_name_header: false"),
         route("keyed", chat, auth=f"auth: {{param_name: key, param_value: {SECRET}, param_location: query}}"),
         route("preserve", f"{url}/anything", route_type="preserve"),
+        route("unread", f"{url}/anything", route_type="preserve", model=""),
         route("ollama", f"{url}/api/chat", provider="ollama", model="name: llama3,", auth=""),
         route(
             "selfhosted",

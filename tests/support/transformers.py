@@ -26,3 +26,8 @@ def hugging_face(url: str) -> dict[str, Any]:
     there = {"use_cache": False, "wait_for_model": True}
     options = {"upstream_url": f"{url}/v1/chat/completions", "huggingface": there}
     return llm(url, model={"provider": "huggingface", "name": "m-1", "options": options})
+
+
+def gemini(url: str) -> dict[str, Any]:
+    options = {"upstream_url": f"{url}/v1beta/models/m:generateContent"}
+    return llm(url, model={"provider": "gemini", "name": "m", "options": options})

@@ -49,7 +49,7 @@ def given(call: Call) -> Given:
 def _json_object(content: bytes) -> Mapping[str, Any]:
     try:
         decoded = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise told(400, "Cannot parse JSON body") from None
     if not isinstance(decoded, dict):
         raise told(400, "Cannot parse JSON body")

@@ -51,7 +51,7 @@ class _Config:
             raise told(400, "expected a declarative configuration")
         try:
             text, from_config_key = _config_text(call)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise told(400, "Cannot parse JSON body") from None
         unchanged = from_config_key and hash_of(text) == self._control.snapshot.hash
         if unchanged and _is_on(call, "check_hash"):

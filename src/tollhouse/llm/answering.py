@@ -8,6 +8,8 @@ with a status; what fails later ends with an error event of the client's form, n
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from tollhouse.errors import Cause, PeerError, UpstreamFault
 from tollhouse.llm import shown, tokens
 from tollhouse.llm.call import Call
@@ -133,7 +135,7 @@ class Answering:
 
     def _wanted(self, ex: Exchange, call: Call) -> Wanted:
         model = "" if call.sent is None else call.sent.model
-        return Wanted(model, self._invented_id(ex), call.streamed)
+        return Wanted(model, self._invented_id(ex), call.streamed, call.own_key)
 
     def own_answer(self, ex: Exchange) -> None:
         """Errors of the gateway, also of other plugins, as the client's SDK reads errors."""
@@ -328,4 +330,6 @@ def _error_of(ex: Exchange, call: Call) -> str:
 
 
 def _payload(call: Call, response: str) -> dict[str, Any]:
-    return {"request": call.request.decode("utf-8", "replace"), "response": response}
+    """Kong's words for what was sent and what came; the request without the client's line breaks."""
+    request = msgspec.json.format(call.request, indent=-1)
+    return {"request": request.decode("utf-8", "replace"), "response": response}

@@ -21,8 +21,10 @@ class Call(msgspec.Struct):
     metered: Metered | None = None
     #: a retry with the same key will want this answer
     first: First | None = None
-    #: the client's body, kept if log records shall have it
+    #: what the provider is sent, kept if log records shall have it
     request: bytes = b""
+    #: the provider got the client's own key
+    own_key: bool = False
     passage: Passage | None = None
     unzip: Gunzip | None = None
     #: nothing of the provider's goes to the client any longer: it has been told why, or gets another answer

@@ -14,7 +14,7 @@ from tollhouse.llm.dialogue import FORMS, Got, Passage, Sent
 from tollhouse.llm.dropping import encoded
 from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.form import MALFORMED, Refusal, StreamDecoder, Told
-from tollhouse.llm.formats.openai_chat.forward import Members, body_of
+from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS, Members, body_of, check_kind, is_array
 from tollhouse.llm.formats.openai_chat.stream import failure
 from tollhouse.llm.formats.openai_chat.usage import shown
 from tollhouse.llm.passing import PassageBase, written_in
@@ -111,6 +111,8 @@ class Completing:
 
     def request(self, members: Members, told: Told, *, model: str, stream: bool) -> Sent:
         ignored: list[str] = []
+        if not is_array(members.get("prompt")):
+            check_kind(members, COMPLETIONS)
         self._fixed.put_in(members)
         chat = _chat(body_of(members), model, ignored, stream=stream)
         sent, dropped = encoded(self._form, chat, ignored, drops=self._drops)

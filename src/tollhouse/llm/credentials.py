@@ -74,27 +74,33 @@ class Credentials:
             return ()
         return tuple(name for name in CLIENT_KEYS if name != self._header)
 
-    def put_in_headers(self, headers: Headers, *, answer_is_read: bool) -> None:
+    def put_in_headers(self, headers: Headers, *, answer_is_read: bool) -> bool:
         """The key in place of what the client sent, and what else a provider must be told. An answer
-        that is passed on as it comes must be in an encoding that the client asked for."""
+        that is passed on as it comes must be in an encoding that the client asked for. Says whether the
+        key is the client's own."""
         values = headers.values
         if "content-type" not in values:
             headers.set_field(_CONTENT_TYPE)
         elif answer_is_read and self._usual is not None and "accept-encoding" not in values:
             headers.assign(self._usual)
-            return
+            return False
         for field in self._needed:
             if field[0] not in values:
                 headers.set_field(field)
         keeps = self._keep_own and (not self._header or self._header in values)
         reads = answer_is_read and (self._asks_gzip or "accept-encoding" in values)
         headers.assign(self._fields[keeps, reads])
+        return keeps
 
     def put_in_body(self, members: Members) -> None:
         if self._member is not None:
             name, value = self._member
             if not (self._keep_own and name in members):
                 members[name] = value
+
+    def hidden_in_body(self, content: bytes) -> bytes:
+        """A body that the key was put into, as it may be shown."""
+        return content if self._member is None else content.replace(bytes(self._member[1]), b'"***"')
 
     def put_in_query(self, query: str) -> str:
         """The client's query with the key."""

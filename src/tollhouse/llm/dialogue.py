@@ -170,7 +170,7 @@ class Forwarding:
         return Sent(forward.body_of(members), hide_usage=hide_usage)
 
     def answer(self, content: bytes, sent: Sent, invented_id: str, now: int) -> Got:
-        answer = forward.read_whole(content)
+        answer = forward.read_whole(content, self._kind)
         usage = answer.counted()
         written = 0 if usage is not None else forward.text_in(answer.choices)[1]
         return Got(content, answer.model or "", usage, answer.service_tier, written)

@@ -12,7 +12,6 @@ from tollhouse.wire.uri import escape
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
-_COMPATIBLE: Final = "/chat/completions"
 _RESPONSES: Final = "/responses"
 _COMPLETIONS: Final = "/completions"
 _VERSION: Final = "is not supported by this version of Tollhouse"
@@ -43,7 +42,7 @@ def served(
     if vertex_model is not None and vertex.is_anthropic(vertex_model):
         provider = vertex.speaking_anthropic(provider)
     path = "" if upstream_url is None else urlsplit(upstream_url).path
-    compatible = path.endswith(_COMPATIBLE)
+    compatible = path.endswith(provider.compatible_paths)
     responses = client == "openai_responses" and provider.responses_path is not None and not deployed
     if server_format == "raw":
         raise Unserved(f"llama2_format 'raw' {_VERSION}")
@@ -64,7 +63,7 @@ def only_chats(provider: Provider, form: FormName, upstream_url: str | None) -> 
     if form != "openai_chat":
         return True
     has_none = provider.completions_path is None
-    return has_none and (upstream_url is None or urlsplit(upstream_url).path.endswith(_COMPATIBLE))
+    return has_none and (upstream_url is None or urlsplit(upstream_url).path.endswith(provider.compatible_paths))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class Wanted:
     model: str = ""
     id: str = ""
     streamed: bool = False
+    #: it has brought its own key
+    own_key: bool = False
 
 
 _ANYTHING: Final = Wanted()
@@ -125,7 +127,7 @@ class Envelope:
 
     def whole(self, response: Response, content: bytes, wanted: Wanted = _ANYTHING) -> None:
         """The provider failed, and this is what it said."""
-        problem = self._problem(response.status, content, response.headers.values)
+        problem = self._problem(response.status, content, response.headers.values, own_key=wanted.own_key)
         answers_stream = wanted.streamed and name_of(self._client) == "gemini"
         if problem.trouble == "content_filter" and (self._answers_blocked or answers_stream):
             self._put_head(response, 200, {})
@@ -153,19 +155,24 @@ class Envelope:
         anew: only the body of some tells when to come again, or that the key was refused."""
         response = ex.response
         if response is None or not ex.holds_head:
-            return self._client.encode_error(self._problem(ex.upstream_status, content, {})).body
+            problem = self._problem(ex.upstream_status, content, {}, own_key=wanted.own_key)
+            return self._client.encode_error(problem).body
         response.status = ex.upstream_status
         self.whole(response, content, wanted)
         body, response.content = response.content or b"", None
         return body
 
-    def _problem(self, status: int, content: bytes, headers: Mapping[str, str]) -> Problem:
+    def _problem(
+        self, status: int, content: bytes, headers: Mapping[str, str], *, own_key: bool = False
+    ) -> Problem:
         """What the provider said, as far as it is the client's business; the log has the rest."""
         if content and not _is_json(content):
             log.warning("a provider answered %d: %s", status, short(content))
             if status >= 500:  # of whatever stands before the provider
                 return Problem("upstream_error", _NO_API.format(status), 502, retry_after=seconds_in(headers))
         problem = self._provider.decode_error(status, content, headers)
+        if problem.trouble == "upstream_auth" and own_key:
+            return replace(problem, trouble="auth")
         if problem.trouble == "upstream_auth":
             log.warning("a provider refused the key: %s", short(content))
             return replace(problem, message=_KEY_REFUSED, code=None, param=None)

@@ -4,6 +4,7 @@ Such a call is an exchange of its own that has no client: keys, signatures, tran
 are those of every other call. What it used is put down beside the client's own use, never in it.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -37,6 +38,13 @@ _ANSWER_BYTES: Final = 8 * 1024 * 1024
 _SHOWN_CHARACTERS: Final = 300
 _FAILED: Final = "failed to introspect request with AI service: {}"
 _NO_CHOICES: Final = "no 'choices' in upstream AI service response"
+_NOT_CONVERTED: Final = "failed to convert AI response to Kong format: {}"
+_BLOCKED: Final = (
+    "transformation failed from type gemini://llm/v1/chat: "
+    "transformation generation candidate breached Gemini content safety"
+)
+
+log = logging.getLogger("tollhouse.llm")
 
 
 class CallFailed(Exception):
@@ -67,10 +75,19 @@ class _Message(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     message: _Message | None = None
+    finish_reason: str | None = None
 
 
 class _Answer(msgspec.Struct):
     choices: list[_Choice] | None = None
+
+
+class _Error(msgspec.Struct):
+    message: str
+
+
+class _Unusable(msgspec.Struct):
+    error: _Error
 
 
 class OwnModel:
@@ -89,6 +106,7 @@ class OwnModel:
         self._model = UpstreamModel(terms, services, plugin_id)
         self._services = services
         self._purpose = purpose
+        self._provider = terms.model.provider
         self._timeout_seconds = timeout_ms / 1000
         self._verify = verify
         name = terms.auth.header_name if terms.auth and terms.auth.allow_override else None
@@ -106,7 +124,7 @@ class OwnModel:
             raise CallFailed(_FAILED.format(fault.detail)) from None
         finally:
             self._put_down(ex, own)
-        return _said(own)
+        return _said(own, self._provider)
 
     def _exchange(self, ex: Exchange, system: str, user: str) -> Exchange:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
@@ -155,17 +173,28 @@ class OwnModel:
             ex.slot(OwnCalls).made.append((self._purpose, metered))
 
 
-def _said(own: Exchange) -> str:
+def _said(own: Exchange, provider: str) -> str:
     response, call = own.response, own.peek(Call)
     content = response.content or b"" if response is not None else b""
+    if call is not None and call.unusable:
+        raise CallFailed(_NOT_CONVERTED.format(_reason_in(content)))
     if response is None or response.status != 200 or call is None:
         shown = content[:_SHOWN_CHARACTERS].decode("utf-8", "replace")
-        raise CallFailed(_FAILED.format(f"it answered with status {own.upstream_status}: {shown}"))
+        log.warning("a model that a plugin asked answered %d: %s", own.upstream_status, shown)
+        raise CallFailed(_FAILED.format(f"status code {own.upstream_status}"))
     try:
         answer = msgspec.json.decode(content, type=_Answer)
     except MALFORMED:
         raise CallFailed(_NO_CHOICES) from None
-    message = answer.choices[0].message if answer.choices else None
-    if message is None or message.content is None:
+    choice = answer.choices[0] if answer.choices else _Choice()
+    said = choice.message.content if choice.message is not None else None
+    if not said and choice.finish_reason == "content_filter" and provider == "gemini":
+        raise CallFailed(_NOT_CONVERTED.format(_BLOCKED))
+    if said is None:
         raise CallFailed(_NO_CHOICES)
-    return message.content
+    return said
+
+
+def _reason_in(content: bytes) -> str:
+    """Why an answer could not be used, out of the error that stands in its place."""
+    return msgspec.json.decode(content, type=_Unusable).error.message

@@ -39,6 +39,8 @@ class Provider:
     chat_path: str = OPENAI_CHAT_PATH
     #: path and query for streamed answers, if they are others
     stream_path: str | None = None
+    #: how upstream URLs end where it speaks OpenAI's form in place of its own
+    compatible_paths: tuple[str, ...] = ("/chat/completions",)
     #: OpenAI's responses; `None` where there are none, so that they are translated into chats
     responses_path: str | None = None
     #: text completions; `None` where there are none

@@ -15,6 +15,8 @@ from tollhouse.model.regex import compiled, problem, translated
 from tollhouse.pdk import Exchange, Reject, setting
 from tollhouse.pdk.services import Services
 
+#: Kong looks for it in all lines, whatever the case of its letters
+_FLAGS: Final = "(?im)"
 _NO_MATCH: Final = "AI response did not match specified regular expression"
 
 
@@ -34,6 +36,7 @@ def _is_served(llm: Mapping[str, Any]) -> str | None:
             route_type="llm/v1/chat",
             server_format=options.get(f"{name}_format"),
             upstream_url=options.get("upstream_url"),
+            deployed=options.get("azure_instance") is not None,
             client="openai_chat",
         )
     except Unserved as reason:
@@ -156,6 +159,7 @@ def _finder(pattern: str) -> Callable[[str], _Found | None]:
     are Python's."""
     options = re2.Options()
     options.log_errors = False
+    pattern = _FLAGS + pattern
     try:
         found: Callable[[str], _Found | None] = re2.compile(translated(pattern), options).search
     except re2.error:

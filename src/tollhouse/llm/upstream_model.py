@@ -23,7 +23,7 @@ from tollhouse.llm.endpoint import only_chats, served
 from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.foreign import PREFIXES, heed
-from tollhouse.llm.form import NOTHING_TOLD, Refusal, Told
+from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
 from tollhouse.llm.on_vertex import OnVertex
@@ -52,9 +52,22 @@ _IN_PATH: Final = frozenset({"gemini", "bedrock_converse"})
 _MAY_NOT_NAME: Final = frozenset({"openai_chat", "openai_responses"})
 
 
+class _Named(msgspec.Struct):
+    model: str = ""
+
+
 def _body_limit(size: int) -> int:
     """So many bytes of a request are read."""
     return _USUAL_BODY_BYTES if size == _DEFAULT_BODY_BYTES else max(size, _DEFAULT_BODY_BYTES)
+
+
+def _named_in(request: Request) -> Members:
+    """The model that a body of whatever kind tells, empty if it tells none."""
+    try:
+        found = msgspec.json.decode(request.content or b"", type=_Named)
+    except MALFORMED:
+        found = _Named()
+    return {"model": msgspec.Raw(msgspec.json.encode(found.model))}
 
 
 class UpstreamModel:
@@ -90,7 +103,8 @@ class UpstreamModel:
         self._may_stream = conf.response_streaming == "allow"
         self._logs_payloads = conf.logging.log_payloads
         self._body_limit = _body_limit(conf.max_request_body_size)
-        needs_body = conf.route_type != "preserve" or self._credentials.in_body
+        # What is passed on tells its model in the body, if nobody else does.
+        needs_body = not self._passes_on or self._credentials.in_body or conf.model.name is None
         #: largest request body that is read, in bytes; `None` if none is
         self.request_body_limit = self._body_limit if needs_body else None
         ttl = conf.limits.idempotency_ttl
@@ -259,7 +273,8 @@ class UpstreamModel:
         self._note(ex, destination, sent, members, streamed)
         request.replace_content(sent.content)
         destination.address(ex, destination.endpoint.path, credentials, stream=streamed)
-        credentials.put_in_headers(headers, answer_is_read=True)
+        if credentials.put_in_headers(headers, answer_is_read=True):
+            ex.slot(Call).own_key = True
 
     def _is_form(self, request: Request) -> bool:
         """Whether a body that is not plainly JSON is a form with files. Raises `Refusal` if it is neither."""
@@ -297,13 +312,13 @@ class UpstreamModel:
     def _note(
         self, ex: Exchange, destination: Destination, sent: Sent, members: Members, streamed: bool
     ) -> None:
-        """What the way back and the bill must know of the call. The request has still its own body."""
+        """What the way back and the bill must know of the call."""
         metered = Metered(self._provider_name, destination.model, self._plugin_id, streamed, NOTHING_USED)
         begun = ex.peek(Call)
         first = None if begun is None else begun.first
         call = Call(destination, sent, streamed, members, metered, first)
         if self._logs_payloads:
-            call.request = ex.request.content or b""
+            call.request = self._credentials.hidden_in_body(sent.content)
         ex.put(call)
         ex.put(metered)
         # A request that is sent again has none of these any more, but has been heard.
@@ -330,7 +345,8 @@ class UpstreamModel:
     def _pass_on(self, ex: Exchange) -> None:
         """Sends the body as it is: a form with files, or whatever `preserve` is for."""
         request = ex.request
-        destination = ex.slot(Call).destination = self._destinations.of(ex, None)
+        named = _named_in(request) if self._passes_on else None
+        destination = ex.slot(Call).destination = self._destinations.of(ex, named)
         ex.patience = self._patience
         heed(ex, None, streamed=False)
         if self._credentials.in_body and request.content and request.media_type == _JSON:

@@ -3,7 +3,7 @@
 Denying patterns are looked at first. Where allowing ones are given, one of them has to match.
 """
 
-import re
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,16 +11,12 @@ import re2  # type: ignore[import-untyped]
 
 from tollhouse.llm import prompts
 from tollhouse.model.checks import AtLeastOneOf, Conditional
-from tollhouse.model.regex import problem
+from tollhouse.model.regex import compiled
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
 
+_PATTERN = item(len_min=1, len_max=500)
 
-def _regex(text: str) -> str | None:
-    wrong = problem(text)
-    return wrong and f"not a valid regex: {text} ({wrong})"
-
-
-_PATTERN = item(len_min=1, len_max=500, validator=_regex)
+log = logging.getLogger("tollhouse.plugins")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,5 +93,19 @@ def _compiled(patterns: Sequence[str]) -> tuple[Callable[[str], object], ...]:
         try:
             found.append(re2.compile(pattern, options).search)
         except re2.error:
-            found.append(re.compile(pattern).search)
+            found.append(_slower(pattern))
     return tuple(found)
+
+
+def _slower(pattern: str) -> Callable[[str], object]:
+    """As Kong has it, a pattern that is none is taken, and is an error as soon as a prompt gets to it: who
+    cannot say what is allowed lets nothing through."""
+    try:
+        return compiled(pattern).search
+    except ValueError as error:
+        log.error("ai-prompt-guard: '%s' is no regular expression: %s", pattern, error)
+
+    def fail(_: str) -> object:
+        raise Reject(500)
+
+    return fail

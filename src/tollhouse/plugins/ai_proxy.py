@@ -33,6 +33,7 @@ def _is_served(config: Mapping[str, Any]) -> str | None:
             route_type=config["route_type"],
             server_format=options.get(f"{name}_format"),
             upstream_url=options.get("upstream_url"),
+            deployed=options.get("azure_instance") is not None,
             client=settings.client_form(config["llm_format"], config["route_type"]),
         )
     except Unserved as reason:

@@ -5,6 +5,7 @@ gets the configured prompt as system message and the body as the user's. What it
 if so configured, an object of headers, status and body. The call is metered as a line of its own.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -70,15 +71,18 @@ class AiResponseTransformer(Plugin[Config]):
         if self.conf.parse_llm_response_json_instructions:
             told = _instructions(said)
             headers |= {name.lower(): value for name, value in (told.headers or {}).items()}
-            status, body = told.status or status, told.body or ""
+            status, body = told.status or 200, said if told.body is None else told.body
         raise Reject(status, body=body, headers=headers, exact=True)
 
 
 def _instructions(said: str) -> _Instructions:
     """Raises `Reject` for what is no object of that kind, or would not be an answer."""
     try:
-        told = msgspec.json.decode(said, type=_Instructions)
-    except msgspec.DecodeError as error:
+        # Models write line breaks into strings as they are, which Kong's parser takes.
+        told = msgspec.convert(json.loads(said, strict=False), _Instructions)
+    except json.JSONDecodeError as error:
+        raise _refused(_in_kongs_words(error)) from None
+    except (msgspec.ValidationError, RecursionError) as error:
         raise _refused(str(error)) from None
     if told.status is not None and not 200 <= told.status <= 599:
         raise _refused(f"{told.status} is no status of an answer")
@@ -86,6 +90,14 @@ def _instructions(said: str) -> _Instructions:
         if name.lower() in _NOT_KEPT or not (_FIELD_NAME.fullmatch(name) and _FIELD_VALUE.fullmatch(value)):
             raise _refused(f"header {name[:100]!r} cannot be set")
     return told
+
+
+def _in_kongs_words(error: json.JSONDecodeError) -> str:
+    """What a client reads of Kong's parser where there is no value."""
+    if error.msg != "Expecting value":
+        return str(error)
+    found = "T_END" if error.pos == len(error.doc) else "invalid token"
+    return f"Expected value but found {found} at character {error.pos + 1}"
 
 
 def _refused(why: str) -> Reject:

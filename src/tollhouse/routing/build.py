@@ -11,6 +11,7 @@ from tollhouse.model.route import Route
 from tollhouse.model.schema import build
 from tollhouse.routing import compatible, expressions, traditional
 from tollhouse.routing.expressions import REFUSED
+from tollhouse.routing.grammar import ExpressionError
 from tollhouse.routing.grow import Growing, growing, in_order
 from tollhouse.routing.hosts import HostKeys, Splitter, compatible_parts, traditional_parts
 from tollhouse.routing.match import Flavour, RouteLike, Router
@@ -36,11 +37,20 @@ def route_problem(values: Mapping[str, Any], flavour: str) -> str | None:
         return None
     route = build(Route, values)
     if not _STREAM.isdisjoint(route.protocols):
-        return None
+        return _stream_problem(route.expression)
     problems = Problems()
     collections.deque(_RULERS[flavour](route, 0, problems), maxlen=0)
     texts = [error.message.removeprefix(REFUSED) for error in problems.found]
     return f"{REFUSED}{texts[0]}" if texts else None
+
+
+def _stream_problem(expression: str | None) -> str | None:
+    if expression is not None:
+        try:
+            expressions.understood_of_streams(expression)
+        except ExpressionError as error:
+            return f"{REFUSED}{error}"
+    return None
 
 
 def _has_header_patterns(headers: Mapping[str, Sequence[str]]) -> bool:

@@ -70,6 +70,14 @@ def understood(expression: str) -> Tree:
     return tree
 
 
+def understood_of_streams(expression: str) -> Tree:
+    """The same for connections without HTTP, which have none of its fields."""
+    tree = understood(expression)
+    if any(field.startswith("http.") for field in fields_of(tree)):
+        raise ExpressionError("Unknown LHS field")
+    return tree
+
+
 def fields_of(tree: Tree) -> Iterator[str]:
     """The fields that an expression reads."""
     match tree:

@@ -16,7 +16,7 @@ from tollhouse.model.common import STREAM_PROTOCOLS
 from tollhouse.model.entities import Route
 from tollhouse.model.route import Peer
 from tollhouse.routing.conditions import closure
-from tollhouse.routing.expressions import EXPRESSION_BITS, fields_of, understood
+from tollhouse.routing.expressions import EXPRESSION_BITS, understood_of_streams
 from tollhouse.routing.facts import Facts
 from tollhouse.routing.grammar import ExpressionError
 from tollhouse.routing.hosts import sni_key, wildcards
@@ -143,11 +143,8 @@ def _rules(route: Route, order: tuple[Any, ...], problems: Problems) -> Iterator
 
 
 def _expression(text: str) -> _Test:
-    """Raises `ExpressionError`, also for what connections without HTTP do not have."""
-    tree = understood(text)
-    if any(field.startswith("http.") for field in fields_of(tree)):
-        raise ExpressionError("Unknown LHS field")
-    holds = closure(tree)
+    """Raises `ExpressionError`."""
+    holds = closure(understood_of_streams(text))
     return lambda connected: holds(connected.facts())
 
 

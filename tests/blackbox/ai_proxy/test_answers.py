@@ -120,8 +120,19 @@ async def test_payloads_are_logged_only_where_that_is_asked_for(node: Gateway, m
 
     block = await ai_block(node, await ask(node, "/payloads"))
 
-    assert msgspec.json.decode(block["payload"]["request"]) == {"messages": HELLO}
+    # What the provider was sent, written as Kong writes it.
+    assert msgspec.json.decode(block["payload"]["request"]) == models.last_body
+    assert '"messages":[{"role":"user"' in block["payload"]["request"]
     assert block["payload"]["response"].encode() == TEXT.content
+
+
+async def test_what_is_passed_on_tells_its_model_itself(node: Gateway, models: ModelServer) -> None:
+    models.play = plain(b"{}")
+
+    reply = await ask(node, "/unread", model="m-embeds", input="x")
+
+    assert reply.headers["x-kong-llm-model"] == "openai/m-embeds"
+    assert b"m-embeds" in models.last.body
 
 
 async def test_the_model_is_not_told_where_that_is_switched_off(node: Gateway, models: ModelServer) -> None:

@@ -5,11 +5,19 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.ai_proxy import ask, events, message_of, route
 from tests.support.gateway import Gateway
-from tests.support.models import ModelServer, replay
+from tests.support.models import ModelServer, plain, replay
 from tests.support.recordings import recording
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 AZURE = ", azure_instance: corp, azure_deployment_id: gpt, azure_api_version: '2024-10-21'"
+
+CLAUDE = ", anthropic_version: '2023-06-01'"
+OWN_KEY = "auth: {header_name: x-api-key, header_value: sk-gateway, allow_override: true}"
+COMPLETIONS = "llm/v1/completions"
+#: without an upstream URL: Azure's settings say where it is
+DEPLOYED = route("deployed", "", route_type="preserve", provider="azure", options=AZURE).replace(
+    'upstream_url: "", ', ""
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +28,10 @@ async def dialects(models: ModelServer) -> AsyncIterator[Gateway]:
         route("cohere", f"{url}/v2/chat", provider="cohere", model="name: command-r7b-12-2024,"),
         route("azure", chat, provider="azure", options=AZURE),
         route("mistral", chat, provider="mistral", options=", mistral_format: openai"),
+        route("claude", f"{url}/v1/messages", auth=OWN_KEY, provider="anthropic", options=CLAUDE),
+        route("completions", f"{url}/v1/messages", route_type=COMPLETIONS, provider="anthropic", options=CLAUDE)
+        .replace("log_statistics: true", "log_statistics: false"),
+        DEPLOYED,
     )
     gateway = await Gateway.start('_format_version: "3.0"\nservices:' + "".join(routes))
     yield gateway
@@ -91,3 +103,28 @@ async def test_mistral_gets_ids_of_calls_that_it_takes(dialects: Gateway, models
     (made,) = sent["messages"][1]["tool_calls"]
     assert made["id"] == sent["messages"][2]["tool_call_id"]
     assert len(made["id"]) == 9
+
+
+async def test_a_client_whose_own_key_is_refused_is_told_so(dialects: Gateway, models: ModelServer) -> None:
+    models.play = plain(b'{"error":{"type":"authentication_error","message":"no such key"}}', 401)
+
+    theirs = await ask(dialects, "/claude", {"X-Api-Key": "sk-theirs"})
+    ours = await ask(dialects, "/claude")
+
+    assert (theirs.status, ours.status) == (401, 502)
+    assert message_of(theirs) == "no such key"
+    assert "no such key" not in message_of(ours)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"messages": None}, "request body doesn't contain valid prompts"),
+        ({}, "[llm/v1/chat] message format is not compatible with [llm/v1/completions] route type"),
+    ],
+)
+async def test_completions_of_who_only_chats_want_a_prompt(
+    dialects: Gateway, members: dict[str, None], message: str
+) -> None:
+    reply = await ask(dialects, "/completions", **members)
+    assert (reply.status, message_of(reply)) == (400, message)

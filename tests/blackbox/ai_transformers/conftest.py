@@ -9,7 +9,7 @@ from tests.support.certificates import Authority
 from tests.support.gateway import Gateway
 from tests.support.models import ModelServer, plain
 from tests.support.routes import routes
-from tests.support.transformers import hugging_face, llm, said
+from tests.support.transformers import gemini, hugging_face, llm, said
 from tests.support.upstream import Received, Upstream, read_request
 
 
@@ -68,6 +68,8 @@ async def node(models: ModelServer, service: Upstream, secured: str) -> AsyncIte
         "careful": (request, base | secure),
         "answer-careful": (response, base | secure),
         "hugging": (request, base | {"llm": hugging_face(models.url)}),
+        "line": (request, base | {"transformation_extract_pattern": "^body: .*$"}),
+        "gemini": (request, base | {"llm": gemini(models.url)}),
         "answer": (response, base),
         "answer-part": (response, base | pattern),
         "answer-small": (response, base | {"max_request_body_size": 10}),

@@ -47,14 +47,32 @@ async def test_an_answer_without_the_pattern_is_refused(
     assert reply.json() == {"error": {"message": "AI response did not match specified regular expression"}}
 
 
+async def test_the_pattern_is_looked_for_in_every_line_and_case(
+    node: Gateway, models: ModelServer, service: Upstream
+) -> None:
+    models.play = plain(said("Here it is:\nBODY: 5\nThat was all."))
+    assert (await node.request("POST", "/line", {}, b"x")).status == 201
+    assert service.received[-1].body == b"BODY: 5"
+
+
+async def test_an_answer_that_gemini_holds_back_is_no_body(
+    node: Gateway, models: ModelServer, service: Upstream
+) -> None:
+    models.play = plain(b'{"candidates":[{"finishReason":"SAFETY"}]}')
+    reply = await node.request("POST", "/gemini", {}, b"x")
+    assert reply.status == 400
+    message = reply.json()["error"]["message"]  # type: ignore[index]
+    assert message.endswith("transformation generation candidate breached Gemini content safety")
+
+
 @pytest.mark.parametrize("path", ["/ask", "/answer"])
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
         (200, said("x", choices=[]), "no 'choices' in upstream AI service response"),
         (200, said(None), "no 'choices' in upstream AI service response"),
-        (401, b'{"error": "bad key"}', "failed to introspect request with AI service: "),
-        (200, b"<html>", "failed to introspect request with AI service: "),
+        (401, b'{"error": "bad key"}', "failed to introspect request with AI service: status code 401"),
+        (200, b"<html>", "failed to convert AI response to Kong format: transformation failed from type "),
     ],
 )
 async def test_a_model_that_does_not_answer_fails_the_request(

@@ -34,6 +34,26 @@ async def test_the_model_may_settle_status_and_headers(node: Gateway, models: Mo
     assert (reply.headers["x-model"], reply.headers["x-own"]) == ("1", "yes")
 
 
+async def test_what_the_model_does_not_settle_is_as_in_kong(node: Gateway, models: ModelServer) -> None:
+    told = '{"headers": {"X-Model": "a"}}'
+    models.play = plain(said(told))
+    reply = await node.request("GET", "/told")
+    assert (reply.status, reply.body.decode(), reply.headers["x-model"]) == (200, told, "a")
+
+
+async def test_line_breaks_within_a_body_are_taken(node: Gateway, models: ModelServer) -> None:
+    models.play = plain(said('{"body": "<a>\n</a>"}'))
+    assert (await node.request("GET", "/told")).body == b"<a>\n</a>"
+
+
+async def test_no_instructions_at_all_are_told_in_kong_s_words(node: Gateway, models: ModelServer) -> None:
+    models.play = plain(said("sorry"))
+    reply = await node.request("GET", "/told")
+    words = "failed to parse JSON response instructions from AI backend: "
+    found = "Expected value but found invalid token at character 1"
+    assert reply.json() == {"error": {"message": words + found}}
+
+
 @pytest.mark.parametrize(
     "instructions",
     [

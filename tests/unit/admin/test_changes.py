@@ -40,6 +40,8 @@ def fields_of(caught: pytest.ExceptionInfo[Failure]) -> Mapping[str, Any]:
         (EXPRESSIONS, {"expression": "http.path == 5"}, "Type mismatch"),
         (EXPRESSIONS, {"expression": "tcp.foo == 1"}, "Unknown LHS field"),
         (EXPRESSIONS, {"expression": 'http.path ~ "("'}, "regex parse error"),
+        (EXPRESSIONS, {"expression": "net.src.ip in 10.1.2.3/8", "protocols": ["tcp"]}, " --> 1:15"),
+        (EXPRESSIONS, {"expression": 'http.host == "a"', "protocols": ["tls"]}, "Unknown LHS field"),
     ],
 )
 def test_a_route_that_fits_no_router_is_refused(flavor: str, route: dict[str, Any], reason: str) -> None:

@@ -324,11 +324,11 @@ def test_a_whole_answer_for_a_client() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "no Anthropic message"),
-        (b"[]", "no Anthropic message"),
-        (b"{}", "no Anthropic message"),
-        (b'{"content":[7]}', "no Anthropic message"),
-        (b"\xff", "no Anthropic message"),
+        (b"", "'content' not in anthropic"),
+        (b"[]", "'content' not in anthropic"),
+        (b"{}", "'content' not in anthropic"),
+        (b'{"content":[7]}', "'content' not in anthropic"),
+        (b"\xff", "'content' not in anthropic"),
         (b'{"type":"error","error":{"type":"api_error","message":"broken"}}', "broken"),
     ],
 )

@@ -84,7 +84,9 @@ def test_where_gemini_is_called(model: str, more: Any, whole: str, streamed: str
     [
         (None, "gemini"),
         ("http://h/v1/models/m:generateContent", "gemini"),
+        ("http://h/v1/chat/completions", "gemini"),
         ("https://generativelanguage.googleapis.com/v1beta/openai/chat/completions", "openai_chat"),
+        ("https://h/v1/projects/p/locations/l/endpoints/openapi/chat/completions", "openai_chat"),
     ],
 )
 def test_which_form_it_speaks(url: str | None, form: str) -> None:

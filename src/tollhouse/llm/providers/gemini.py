@@ -20,6 +20,8 @@ PROVIDER: Final = Provider(
     chat_path="/v1beta/models/{model}:generateContent",
     # Without `alt=sse` the stream is one JSON array.
     stream_path="/v1beta/models/{model}:streamGenerateContent?alt=sse",
+    # The second is Vertex AI's. Kong speaks Google's own form whatever an address ends in.
+    compatible_paths=("/openai/chat/completions", "/openapi/chat/completions"),
     key=_key,
     prices="google",
     drops_cookies=True,

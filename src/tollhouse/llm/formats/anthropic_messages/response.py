@@ -20,7 +20,7 @@ from tollhouse.llm.formats.anthropic_messages.blocks import arguments_in
 from tollhouse.llm.formats.anthropic_messages.errors import Error
 from tollhouse.llm.formats.anthropic_messages.usage import Counts, shown, told
 
-NOT_READABLE: Final = "the provider's answer is no Anthropic message"
+NOT_READABLE: Final = "'content' not in anthropic://llm/v1/chat response"
 REASONS: Final[dict[str | None, Reason]] = {
     "end_turn": "stop",
     "stop_sequence": "stop",

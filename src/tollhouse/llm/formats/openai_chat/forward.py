@@ -30,7 +30,7 @@ BOTH: Final = "request matches multiple LLM request formats"
 NOT_COMPATIBLE: Final = "[{}] message format is not compatible with [{}] route type"
 
 #: Kong's words for an answer it cannot use
-NO_CHOICES: Final = "'choices' not in llm/v1/chat response"
+NO_CHOICES: Final = "'choices' not in {} response"
 TRUE: Final = Raw(b"true")
 FALSE: Final = Raw(b"false")
 NULL: Final = Raw(b"null")
@@ -76,7 +76,11 @@ def check_kind(members: Members, wanted: str) -> None:
 
 
 def _is_filled_array(raw: Raw) -> bool:
-    return _first(raw) == _BRACKET and bool(bytes(raw)[1:-1].strip())
+    return is_array(raw) and bool(bytes(raw)[1:-1].strip())
+
+
+def is_array(raw: Raw | None) -> bool:
+    return raw is not None and _first(raw) == _BRACKET
 
 
 def _is_string(raw: Raw | None) -> bool:
@@ -146,24 +150,22 @@ class _Loose(msgspec.Struct, gc=False):
     choices: Raw | UnsetType = UNSET
 
 
-def read_whole(content: bytes) -> Answer:
+def read_whole(content: bytes, kind: Kind = CHAT) -> Answer:
     """A whole answer. Raises `Unreadable` unless it has choices; odd types elsewhere are let pass."""
     try:
-        answer = read_answer(content)
-    except msgspec.ValidationError:
-        answer = Answer(choices=_loosely(content).choices)
+        answer = _read(content)
     except MALFORMED:
-        raise Unreadable(NO_CHOICES) from None
+        answer = Answer()
     if answer.choices is UNSET:
-        raise Unreadable(NO_CHOICES)
+        raise Unreadable(NO_CHOICES.format(kind))
     return answer
 
 
-def _loosely(content: bytes) -> _Loose:
+def _read(content: bytes) -> Answer:
     try:
-        return msgspec.json.decode(content, type=_Loose)
-    except MALFORMED:
-        raise Unreadable(NO_CHOICES) from None
+        return read_answer(content)
+    except msgspec.ValidationError:
+        return Answer(choices=msgspec.json.decode(content, type=_Loose).choices)
 
 
 class _Message(msgspec.Struct, gc=False):
