@@ -63,7 +63,9 @@ def only_chats(provider: Provider, form: FormName, upstream_url: str | None) -> 
     if form != "openai_chat":
         return True
     has_none = provider.completions_path is None
-    return has_none and (upstream_url is None or urlsplit(upstream_url).path.endswith(provider.compatible_paths))
+    return has_none and (
+        upstream_url is None or urlsplit(upstream_url).path.endswith(provider.compatible_paths)
+    )
 
 
 @dataclass(frozen=True, slots=True)

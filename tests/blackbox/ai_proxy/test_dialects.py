@@ -29,8 +29,9 @@ async def dialects(models: ModelServer) -> AsyncIterator[Gateway]:
         route("azure", chat, provider="azure", options=AZURE),
         route("mistral", chat, provider="mistral", options=", mistral_format: openai"),
         route("claude", f"{url}/v1/messages", auth=OWN_KEY, provider="anthropic", options=CLAUDE),
-        route("completions", f"{url}/v1/messages", route_type=COMPLETIONS, provider="anthropic", options=CLAUDE)
-        .replace("log_statistics: true", "log_statistics: false"),
+        route(
+            "completions", f"{url}/v1/messages", route_type=COMPLETIONS, provider="anthropic", options=CLAUDE
+        ).replace("log_statistics: true", "log_statistics: false"),
         DEPLOYED,
     )
     gateway = await Gateway.start('_format_version: "3.0"\nservices:' + "".join(routes))
