@@ -56,6 +56,7 @@ clean: ## removes what was made here
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) --require-hashes -r requirements/build.txt -r requirements/runtime.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q src  # a start takes half as long, also where Python may not write bytecode
 	$(BIN)/tollhouse models add smollm2
 	touch $@
 
