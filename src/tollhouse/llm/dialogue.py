@@ -82,23 +82,16 @@ class Got(msgspec.Struct):
     unshown: tuple[str, ...] = ()
 
 
-class Passage(Protocol):
-    """A streamed answer on its way to the client, and what was learned from it so far."""
+class Reader(Protocol):
+    """What was learned of a streamed answer so far."""
 
     @property
     def usage(self) -> Usage | None: ...
     @property
     def model(self) -> str: ...
     @property
-    def service_tier(self) -> str | None: ...
-    @property
     def written(self) -> int:
         """Bytes of text that the model wrote."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """What the model said, if that was to be kept."""
         ...
 
     @property
@@ -117,21 +110,32 @@ class Passage(Protocol):
         ...
 
     @property
-    def unshown(self) -> tuple[str, ...]:
-        """Kinds of pieces that the client's form has no place for."""
-        ...
-
-    @property
     def malformed(self) -> int:
         """Events that could not be read, and were left out."""
         ...
 
     def feed(self, data: bytes, last: bool) -> bytes:
-        """What to send to the client now."""
+        """What to send to the client now. Raises `PeerError` where the stream is none."""
         ...
 
     def fail(self, reason: str, trouble: Trouble = "upstream_error") -> bytes:
         """What tells the client that no more will come of an answer that is not complete."""
+        ...
+
+
+class Passage(Reader, Protocol):
+    """A model's streamed answer on its way to the client."""
+
+    @property
+    def service_tier(self) -> str | None: ...
+    @property
+    def text(self) -> str:
+        """What the model said, if that was to be kept."""
+        ...
+
+    @property
+    def unshown(self) -> tuple[str, ...]:
+        """Kinds of pieces that the client's form has no place for."""
         ...
 
 

@@ -14,7 +14,7 @@ from tollhouse.llm.chat import Trouble
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.credentials import Credentials
 from tollhouse.llm.destination import printable
-from tollhouse.llm.dialogue import Got
+from tollhouse.llm.dialogue import Got, Reader
 from tollhouse.llm.encoding import Gunzip, gunzip
 from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.form import Refusal, Unreadable
@@ -22,7 +22,7 @@ from tollhouse.llm.formats.openai_chat.forward import text_of
 from tollhouse.llm.once import Firsts
 from tollhouse.llm.operations.call import OperationCall, Slot
 from tollhouse.llm.operations.several import used_by_others
-from tollhouse.llm.operations.streams import Collected, Reader
+from tollhouse.llm.operations.streams import Collected
 from tollhouse.llm.operations.work import Work
 from tollhouse.llm.pace import Pace
 from tollhouse.llm.provider import Provider

@@ -3,10 +3,10 @@
 import msgspec
 
 from tollhouse.llm.destination import Destination
+from tollhouse.llm.dialogue import Reader
 from tollhouse.llm.encoding import Gunzip
 from tollhouse.llm.once import First
 from tollhouse.llm.operations.bodies import Body
-from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
 from tollhouse.llm.recognise import Operation
 from tollhouse.pdk.usage import Metered

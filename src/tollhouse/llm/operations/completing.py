@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 from tollhouse.llm.completing import Completing
-from tollhouse.llm.dialogue import Dialogue, Got, Sent
+from tollhouse.llm.dialogue import Dialogue, Got, Reader, Sent
 from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.form import NOTHING_TOLD, Refusal
 from tollhouse.llm.formats.openai_chat.forward import NO_PROMPTS
 from tollhouse.llm.on_vertex import OnVertex
 from tollhouse.llm.operations.bodies import Body
-from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
 from tollhouse.llm.provider import FormName, Provider
 from tollhouse.llm.recognise import Asked

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.dialogue import Got
+from tollhouse.llm.dialogue import Got, Reader
 from tollhouse.llm.embeddings import Embeddings, EmbeddingsRequest, batches, refuse_tokens
 from tollhouse.llm.form import Refusal, Told
 from tollhouse.llm.formats import openai_embeddings
@@ -17,7 +17,6 @@ from tollhouse.llm.formats.gemini import embeddings as gemini
 from tollhouse.llm.formats.ollama_chat import embed as ollama
 from tollhouse.llm.operations.bodies import Body
 from tollhouse.llm.operations.places import Wire
-from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
 from tollhouse.llm.provider import FormName
 from tollhouse.llm.recognise import Asked

@@ -10,12 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.dialogue import Got
+from tollhouse.llm.dialogue import Got, Reader
 from tollhouse.llm.formats.cohere_chat import rerank
 from tollhouse.llm.operations.bodies import Body
 from tollhouse.llm.operations.counted import usage_told
 from tollhouse.llm.operations.places import Wire
-from tollhouse.llm.operations.streams import Reader
 from tollhouse.llm.operations.work import Outgoing
 from tollhouse.llm.provider import FormName
 from tollhouse.llm.recognise import Asked

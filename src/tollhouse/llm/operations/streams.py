@@ -5,13 +5,13 @@ in its own form behind it: clients take the mere end of a stream for the end of 
 """
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from tollhouse.errors import PeerError
 from tollhouse.llm.chat import Failed, Trouble
-from tollhouse.llm.dialogue import Got
+from tollhouse.llm.dialogue import Got, Reader
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat.forward import text_in
 from tollhouse.llm.formats.openai_chat.stream import failed_by, failure
@@ -33,47 +33,6 @@ _WHOLE_LIMIT_BYTES: Final = 64 * 1024 * 1024
 #: how names of events end that carry a piece of the answer, and of those that end it
 _PIECES: Final = (".delta", ".segment", ".partial_image")
 _ENDS: Final = (".done", ".completed")
-
-
-class Reader(Protocol):
-    """What was learned from a stream so far."""
-
-    @property
-    def usage(self) -> Usage | None: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def written(self) -> int:
-        """Bytes of text that the model wrote."""
-        ...
-
-    @property
-    def began(self) -> bool:
-        """Something of the answer itself has come, not only what leads to it."""
-        ...
-
-    @property
-    def complete(self) -> bool:
-        """The answer has come to its end."""
-        ...
-
-    @property
-    def failed(self) -> Failed | None:
-        """Why it never will."""
-        ...
-
-    @property
-    def malformed(self) -> int:
-        """Events that could not be read, and were left out."""
-        ...
-
-    def feed(self, data: bytes, last: bool) -> bytes:
-        """What to send to the client now. Raises `PeerError` where the stream is none."""
-        ...
-
-    def fail(self, reason: str, trouble: Trouble = "upstream_error") -> bytes:
-        """What tells the client that no more will come."""
-        ...
 
 
 def reader_for(content_type: str) -> Reader | None:

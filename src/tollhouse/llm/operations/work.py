@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from tollhouse.llm.dialogue import Got
+from tollhouse.llm.dialogue import Got, Reader
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS, StreamMeter
@@ -13,7 +13,7 @@ from tollhouse.llm.formats.openai_embeddings import response as openai_embedding
 from tollhouse.llm.operations.bodies import Body
 from tollhouse.llm.operations.counted import usage_told
 from tollhouse.llm.operations.places import Wire
-from tollhouse.llm.operations.streams import Reader, reader_for
+from tollhouse.llm.operations.streams import reader_for
 from tollhouse.llm.recognise import Asked
 
 _BASE64: Final = msgspec.Raw(b'"base64"')
