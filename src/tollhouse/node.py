@@ -22,6 +22,7 @@ from tollhouse.flow.compilation import Compilation, PluginObjects
 from tollhouse.flow.compile import backend_at, compiling
 from tollhouse.flow.gateway import Gateway
 from tollhouse.flow.health import UpstreamHealth
+from tollhouse.flow.profiles import UsualTls
 from tollhouse.flow.reach import Reach, Workshop
 from tollhouse.flow.snapshot import CompiledSnapshot
 from tollhouse.flow.timing_report import timing_report
@@ -123,6 +124,7 @@ class Node:
             self.health,
             RuleBook(settings.router_flavor),
             everywhere=timing_report(settings.timing, self._services),
+            usual_tls=UsualTls.of(settings),
         )
         self._compilation: Compilation | None = None
         self._gateway: Gateway | None = None
@@ -224,7 +226,8 @@ class Node:
         former = self._compilation
         is_known = former is not None and former.serves(snapshot, plugins)
         if self._settings.stream_listen and not is_known:
-            reach, for_streams = Reach(snapshot, self._workshop, resolved), plugins.of(STREAM_PROTOCOLS)
+            workshop = replace(self._workshop, usual_tls=UsualTls.of_streams(self._settings))
+            reach, for_streams = Reach(snapshot, workshop, resolved), plugins.of(STREAM_PROTOCOLS)
             self._streams.serve(
                 await in_slices(compiling_streams(snapshot, self._workshop.flavor, reach, for_streams))
             )
@@ -254,10 +257,11 @@ class Node:
         return Gateway(
             compiled,
             self._tasks,
-            advertised=Advertised.of(settings.headers, settings.headers_upstream),
+            advertised=Advertised.of(settings.headers, settings.headers_upstream, settings.add_header),
             trust=trust_of(settings),
             pages=error_pages_of(settings),
             debug=settings.allow_debug_header,
+            charset=settings.charset,
             backend_at=backend_at(self._workshop),
             access_log=AccessLog.to(settings.proxy_access_log, self._sinks, time.time),
         )
@@ -270,11 +274,11 @@ class Node:
             raise RuntimeError("there is no snapshot to serve")
         limits = limits_of(self._settings)
         for listen, sock in sockets:
+            port = self._settings.port_maps.get(listen.port, listen.port)
             if listen.stream:
-                await self._listen_for_streams(listen, sock)
+                await self._listen_for_streams(listen, sock, port)
                 continue
             tls = self._listener_tls(http2=listen.http2) if listen.tls else None
-            port = self._settings.port_maps.get(listen.port, listen.port)
             listener = Listener(
                 sock, self._gateway, limits, self.traffic, port=port, tls=tls, http2=listen.http2
             )
@@ -297,15 +301,15 @@ class Node:
         certificate, key = settings.ssl_cert, settings.ssl_cert_key
         return ServerTls(certificate, key, settings.tls_terms, protocols, self.issuing.want)
 
-    async def _listen_for_streams(self, listen: Listen, sock: socket.socket) -> None:
+    async def _listen_for_streams(self, listen: Listen, sock: socket.socket, port: int) -> None:
         if listen.udp:
-            await self._streams.listen_for_datagrams(sock, listen.port)
+            await self._streams.listen_for_datagrams(sock, port)
             return
         tls = self._server_tls(()) if listen.tls else None
         if tls is not None:
             self._stream_tls.append(tls)
             self._show_certificates()
-        self._streams.listen(sock, listen.port, tls.context if tls is not None else None)
+        self._streams.listen(sock, port, tls.context if tls is not None else None)
 
     def show_issued(self, name: str, certificate: str, key: str) -> None:
         """Shows a certificate that an authority has given out, from the next handshake on."""

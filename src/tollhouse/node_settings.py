@@ -55,7 +55,10 @@ def trust_of(settings: Settings) -> Trust:
 
 
 def limits_of(settings: Settings) -> Limits:
+    lines, line_bytes = settings.large_client_header_buffers
     return Limits(
+        line_bytes=line_bytes,
+        head_bytes=lines * line_bytes,
         body_bytes=settings.client_max_body_size,
         header_seconds=settings.client_header_timeout,
         body_seconds=settings.client_body_timeout,

@@ -59,7 +59,11 @@ services:
 - host: 127.0.0.1
   port: {closed}
   retries: 1
-  plugins: [{{name: file-log, config: {{path: {folder}/dead.log}}}}]
+  plugins:
+  - name: file-log
+    config:
+      path: {folder}/dead.log
+      custom_fields_by_lua: {{from: return kong.response.get_source()}}
   routes: [{{name: dead, paths: [/dead]}}]
 consumers:
 - {{id: {alice}, username: alice, custom_id: a-1, keyauth_credentials: [{{id: {key}, key: k}}]}}
@@ -214,6 +218,7 @@ async def test_every_attempt_that_failed_is_listed(node: Gateway, folder: Path) 
     assert [attempt.get("state") for attempt in told["tries"]] == ["failed", "failed"]
     assert all(attempt["balancer_latency"] >= 0 for attempt in told["tries"])
     assert told["upstream_status"] == "502, 502"
+    assert told["from"] == "error"
 
 
 async def test_a_client_that_went_away_is_told_as_499(node: Gateway, upstream: Slow, folder: Path) -> None:

@@ -62,7 +62,9 @@ async def reached(node: Gateway, upstream: Upstream, fields: str = "", path: str
     return upstream.received[-1]
 
 
-async def returned(node: Gateway, upstream: Upstream, answer: bytes, path: str = "/") -> Reply:
+async def returned(
+    node: Gateway, upstream: Upstream, answer: bytes, path: str = "/", fields: str = ""
+) -> Reply:
     """What the client gets of an upstream's answer."""
 
     async def say(received: Received, writer: asyncio.StreamWriter) -> bool:
@@ -72,7 +74,7 @@ async def returned(node: Gateway, upstream: Upstream, answer: bytes, path: str =
     before, upstream.answer = upstream.answer, say
     try:
         async with connected(node.proxy) as client:
-            client.get(path)
+            client.get(path, fields)
             return await client.reply()
     finally:
         upstream.answer = before
@@ -313,6 +315,23 @@ async def test_a_field_of_the_upstreams_hop_ends_here(
 
     assert gone not in reply.headers
     assert reply.body == b"ok"
+
+
+async def test_a_client_that_takes_trailers_is_told_which(node: Gateway, upstream: Upstream) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+    for fields, told in (("TE: trailers\r\n", "X-T"), ("", None), ("TE: trailers\r\n", "X-T")):
+        reply = await returned(node, upstream, chunked, fields=fields)
+        assert reply.headers.get("trailer") == told
+
+
+async def test_what_comes_in_chunks_goes_on_in_chunks(node: Gateway, upstream: Upstream) -> None:
+    for body in (b"2\r\nok\r\n0\r\n\r\n", b"0\r\n\r\n"):
+        chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+        reply = await returned(node, upstream, chunked)
+        assert reply.headers["transfer-encoding"] == "chunked"
+        assert "content-length" not in reply.headers
+        assert reply.body == body[3:5].strip()
 
 
 async def test_an_upstream_cannot_withhold_the_length(node: Gateway, upstream: Upstream) -> None:

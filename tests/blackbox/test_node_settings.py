@@ -1,5 +1,6 @@
 """Settings of the node that Kong's users bring along: what acts, what is refused, what is told to be idle."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.cli import tollhouse
 from tests.support.gateway import Gateway, request
-from tests.support.upstream import Upstream
+from tests.support.upstream import Received, Upstream
 
 CONFIG = """_format_version: "3.0"
 services:
@@ -46,6 +47,10 @@ async def node(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> 
             "KONG_DNS_ORDER": "A",
             "KONG_NGINX_HTTP_LOG_FORMAT": "x '$host'",
             "KONG_PROXY_LISTENS": "mistyped",
+            "KONG_HEADERS": "off, server, x-kong-request-id",
+            "KONG_NGINX_HTTP_CHARSET": "off",
+            "KONG_NGINX_HTTP_LARGE_CLIENT_HEADER_BUFFERS": "2 1k",
+            "KONG_NGINX_PROXY_ADD_HEADER": 'X-Site "one place"',
         },
     )
     yield gateway
@@ -103,6 +108,47 @@ async def test_the_admin_api_takes_no_more_than_its_limit(node: Gateway) -> None
     reply = await node.admin_request("POST", "/config", body=b"# " + b"x" * 2000)
 
     assert reply.status == 413
+
+
+async def test_the_admin_api_tells_of_itself_what_the_node_does(node: Gateway) -> None:
+    reply = await node.admin_request("GET", "/")
+
+    assert "server" in reply.headers
+    assert "x-kong-admin-latency" not in reply.headers
+
+
+async def test_texts_are_said_to_be_in_no_charset(node: Gateway, upstream: Upstream) -> None:
+    async def say(received: Received, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
+        return True
+
+    before, upstream.answer = upstream.answer, say
+    try:
+        reply = await node.request("GET", "/plain")
+    finally:
+        upstream.answer = before
+
+    assert reply.headers["content-type"] == "text/plain"
+
+
+async def test_one_more_header_is_for_answers_that_are_no_errors(node: Gateway) -> None:
+    assert (await node.request("GET", "/plain")).headers["x-site"] == "one place"
+    assert "x-site" not in (await node.request("GET", "/nothing")).headers
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        ("/plain", {"X-Long": "x" * 1024}, 200),
+        ("/plain", {"X-Long": "x" * 1100}, 400),
+        ("/plain", dict.fromkeys(("X-One", "X-Two", "X-Three"), "x" * 900), 400),
+        (f"/plain?{'x' * 1100}", {}, 414),
+    ],
+)
+async def test_a_head_has_to_fit_its_buffers(
+    node: Gateway, path: str, fields: dict[str, str], status: int
+) -> None:
+    assert (await node.request("GET", path, fields)).status == status
 
 
 def test_what_changes_nothing_is_told_with_its_reason(node: Gateway) -> None:

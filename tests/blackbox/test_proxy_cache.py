@@ -24,6 +24,11 @@ CONFIGS: dict[str, Any] = {
     "purged": {},
 }
 
+ENVIRONMENT = {
+    "KONG_MEM_CACHE_SIZE": "4m",
+    "KONG_HEADERS": "server_tokens, latency_tokens, x-kong-request-id, x-kong-upstream-status",
+}
+
 
 class Counting(Upstream):
     """Counts its answers; type, status and headers as the query tells."""
@@ -62,7 +67,7 @@ async def node(upstream: Counting) -> AsyncIterator[Gateway]:
     ]
     services = [{"name": "s", "url": upstream.url, "routes": routes}]
     text = yaml.safe_dump({"_format_version": "3.0", "services": services})
-    gateway = await Gateway.start(text, workers=2, environment={"KONG_MEM_CACHE_SIZE": "4m"})
+    gateway = await Gateway.start(text, workers=2, environment=ENVIRONMENT)
     yield gateway
     await gateway.stop()
 
@@ -91,6 +96,7 @@ async def test_an_answer_is_given_again_by_every_worker(node: Gateway) -> None:
         assert [value for name, value in again.fields if name == "set-cookie"] == ["a", "b"]
         assert "x-hop" not in again.headers
         assert again.headers["x-kong-upstream-latency"] == "0"
+        assert again.headers["x-kong-upstream-status"] == "200"
         assert again.headers["via"] == first.headers["via"]
 
 

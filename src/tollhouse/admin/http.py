@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -25,6 +25,7 @@ from tollhouse.telemetry.access_log import AccessLog
 log = logging.getLogger("tollhouse.admin")
 
 BODY_LIMIT_BYTES: Final = 256 * 1024 * 1024
+_OWN_FIELDS: Final = frozenset({"server", "x-kong-admin-latency"})
 
 
 @dataclass(slots=True)
@@ -114,13 +115,16 @@ class AdminHandler:
         gate: Gate | None = None,
         *,
         body_limit: int = BODY_LIMIT_BYTES,
+        advertised: Collection[str] = _OWN_FIELDS,
     ) -> None:
+        """`advertised` are the fields of its own, in lower case, that answers get."""
         self._router = Router(endpoints)
         self._tasks = tasks
         self._access_log = access_log
         self._origins = origins
         self._gate = gate or Gate()
         self._body_limit = body_limit or sys.maxsize
+        self._advertised = advertised
 
     def begin(self, client: Client, request: Request) -> None:
         """Starts answering a request that has just arrived."""
@@ -129,9 +133,8 @@ class AdminHandler:
 
     def refuse(self, client: Client, error: BadRequest, request: Request | None = None) -> None:
         """Answers bytes that are no request."""
-        client.write(
-            _encoded(Answer(error.status, {"message": error.reason}), 0, keep_alive=False, head=False)
-        )
+        answer = Answer(error.status, {"message": error.reason})
+        client.write(_encoded(answer, self._own_fields(0), keep_alive=False, head=False))
 
     async def _answer(self, client: Client, request: Request, waiting: _Waiting) -> None:
         started = perf_counter()
@@ -150,12 +153,17 @@ class AdminHandler:
         latency = int((perf_counter() - started) * 1000)
         keep_alive = request.keep_alive
         answer.headers.setdefault("Access-Control-Allow-Origin", self._origin(request))
-        data = _encoded(answer, latency, keep_alive=keep_alive, head=request.method == "HEAD")
+        own = self._own_fields(latency)
+        data = _encoded(answer, own, keep_alive=keep_alive, head=request.method == "HEAD")
         client.write(data)
         client.finish(keep_alive)
         if self._access_log is not None:
             size = len(data.partition(b"\r\n\r\n")[2])
             self._access_log.call(client.peer_ip, request, answer.status, size)
+
+    def _own_fields(self, latency: int) -> dict[str, str]:
+        fields = {"X-Kong-Admin-Latency": str(latency), "Server": PRODUCT}
+        return {name: value for name, value in fields.items() if name.lower() in self._advertised}
 
     def _origin(self, request: Request) -> str:
         """Who may read the answer in a browser: the manager if there is one, else, as in Kong, who asks."""
@@ -201,7 +209,7 @@ class AdminHandler:
         return await endpoint(Call(request, content, parameters, actor))
 
 
-def _encoded(answer: Answer, latency: int, *, keep_alive: bool, head: bool) -> bytes:
+def _encoded(answer: Answer, own: Mapping[str, str], *, keep_alive: bool, head: bool) -> bytes:
     body = answer.body
     if body is None:
         content = b""
@@ -215,8 +223,7 @@ def _encoded(answer: Answer, latency: int, *, keep_alive: bool, head: bool) -> b
         **({"Content-Length": str(len(content))} if answer.status != 204 else {}),
         **({} if keep_alive else {"Connection": "close"}),
         "Access-Control-Allow-Credentials": "true",
-        "X-Kong-Admin-Latency": str(latency),
-        "Server": PRODUCT,
+        **own,
         **answer.headers,
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())

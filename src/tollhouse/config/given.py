@@ -21,10 +21,13 @@ def given(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, 
 
 def half_a_pair(values: Mapping[str, Any]) -> list[ConfigError]:
     """A certificate without its key, or a key without its certificate."""
-    pairs = (("ssl_cert", "ssl_cert_key"), ("admin_ssl_cert", "admin_ssl_cert_key"))
+    names = ("ssl_cert", "admin_ssl_cert", "client_ssl_cert")
+    pairs = tuple((name, f"{name}_key") for name in names)
     for given, missing in (*pairs, *(pair[::-1] for pair in pairs)):
         if values.get(given) and not values.get(missing, "wrong already"):
             return [ConfigError(f"KONG_{missing.upper()}", f"needed because KONG_{given.upper()} is set")]
+    if values.get("client_ssl") and not values.get("client_ssl_cert", "wrong already"):
+        return [ConfigError("KONG_CLIENT_SSL_CERT", "needed because KONG_CLIENT_SSL is on")]
     return []
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -71,6 +72,11 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def optional_whole(text: str) -> int | None:
+    """A whole number; `None` if there is none."""
+    return whole(text) if text else None
+
+
 def positive(text: str) -> int:
     if whole(text) < 1:
         raise ValueError("at least 1 is needed")
@@ -91,6 +97,27 @@ def size(text: str) -> int:
     if not (number.isascii() and number.isdigit()):
         raise ValueError(f"'{text}' is not a size like 8k, 10m or 1g")
     return int(number) * _SIZES.get(unit, 1)
+
+
+def buffers(text: str) -> tuple[int, int]:
+    """nginx's buffers: how many, and of what size."""
+    number, _, each = text.partition(" ")
+    return positive(number), size(each.strip())
+
+
+def charset(text: str) -> str | None:
+    """A charset; `None` for `off`."""
+    return None if text == "off" else text
+
+
+def added_header(text: str) -> tuple[str, str, bool] | None:
+    """nginx's `add_header`: name, value, and whether errors get it too; `None` if there is none."""
+    if not text:
+        return None
+    found = re.fullmatch(r"""([-\w]+)\s+("[^"$]*"|'[^'$]*'|[^\s"'$]+)(\s+always)?;?""", text)
+    if found is None:
+        raise ValueError(f"'{text}' is not a name, a value without variables and perhaps `always`")
+    return found[1], found[2].strip("\"'"), found[3] is not None
 
 
 def seconds(text: str) -> float:
@@ -160,6 +187,12 @@ def existing_file(text: str) -> str | None:
     if text and not Path(text).is_file():
         raise ValueError(f"there is no file '{text}'")
     return text or None
+
+
+def existing_text(text: str) -> str | None:
+    """What a file holds; `None` if none is named."""
+    file = existing_file(text)
+    return Path(file).read_text(encoding="utf-8") if file is not None else None
 
 
 def authorities(text: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from tollhouse.config.admin_tokens import AdminToken, read_tokens
 from tollhouse.config.ciphers import TlsTerms, read_protocols, tls_terms
 from tollhouse.config.given import default_prefix, given, half_a_pair
 from tollhouse.config.listen import Listen, parse_listens, parse_stream_listens
+from tollhouse.config.nginx import NginxSettings
 from tollhouse.config.option import Option, option, secret
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.constraints import is_reference
@@ -36,7 +37,7 @@ def _flavor(text: str) -> Flavor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NginxSettings):
     """Everything that is the node's own; names are Kong's. Sizes in bytes, times in seconds."""
 
     prefix: Path = option(  # noqa: RUF009 - declares a field
@@ -248,28 +249,6 @@ class Settings:
         readers.port_maps,
         "Ports that clients use where something in front maps them to the node's own: `80:8000`.",
     )
-    client_max_body_size: int = option(
-        "0",
-        readers.size,
-        "Largest request body; 0 is any.",
-        "CLIENT_MAX_BODY_SIZE",
-        "NGINX_HTTP_CLIENT_MAX_BODY_SIZE",
-    )
-    client_header_timeout: float = option(
-        "60s", readers.seconds, "Longest wait for a request's head.", "NGINX_HTTP_CLIENT_HEADER_TIMEOUT"
-    )
-    client_body_timeout: float = option(
-        "60s", readers.seconds, "Longest pause in a request's body.", "NGINX_HTTP_CLIENT_BODY_TIMEOUT"
-    )
-    keepalive_timeout: float = option(
-        "75s", readers.seconds, "How long an idle client may stay.", "NGINX_HTTP_KEEPALIVE_TIMEOUT"
-    )
-    keepalive_requests: int = option(
-        "1000000", readers.whole, "Requests on one connection.", "NGINX_HTTP_KEEPALIVE_REQUESTS"
-    )
-    send_timeout: float = option(
-        "60s", readers.seconds, "Longest that a client may take no bytes.", "NGINX_HTTP_SEND_TIMEOUT"
-    )
     upstream_keepalive_pool_size: int = option(
         "512", readers.whole, "Idle connections kept to each upstream."
     )
@@ -357,7 +336,8 @@ class Settings:
 def options() -> Mapping[str, Option]:
     """All settings by the name of their field."""
     found: dict[str, Option] = {}
-    for each in fields(Settings):
+    inherited = NginxSettings.__dataclass_fields__
+    for each in sorted(fields(Settings), key=lambda field: field.name in inherited):
         declared: Option = each.metadata["option"]
         names = declared.names or (each.name.upper(),)
         found[each.name] = replace(declared, names=names)

@@ -40,7 +40,6 @@ _REASONS: Final[tuple[tuple[str, str], ...]] = (
     ("DNS_(HOSTSFILE|ORDER|NO_SYNC)|NEW_DNS_CLIENT|RESOLVER_.*", _DNS),
     ("LUA_.*|UNTRUSTED_LUA.*|OPENRESTY_.*", _NO_LUA),
     ("CLUSTER_.*|INCREMENTAL_SYNC|KONNECT_.*|DEDICATED_CONFIG_PROCESSING", _NO_HYBRID),
-    ("CLIENT_SSL(_CERT(_KEY)?)?", "a client certificate is given with services and upstreams"),
     ("WASM.*", "there is no WebAssembly here"),
     ("NGINX_(HTTP_|PROXY_|LOCATION_|UPSTREAM_|ADMIN_|STATUS_|STREAM_|MAIN_|EVENTS_).*", _NO_NGINX),
     ("NGINX_(DAEMON|USER|CONF.*)", _NO_NGINX),

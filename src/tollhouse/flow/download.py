@@ -80,7 +80,7 @@ class Download(Wait):
         ex = self._ex
         if done:
             connection, ex.connection = ex.connection, None  # it may carry another request already
-            if connection is not None and connection.trailers and _takes_trailers(ex):
+            if connection is not None and connection.trailers and takes_trailers(ex):
                 self._end = b"0\r\n" + connection.trailers + b"\r\n"
         try:
             for body_filter in self._filters:
@@ -121,7 +121,7 @@ class Download(Wait):
         self.driver.advance()
 
 
-def _takes_trailers(ex: DrivenExchange) -> bool:
+def takes_trailers(ex: DrivenExchange) -> bool:
     """RFC 9110 6.5.1: in HTTP/1.1 only for those who say so."""
     return ex.client.protocol_version == "2" or "trailers" in ex.request.headers.values.get("te", "").lower()
 

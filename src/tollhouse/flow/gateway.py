@@ -42,8 +42,11 @@ class Gateway:
         backend_at: Callable[[tuple[str, str, int], Backend], Backend],
         access_log: AccessLog | None = None,
         debug: bool = False,
+        charset: str | None = "UTF-8",
     ) -> None:
         self.snapshot = snapshot
+        #: what texts without a charset are said to be in
+        self.charset = charset
         self.access_log = access_log
         self.draining = False
         self.trust = trust
@@ -56,6 +59,7 @@ class Gateway:
         self._backend_at = backend_at
         self._elsewhere: dict[tuple[tuple[str, str, int], Timeouts, int, Patience | None], Backend] = {}
         self._advertised = advertised.names
+        self._more = advertised.more
         #: fields that the gateway does not add, so that an upstream's own pass
         self.upstream_may_set = _OWN_FIELDS - advertised.names
         self._tasks = tasks
@@ -82,7 +86,7 @@ class Gateway:
         self._id += 1
         request_id = f"{self._id_prefix}{self._id:016x}"
         response = answers.error_page(request, error.status, request_id, pages=self.pages)
-        fields = self._chosen(
+        fields = self._more(response.status) + self._chosen(
             ("x-kong-response-latency", "X-Kong-Response-Latency: 0\r\n"),
             ("server", self.server_field),
             ("x-kong-request-id", f"X-Kong-Request-Id: {request_id}\r\n"),
@@ -143,15 +147,21 @@ class Gateway:
     def own_headers(self, ex: DrivenExchange) -> str:
         """The gateway's headers on an answer of its own."""
         latency = int((perf_counter() - ex.started) * 1000)
-        return self._debugged(ex) + self._chosen(
-            ("x-kong-response-latency", f"X-Kong-Response-Latency: {latency}\r\n"),
-            ("server", self.server_field),
-            ("x-kong-request-id", f"X-Kong-Request-Id: {ex.request_id}\r\n"),
+        more = self._more(ex.response.status) if ex.response is not None else ""
+        return (
+            more
+            + self._debugged(ex)
+            + self._chosen(
+                ("x-kong-response-latency", f"X-Kong-Response-Latency: {latency}\r\n"),
+                ("server", self.server_field),
+                ("x-kong-request-id", f"X-Kong-Request-Id: {ex.request_id}\r\n"),
+            )
         )
 
     def proxied_headers(self, ex: DrivenExchange, response: Response | None = None) -> str:
         """The gateway's headers on an upstream's answer, or on the error in place of one."""
         values = response.headers.values if response is not None else {}
+        status = ex.upstream_status or (response.status if response is not None else 0)
         answered = ex.answered_at or perf_counter()
         sent = ex.sent_at or answered
         via = f"{response.version if response is not None else '1.1'} {PRODUCT}"
@@ -160,11 +170,12 @@ class Gateway:
         kept_via = f"Via: {values['via']}\r\n" if "via" in values and "via" not in self._advertised else ""
         date = "" if response is None or "date" in values else f"Date: {self.date()}\r\n"
         return (
-            self._debugged(ex)
+            self._more(ex.response.status if ex.response is not None else status)
+            + self._debugged(ex)
             + kept_via
             + date
             + self._chosen(
-                ("x-kong-upstream-status", f"X-Kong-Upstream-Status: {ex.upstream_status}\r\n"),
+                ("x-kong-upstream-status", f"X-Kong-Upstream-Status: {status}\r\n"),
                 ("x-kong-upstream-latency", f"X-Kong-Upstream-Latency: {int((answered - sent) * 1000)}\r\n"),
                 ("x-kong-proxy-latency", f"X-Kong-Proxy-Latency: {int((sent - ex.started) * 1000)}\r\n"),
                 ("via", f"Via: {via}\r\n"),

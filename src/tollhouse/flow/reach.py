@@ -10,7 +10,7 @@ from tollhouse.flow.backend import Dial, Targets, targets_at
 from tollhouse.flow.balanced import Asking, balanced
 from tollhouse.flow.compilation import TLS_PROTOCOLS
 from tollhouse.flow.health import UpstreamHealth
-from tollhouse.flow.profiles import TlsProfiles
+from tollhouse.flow.profiles import TlsProfiles, UsualTls
 from tollhouse.model.entities import Service, Upstream
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.pdk.plugin import Plugin
@@ -39,6 +39,7 @@ class Workshop:
     rules: RuleBook
     #: plugins of the node's own that take part in every plan
     everywhere: tuple[Plugin[Any], ...] = ()
+    usual_tls: UsualTls = UsualTls()  # noqa: RUF009 - it is frozen
 
 
 class Reach:
@@ -46,7 +47,7 @@ class Reach:
 
     def __init__(self, snapshot: Snapshot, workshop: Workshop, resolved: Callable[[Any], Any]) -> None:
         self._workshop = workshop
-        self._profiles = TlsProfiles(snapshot, resolved)
+        self._profiles = TlsProfiles(snapshot, resolved, workshop.usual_tls)
         self._upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in snapshot.upstreams}
         self._targets: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for target in snapshot.targets:
@@ -59,7 +60,7 @@ class Reach:
             self._workshop.pools,
             self._workshop.resolver,
             tls=tls,
-            verify=bool(service.tls_verify),
+            verify=self._profiles.verifies(service),
             tls_profile=self._profiles.of(service, self._upstreams.get(service.host)) if tls else USUAL_TLS,
             http2=service.protocol in ("grpc", "grpcs"),
         )

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Final, cast
 from tollhouse.errors import Cause, Reject, TryAnother, UpstreamFault
 from tollhouse.flow import answers
 from tollhouse.flow.advertise import PRODUCT
-from tollhouse.flow.download import Download, collect
+from tollhouse.flow.download import Download, collect, takes_trailers
 from tollhouse.flow.drive import DrivenExchange
 from tollhouse.flow.tunnel import tunnel
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.messages import Request, Response
 from tollhouse.upstream.http1 import Arrival
+from tollhouse.wire.body import LAST_CHUNK, chunk
 from tollhouse.wire.headers import Headers
-from tollhouse.wire.http1 import KEEP_ALIVE, asks_for_websocket, connection_tokens
+from tollhouse.wire.http1 import CHUNKED, KEEP_ALIVE, asks_for_websocket, connection_tokens
 
 if TYPE_CHECKING:
     from tollhouse.flow.gateway import Gateway
@@ -34,6 +35,8 @@ _NOT_RETURNED: Final = frozenset(
 #: what the body is sent by, whatever Connection says of it
 _FRAMING: Final = frozenset({"content-length"})
 _NOTHING: Final[frozenset[str]] = frozenset()
+#: what tells a client that takes trailers which ones will come
+_ANNOUNCED: Final = frozenset({"trailer"})
 #: values of Connection that name no field
 _PLAIN_HOPS: Final = ("close", KEEP_ALIVE)
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -129,7 +132,11 @@ def _send_whole(ex: DrivenExchange, plan: "Plan", gateway: "Gateway", response: 
         len(content) != response.body or "content-length" not in response.headers.values
     ) and response.status not in _WITHOUT_BODY:
         unwanted = _FRAMING
-        framing = f"Content-Length: {len(content)}\r\n"
+        if response.body == CHUNKED and ex.request.minor and ex.client.protocol_version != "2":
+            framing = "Transfer-Encoding: chunked\r\n"
+            content = chunk(content) + LAST_CHUNK if content else LAST_CHUNK
+        else:
+            framing = f"Content-Length: {len(content)}\r\n"
     head = _proxied_head(ex, gateway, response, unwanted, framing)
     ex.head_bytes = len(head)
     data = head + content
@@ -206,6 +213,9 @@ def _proxied_head(
     block = headers.block
     known = block.returned if headers.values is block.values else None
     kept_back, lines, beside, is_dated = known or _returned(headers, gateway, response.version)
+    if "trailer" in headers.values and takes_trailers(ex):
+        kept_back = kept_back - _ANNOUNCED
+        lines = headers.without(kept_back)
     early = b""
     for fields in ex.early_headers:
         early += fields.data
@@ -241,7 +251,7 @@ def _returned(headers: Headers, gateway: "Gateway", version: str) -> tuple[froze
         kept_back = kept_back | connection_tokens(headers) - _FRAMING
     content_type = values.get("content-type")
     if content_type is not None and content_type.startswith("text/"):
-        _add_charset(headers, content_type)
+        _add_charset(headers, content_type, gateway.charset)
         values = headers.values
     via = f"{version} {PRODUCT}"
     if "via" in values:
@@ -253,10 +263,10 @@ def _returned(headers: Headers, gateway: "Gateway", version: str) -> tuple[froze
     return returned
 
 
-def _add_charset(headers: Headers, content_type: str) -> None:
+def _add_charset(headers: Headers, content_type: str, charset: str | None) -> None:
     """nginx names the charset of text that has none (`charset UTF-8` in Kong's configuration)."""
-    if "charset" not in content_type.lower() and content_type not in ("text/event-stream",):
-        headers.set("Content-Type", f"{content_type}; charset=UTF-8")
+    if charset and "charset" not in content_type.lower() and content_type not in ("text/event-stream",):
+        headers.set("Content-Type", f"{content_type}; charset={charset}")
 
 
 def _connection_field(request: Request, gateway: "Gateway") -> str:
@@ -291,7 +301,7 @@ def own(
     request.keep_alive = keep_alive
     headers = response.headers
     if ex.counts_as_proxied and headers.values.get("content-type", "").startswith("text/"):
-        _add_charset(headers, headers["content-type"])
+        _add_charset(headers, headers["content-type"], gateway.charset)
     if response.status not in _WITHOUT_BODY:
         headers.set("Content-Length", str(len(content)))
     fields = f"Date: {gateway.date()}\r\n"
@@ -340,6 +350,7 @@ def refused(ex: DrivenExchange, gateway: "Gateway", reject: Reject) -> None:
 def failed(ex: DrivenExchange, gateway: "Gateway", fault: UpstreamFault) -> None:
     """Answers for an upstream that could not, or cuts the answer that it had begun."""
     log.info("exchange %s: %s", ex.request_id, fault)
+    ex.unexpected = True
     ex.answered_at = ex.answered_at or perf_counter()
     ex.upstream_status = ex.upstream_status or fault.status
     response = answers.error_page(ex.request, fault.status, ex.request_id, pages=gateway.pages)

@@ -110,11 +110,13 @@ class Way(DrivenExchange):
             case ClientGone():
                 respond.gone(self)
             case PeerError():
+                self.unexpected = True
                 status = error.status if isinstance(error, BadRequest) else 400
                 response = answers.error_page(self.request, status, self.request_id, pages=gateway.pages)
                 respond.own(self, gateway, response, close=True)
             case _:
                 log.error("exchange %s failed", self.request_id, exc_info=error)
+                self.unexpected = True
                 respond.refused(self, gateway, Reject(500))
 
     def _end(self) -> None:

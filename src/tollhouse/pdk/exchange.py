@@ -182,6 +182,8 @@ class Exchange:
     upstream_method: str | None = None
     #: set by a plugin that gives an upstream's answer itself: the client is told as if it were asked now
     counts_as_proxied: bool = False
+    #: the answer is the gateway's because something failed, not because somebody has decided so
+    unexpected: bool = False
     #: fields that plugins put on the answer before there is one; they stand before the upstream's own
     early_headers: tuple[FieldSet, ...] = ()
     #: set by a plugin that must see the whole answer before its head goes out

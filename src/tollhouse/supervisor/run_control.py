@@ -16,6 +16,7 @@ from tollhouse.admin.audit import AuditTrail
 from tollhouse.admin.http import AdminHandler
 from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
+from tollhouse.flow.advertise import Advertised
 from tollhouse.node import LOOK_SECONDS
 from tollhouse.node_settings import lifetimes_of
 from tollhouse.pdk.tasks import Tasks
@@ -93,12 +94,14 @@ def _admin(control: Control, settings: Settings, tasks: Tasks, sinks: Sinks) -> 
         settings.admin_gui_url,
         Gate.of(settings),
         body_limit=settings.admin_max_body_size,
+        advertised=Advertised.of(settings.headers, ()).names,
     )
 
 
 def _status(control: Control, settings: Settings, tasks: Tasks, sinks: Sinks) -> AdminHandler:
     log = AccessLog.to(settings.status_access_log, sinks, time.time)
-    return AdminHandler(status_endpoints(control, drains=True), tasks, log)
+    advertised = Advertised.of(settings.headers, ()).names
+    return AdminHandler(status_endpoints(control, drains=True), tasks, log, advertised=advertised)
 
 
 def _follow(follower: Follower | None, tasks: Tasks) -> None:

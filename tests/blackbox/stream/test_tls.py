@@ -33,6 +33,10 @@ services:
   retries: 0
   tls_verify: true
   routes: [{{name: distrusted, protocols: [tls], snis: [c.ended.test]}}]
+- {{name: usual, protocol: tls, host: pool, retries: 0, routes: [
+    {{name: usual, protocols: [tls], snis: [d.ended.test]}}]}}
+- {{name: misnamed, url: "tls://127.0.0.1:{secured}", retries: 0, routes: [
+    {{name: misnamed, protocols: [tls], snis: [e.ended.test]}}]}}
 upstreams:
 - {{name: pool, host_header: a.passed.test, targets: [{{target: "127.0.0.1:{secured}"}}]}}
 """
@@ -66,7 +70,15 @@ async def node(servers: dict[str, TcpServer], authority: Authority) -> AsyncIter
     )
     gateway = await Gateway.start(
         config,
-        environment={"KONG_STREAM_LISTEN": "127.0.0.1:0 ssl", "KONG_NGINX_HTTP_CLIENT_HEADER_TIMEOUT": "2s"},
+        environment={
+            "KONG_STREAM_LISTEN": "127.0.0.1:0 ssl",
+            "KONG_NGINX_HTTP_CLIENT_HEADER_TIMEOUT": "2s",
+            "KONG_NGINX_SPROXY_PROXY_SSL_VERIFY": "on",
+            "KONG_NGINX_SPROXY_PROXY_SSL_TRUSTED_CERTIFICATE": str(authority.file),
+            "KONG_CLIENT_SSL": "on",
+            "KONG_CLIENT_SSL_CERT": str(ended.certificate),
+            "KONG_CLIENT_SSL_CERT_KEY": str(ended.key),
+        },
     )
     yield gateway
     await gateway.stop()
@@ -110,6 +122,17 @@ async def test_a_target_that_is_not_trusted_gets_nothing(node: Gateway, authorit
     async with talking(node.addresses["stream0"], tls=tls, name="c.ended.test") as client:
         assert await client.rest() == b""
     await node.until_logged("status: 502, err: tls_failed")
+
+
+async def test_services_that_say_nothing_are_verified_and_shown_what_the_node_says(
+    node: Gateway, authority: Authority, servers: dict[str, TcpServer]
+) -> None:
+    tls = authority.client_context()
+    async with talking(node.addresses["stream0"], tls=tls, name="d.ended.test") as client:
+        assert await client.line() == b"secured\n"
+    assert servers["secured"].shown[-1] is True
+    async with talking(node.addresses["stream0"], tls=tls, name="e.ended.test") as client:
+        assert await client.rest() == b""
 
 
 async def test_megabytes_pass_through_tls(node: Gateway, authority: Authority) -> None:

@@ -126,6 +126,8 @@ def test_a_value_is_read(read: Callable[[str], Any], text: str, value: object) -
         *((readers.positive, text) for text in ("0", "x")),
         *((readers.processes, text) for text in ("0", "many")),
         *((readers.switch, text) for text in ("", "yes", "1")),
+        *((readers.buffers, text) for text in ("", "8k", "0 8k", "4 x")),
+        *((readers.added_header, text) for text in ("X", "X a b", "X $host", "X 'a", "X Y: 1")),
         *((readers.networks, text) for text in ("10.0.0.0/33", "host.test", "1.2.3")),
         (readers.headers, "x-mine"),
         (readers.file_or_off, "syslog:server=a"),

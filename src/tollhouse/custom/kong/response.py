@@ -36,7 +36,7 @@ def _source(call: Call) -> str:
     call.only_in("response", "header_filter", "body_filter", "log")
     if call.answer is not None and call.answer.from_upstream:
         return "service"
-    return "error" if call.ex.sent_at else "exit"
+    return "error" if call.ex.unexpected else "exit"
 
 
 def _set_status(call: Call, status: int) -> None:

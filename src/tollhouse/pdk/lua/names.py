@@ -123,9 +123,11 @@ class ExchangeNames:
         return HeaderTable(response.headers.grouped() if response is not None else {})
 
     def _source(self) -> str:
-        """Who the answer is from: `service`, or `exit` where the gateway gave it."""
+        """Who the answer is from: `service`, or the gateway by a decision (`exit`) or for a failure."""
         response = self._ex.response
-        return "service" if response is not None and response.from_upstream else "exit"
+        if response is not None and response.from_upstream:
+            return "service"
+        return "error" if self._ex.unexpected else "exit"
 
     def _captured(self) -> dict[str, Any]:
         found = self.uri_captures
