@@ -43,6 +43,30 @@ services:
           end
     - name: request-transformer
       config: {{add: {{headers: ["X-Shared:$(shared.told.count) $(shared.told.text)"]}}}}
+  - name: nginx
+    paths: [/nginx]
+    plugins:
+    - name: pre-function
+      config:
+        access:
+        - |
+          local headers = ngx.req.get_headers()
+          if headers["x-do"] == "say" then
+            ngx.status = 404
+            ngx.header.x_by = "lua"
+            ngx.say("Not ", {{"here", 1}}, nil)
+            ngx.exit(ngx.status)
+          elseif headers["x-do"] == "count" then
+            ngx.req.read_body()
+            ngx.print(ngx.req.get_body_data() + 1)
+          elseif headers["x-do"] == "status" then
+            ngx.status = ngx.HTTP_BAD_REQUEST
+          elseif headers["x-do"] == "ok" then
+            ngx.var.args = nil
+            ngx.exit(ngx.OK)
+          end
+        - if ngx.status == 400 then ngx.exit(ngx.status) end
+        - kong.service.request.set_header("X-Went-On", tostring(ngx.var.arg_q) .. ngx.escape_uri("a b"))
   - name: token
     paths: [/token]
     plugins:
@@ -76,6 +100,30 @@ async def test_lua_answers_early(node: Gateway) -> None:
     assert reply.status == 418
     assert reply.headers["x-by"] == "lua"
     assert reply.json() == {"tea": "café"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "body", "status", "said"),
+    [
+        ("say", b"", 404, b"Not here1nil\n"),
+        ("count", b"41", 200, b"42"),
+        ("status", b"", 400, b"Bad request"),
+    ],
+)
+async def test_lua_answers_by_the_functions_of_nginx(
+    node: Gateway, wanted: str, body: bytes, status: int, said: bytes
+) -> None:
+    reply = await node.request("POST", "/nginx", {"X-Do": wanted}, body)
+
+    assert (reply.status, said in reply.body) == (status, True), (reply, node.errors)
+    assert reply.headers.get("x-by") == ("lua" if wanted == "say" else None)
+
+
+async def test_lua_ends_its_phase_and_the_request_goes_on(node: Gateway, upstream: Upstream) -> None:
+    assert (await node.request("GET", "/nginx?q=1", {"X-Do": "ok"})).status == 200
+    assert (upstream.received[-1].target, "x-went-on" in upstream.received[-1].headers) == ("/", False)
+    assert (await node.request("GET", "/nginx?q=1")).status == 200
+    assert (upstream.received[-1].target, upstream.received[-1].headers["x-went-on"]) == ("/?q=1", "1a%20b")
 
 
 async def test_code_that_returns_a_function_keeps_its_variables(node: Gateway, upstream: Upstream) -> None:

@@ -1,6 +1,6 @@
 """What pre-function and post-function share: Lua in the configuration, run in phases of an exchange.
 
-Lua runs in the sandbox: no `require`, no files, of `ngx` no more than its log, the time and the request. Of
+Lua runs in the sandbox: no `require`, no files, of `ngx` what needs no nginx. Of
 `kong` there is what files for Kong's Python PDK have; a name that is missing is named by Lua's own error.
 Code that returns a function is run once, and keeps its variables for the function. One that fails ends the
 request with 500, as in Kong.
@@ -14,15 +14,19 @@ from typing import Any, ClassVar, Final, cast
 
 from tollhouse.custom.kong.call import Call, CallError, Ended, Function
 from tollhouse.custom.kong.plugin import BODY_LIMIT, FUNCTIONS
+from tollhouse.custom.nginx import DRESS, Output, ngx_table
 from tollhouse.model.checks import AtLeastOneOf
 from tollhouse.model.schema import item, setting
 from tollhouse.pdk.exchange import Exchange
-from tollhouse.pdk.lua import ExchangeNames, LuaRefused
+from tollhouse.pdk.lua import LuaRefused
 from tollhouse.pdk.lua.sandbox import Sandbox
 from tollhouse.pdk.plugin import Plugin
+from tollhouse.pdk.services import Services
 
 log = logging.getLogger("tollhouse.plugins")
 
+#: phases in which code may answer the client
+_ANSWERING: Final = ("rewrite", "access")
 PHASES: Final = ("rewrite", "access", "header_filter", "body_filter", "log")
 #: makes the tables what they are in Kong: `kong.log` can be called, and `kong.ctx.shared` holds values
 _DRESS: Final = """
@@ -33,15 +37,6 @@ kong.ctx.shared = setmetatable({}, {
   __newindex = function(_, key, value) shared.set(key, value) end,
 })
 """
-#: numbers of levels in OpenResty's `ngx.log`
-_LEVELS: Final = {
-    "EMERG": logging.CRITICAL, "ALERT": logging.CRITICAL, "CRIT": logging.CRITICAL, "ERR": logging.ERROR,
-    "WARN": logging.WARNING, "NOTICE": logging.INFO, "INFO": logging.INFO, "DEBUG": logging.DEBUG,
-}  # fmt: skip
-
-
-_NUMBERS: Final = {name: number for number, name in enumerate(_LEVELS, 1)}
-_BY_NUMBER: Final = dict(enumerate(_LEVELS.values(), 1))
 
 
 def _problem(code: str) -> str | None:
@@ -84,7 +79,8 @@ class Serverless(Plugin[Config]):
     def prepare(self) -> None:
         sandbox = Sandbox()
         self._functions = {
-            phase: [sandbox.resident(code, _DRESS) for code in getattr(self.conf, phase)] for phase in PHASES
+            phase: [sandbox.resident(code, _DRESS + DRESS) for code in getattr(self.conf, phase)]
+            for phase in PHASES
         }
         self.idle = frozenset(phase for phase in PHASES if not self._functions[phase])
         self._reads_body = any("body" in code for code in self.conf.access)
@@ -113,19 +109,24 @@ class Serverless(Plugin[Config]):
         functions = self._functions[phase]
         if not functions:
             return call
-        tables = {"kong": _tables(call), "ngx": _ngx(call)}
+        tables = {"kong": _tables(call), "ngx": ngx_table(call, call.output)}
         try:
             for function in functions:
                 function(tables.get)
         except Ended:
-            log.debug("%s called kong after kong.response.exit", self.name)
+            log.debug("%s has ended its %s phase", self.name, phase)
+        if call.output.said and call.exit is None and phase in _ANSWERING:
+            call.exit = call.output.answer(200)
         call.finish()
         return call
 
 
 class _LuaCall(Call):
-    #: the piece of the body that is passing
-    chunk = b""
+    def __init__(self, ex: Exchange, phase: str, plugin_id: str, name: str, services: Services) -> None:
+        super().__init__(ex, phase, plugin_id, name, services)
+        #: the piece of the body that is passing
+        self.chunk = b""
+        self.output = Output()
 
 
 def _tables(call: _LuaCall) -> dict[str, Any]:
@@ -141,23 +142,16 @@ def _tables(call: _LuaCall) -> dict[str, Any]:
     return root
 
 
-def _ngx(call: _LuaCall) -> dict[str, Any]:
-    """Of `ngx` what needs no nginx: the log, the time, and the request to be read."""
-    names = ExchangeNames(call.ex, call.services.wall_clock)
-
-    def write(level: Any, *words: Any) -> None:
-        log.log(_BY_NUMBER.get(level, logging.INFO), "[%s] %s", call.name, "".join(map(str, words)))
-
-    return {**names.ngx, **_NUMBERS, "log": write}
-
-
 def _called(call: Call, function: Function, *arguments: Any) -> Any:
     if call.exit is not None:
         raise Ended
     try:
-        return _as_lua(function(call, *map(_as_text, arguments)))
+        found = _as_lua(function(call, *map(_as_text, arguments)))
     except CallError as error:
         return None, str(error)
+    if call.exit is not None and call.phase in _ANSWERING:
+        raise Ended  # as in Kong, where nothing behind it runs
+    return found
 
 
 def _as_text(value: Any) -> Any:
