@@ -155,5 +155,5 @@ async def test_wrong_lua_and_phases_that_do_not_run_are_refused(node: Gateway) -
 
     assert isinstance(told, dict)
     config = told["fields"]["config"]
-    assert config["access"][0].startswith("error parsing function: ")
+    assert config["access"][0].startswith("error parsing pre-function: ")
     assert config["certificate"] == ["phase certificate does not run in Tollhouse"]

@@ -16,7 +16,7 @@ from tollhouse.custom.kong.call import Call, CallError, Ended, Function
 from tollhouse.custom.kong.plugin import BODY_LIMIT, FUNCTIONS
 from tollhouse.custom.nginx import DRESS, Output, ngx_table
 from tollhouse.model.checks import AtLeastOneOf
-from tollhouse.model.schema import item, setting
+from tollhouse.model.schema import Record, item, setting
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.lua import LuaRefused
 from tollhouse.pdk.lua.sandbox import Sandbox
@@ -39,18 +39,16 @@ kong.ctx.shared = setmetatable({}, {
 """
 
 
-def _problem(code: str) -> str | None:
+def _problem(plugin: str, code: str) -> str | None:
     try:
         Sandbox().function(code)
     except LuaRefused as refused:
-        return f"error parsing function: {refused}"
+        return f"error parsing {plugin}: {refused}"
     return None
 
 
 def _functions(phase: str) -> Any:
-    return setting(
-        (), required=True, items=item(validator=_problem), doc=f"Lua that runs in the {phase} phase."
-    )
+    return setting((), required=True, doc=f"Lua that runs in the {phase} phase.")
 
 
 def _nowhere(phase: str) -> Any:
@@ -75,6 +73,11 @@ class Serverless(Plugin[Config]):
 
     Config = Config
     request_body_limit = BODY_LIMIT
+
+    @classmethod
+    def schema(cls) -> Record:
+        code = {"items": item(validator=partial(_problem, cls.name))}
+        return super().schema().varied(dict.fromkeys(PHASES, code))
 
     def prepare(self) -> None:
         sandbox = Sandbox()

@@ -179,6 +179,8 @@ class Conditional:
 
         def run(values: Mapping[str, Any], errors: dict[str, Any]) -> str | None:
             given = value_at(values, self.if_field)
+            if given is None and self.if_field in errors and values.get(self.then_field) is not None:
+                errors[self.if_field] = "field required for entity check"
             if given is ABSENT or condition.accept(given).__class__ is Wrong:
                 return None
             if any(is_reference(value_at(values, name)) for name in referenceable):

@@ -27,7 +27,7 @@ def custom_field_problem(code: str) -> str | None:
     try:
         _compiled(code, Sandbox())
     except LuaRefused as refused:
-        return str(refused)
+        return f"Error parsing function: {refused}"
     return None
 
 

@@ -52,6 +52,10 @@ class Operations(Generic[V]):
     def __bool__(self) -> bool:
         return any((self.remove, self.rename, self.replace, self.add, self.append))
 
+    def of_parts(self) -> "Operations[V]":
+        """What of them a multipart form undergoes: nothing is appended to one, as in Kong."""
+        return replace(self, append=())
+
     def apply(self, values: Values, value_of: Callable[[V], Any], *, only_new: bool = False) -> None:
         """Changes `values`; with `only_new` nothing but what is added. A value of `None` changes nothing."""
         if not only_new:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from tollhouse.model.common import PROTOCOLS
 from tollhouse.model.validators import header_name
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
-from tollhouse.pdk.body import FORM, BodyEditor, body_editor, form_arguments
+from tollhouse.pdk.body import FORM, MULTIPART, BodyEditor, body_editor, form_arguments
 from tollhouse.pdk.lua import ExchangeNames, LuaError, Template, compiled_late, template_problem
 from tollhouse.pdk.lua.sandbox import Sandbox
 from tollhouse.pdk.operations import Operations, Values, appended
@@ -127,6 +127,7 @@ class RequestTransformer(Plugin[Config]):
         operations_with_values = (self._headers.replace, self._headers.add, self._headers.append)
         self._header_templates = any(v.fixed is None for pairs in operations_with_values for _, v in pairs)
         self._body = operations("body")
+        self._parts = self._body.of_parts()
         self._query = operations("querystring")
         self._form_to_query = conf.http_method in _WITHOUT_BODY
         self.request_body_limit = _BODY_BYTES if self._body or self._form_to_query else None
@@ -217,7 +218,8 @@ class RequestTransformer(Plugin[Config]):
         if editor is None:
             return  # a body that is not what its content type says goes on as it is
         had_content = bool(request.content)
-        self._body.apply(editor.values, render, only_new=not had_content)
+        operations = self._parts if request.media_type == MULTIPART else self._body
+        operations.apply(editor.values, render, only_new=not had_content)
         content: Any = editor.encoded()
         if content != request.content:
             request.replace_content(content)

@@ -42,6 +42,21 @@ TWICE = [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]
             {"metrics": [{"name": STATSD, "stat_type": KINDS}]},
         ),
         (
+            "statsd",
+            {"metrics": [{"name": "latency", "sample_rate": 1}]},
+            {"metrics": [{"stat_type": "field required for entity check"}]},
+        ),
+        (
+            "statsd",
+            {"metrics": [{"stat_type": "timer", "sample_rate": 1}]},
+            {"metrics": [{"name": "required field missing"}]},
+        ),
+        (
+            "post-function",
+            {"log": ["x ="]},
+            {"log": ["error parsing post-function: [string \"x =\"]:1: unexpected symbol near '<eof>'"]},
+        ),
+        (
             "datadog",
             {"metrics": [{"name": "x", "stat_type": "y"}]},
             {"metrics": [{"name": DATADOG, "stat_type": f"{KINDS}, distribution"}]},
@@ -54,7 +69,10 @@ TWICE = [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]
         (
             "http-log",
             {**ENDPOINT, "custom_fields_by_lua": {"fine": "return 1", "bad": "return ("}},
-            {"custom_fields_by_lua": "config:1: unexpected symbol near '<eof>'"},
+            {
+                "custom_fields_by_lua": "Error parsing function: "
+                "[string \"return (\"]:1: unexpected symbol near '<eof>'"
+            },
         ),
         ("zipkin", {"header_type": "x"}, {"header_type": f"expected one of: preserve, ignore, {ZIPKIN}"}),
         ("zipkin", {"default_header_type": "x"}, {"default_header_type": f"expected one of: {ZIPKIN}"}),

@@ -50,7 +50,7 @@ class ExchangeNames:
         if matched is None or matched.captures is None:
             return {}
         named, unnamed = matched.captures
-        found: dict[str | int, str | None] = dict(enumerate(unnamed, 1))
+        found: dict[str | int, str | None] = {0: matched.prefix, **dict(enumerate(unnamed, 1))}
         return found | {name: unquote(value) for name, value in named.items()}
 
     @property
@@ -132,7 +132,10 @@ class ExchangeNames:
     def _captured(self) -> dict[str, Any]:
         found = self.uri_captures
         named = {name: value for name, value in found.items() if isinstance(name, str)}
-        return {"named": named, "unnamed": [value for name, value in found.items() if isinstance(name, int)]}
+        return {
+            "named": named,
+            "unnamed": [value for name, value in found.items() if isinstance(name, int) and name],
+        }
 
     @cached_property
     def ngx(self) -> dict[str, Any]:

@@ -100,7 +100,7 @@ local function keep(chunk, dress)
     return found
   end
 end
-return function(source) return load(source, "=config") end, run, headers, sethook, state, keep
+return function(source, name) return load(source, name or source) end, run, headers, sethook, state, keep
 """
 
 #: gives the value of a global name
@@ -113,12 +113,13 @@ class Sandbox:
     def __init__(self) -> None:
         self._lupa: Any = None
 
-    def chunk(self, source: str) -> Callable[[Names], object]:
-        """A piece of Lua as a function that gives its first result.
+    def chunk(self, source: str, name: str | None = None) -> Callable[[Names], object]:
+        """A piece of Lua as a function that gives its first result; errors speak of it by `name`, else by
+        its first line.
 
         Raises `LuaRefused` if it does not compile, or if no Lua is installed.
         """
-        loaded = self._loaded(source)
+        loaded = self._loaded(source, name)
 
         def run(names: Names) -> object:
             found = self._guarded(loaded, names)
@@ -139,10 +140,10 @@ class Sandbox:
         runs = self._keep(loaded, self._loaded(dress))
         return lambda names: self._ran(names, lambda get: runs(INSTRUCTIONS, get))
 
-    def _loaded(self, source: str) -> Any:
+    def _loaded(self, source: str, name: str | None = None) -> Any:
         if self._lupa is None:
             self._start(source)
-        found = self._compile(source)
+        found = self._compile(source, name)
         if isinstance(found, tuple):
             raise LuaRefused(str(found[1]))
         return found

@@ -13,7 +13,7 @@ def compiled(source: str, sandbox: Sandbox) -> Expression:
     try:
         return compile_expression(source)
     except Unsupported:
-        return sandbox.chunk(f"return {source}")
+        return sandbox.chunk(f"return {source}", "TMP")
 
 
 def compiled_late(source: str, sandbox: Sandbox) -> Expression:
