@@ -146,13 +146,13 @@ def _tables(call: _LuaCall) -> dict[str, Any]:
 
 
 def _called(call: Call, function: Function, *arguments: Any) -> Any:
-    if call.exit is not None:
+    if call.is_answered():
         raise Ended
     try:
         found = _as_lua(function(call, *map(_as_text, arguments)))
     except CallError as error:
         return None, str(error)
-    if call.exit is not None and call.phase in _ANSWERING:
+    if call.is_answered() and call.phase in _ANSWERING:
         raise Ended  # as in Kong, where nothing behind it runs
     return found
 

@@ -188,8 +188,13 @@ def _without_nulls(value: Any) -> dict[str, Any]:
     return {name: field for name, field in shown.items() if field is not None}
 
 
-def _upstream_status(ex: Exchange) -> str:
-    """The statuses of all attempts, as nginx lists them; one that failed has the one it would end in."""
+def _upstream_status(ex: Exchange) -> str | int:
+    """The statuses of all attempts, as nginx lists them; one that failed has the one it would end in.
+
+    Where Kong holds the whole answer back, a number: it asks for the answer itself then, not nginx.
+    """
+    if ex.wants_whole_response and ex.upstream_status:
+        return ex.upstream_status
     statuses = [attempt.code for attempt in ex.tries or ()]
     answered = ex.response is not None and ex.response.from_upstream
     if ex.upstream_status and (answered or not statuses):

@@ -39,6 +39,10 @@ class Call:
         #: fields for an answer that is not there yet, by lower-case name
         self.early: dict[str, list[tuple[str, str]]] = {}
 
+    def is_answered(self) -> bool:
+        """Whether `kong.response.exit` has made an answer."""
+        return self.exit is not None
+
     def only_in(self, *phases: str) -> None:
         """Refuses a call that would have no effect now. Raises `CallError`."""
         if self.phase not in phases:
