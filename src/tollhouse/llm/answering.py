@@ -290,8 +290,10 @@ class Answering:
                 usage.completion_tokens, usage.estimated = written, True
         usage.fit()
         metered.usage = usage
-        book, tier, prompt = self._prices, learned.service_tier, usage.prompt_tokens
-        row = book.row_between(learned.model, metered.model, prompt, now, tier)
+        book = self._prices
+        row = book.only or book.row_between(
+            learned.model, metered.model, usage.prompt_tokens, now, learned.service_tier
+        )
         if row is not None:
             metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
 

@@ -249,6 +249,8 @@ class PriceBook:
         elif provider.free:
             self._flat = _row(Rates.flat(0, 0), table=f"{provider.name} runs on its owner's hardware")
         self._known: dict[tuple[str, str | None], _Priced | None] = {}
+        #: the row of all calls, where the configuration has but one
+        self.only = None if self._own else self._flat
 
     def nano_usd(self, model: str, usage: Usage, at: float, service_tier: str | None = None) -> int | None:
         """What the call cost, `None` if nobody knows. `at` is in seconds since the epoch."""
@@ -277,8 +279,8 @@ class PriceBook:
     ) -> Row | None:
         """The prices of a call of a model that names itself as it likes, or not at all: an operator's by
         either name, before the catalogue's."""
-        if not self._own and self._flat is not None:
-            return self._flat
+        if self.only is not None:
+            return self.only
         own = self._own_of(named, service_tier) or self._own_of(asked, service_tier)
         if own is not None:
             return own

@@ -131,7 +131,7 @@ class OwnModel:
         request = Request()
         request.method, request.minor = "POST", 1
         request.target = Target("/")
-        request.headers = Headers(_FIELDS)
+        request.headers = Headers.new(_FIELDS)
         if self._override is not None and self._override in ex.request.headers:
             request.headers.set(self._override, ex.request.headers[self._override])
         request.replace_content(msgspec.json.encode({"messages": messages, "stream": False}))
@@ -162,7 +162,7 @@ class OwnModel:
         own.upstream_status = answer.status
         response = own.response = Response.own(answer.status, answer.body)
         response.from_upstream = True
-        response.headers = Headers(answer.headers.items())
+        response.headers = Headers.new(answer.headers.items())
         self._model.header_filter(own)
         response.content = self._model.body_filter(own, response.content or b"", True)
 

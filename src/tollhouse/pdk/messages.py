@@ -107,7 +107,7 @@ class Response(ResponseHead):
         response = cls()
         response.status = status
         response.line = b""
-        response.headers = Headers((("Content-Type", content_type),) if content_type else ())
+        response.headers = Headers.new((("Content-Type", content_type),) if content_type else ())
         response.body = len(content)
         response.keep_alive = True
         response.content = content

@@ -67,7 +67,7 @@ class Cors(Plugin[Config]):
         ex.slot(_Preflight).seen = True
         if self.conf.preflight_continue:
             return
-        answer = Headers()
+        answer = Headers.new()
         self._allow_origin(ex, answer)
         self._answer_preflight(ex, answer)
         raise Reject(200, body=b"", headers=dict(_named(answer)))

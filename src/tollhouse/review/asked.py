@@ -129,6 +129,6 @@ class _Parts:
             parts.port or _PORTS[scheme],
             wire(host),
             target,
-            Headers([(name, wire(value)) for name, value in fields]),
+            Headers.new([(name, wire(value)) for name, value in fields]),
             parts.hostname if scheme in ("https", "grpcs") else None,
         )

@@ -122,7 +122,7 @@ def _examples(route: Route) -> Iterator[_Request]:
     ):
         pairs = [(name, wire(values[0])) for name, values in (route.headers or {}).items() if values]
         for sni in route.snis or (None,):
-            yield _Request(method, wire(host), path, scheme, Headers([("host", wire(host)), *pairs]), sni)
+            yield _Request(method, wire(host), path, scheme, Headers.new([("host", wire(host)), *pairs]), sni)
 
 
 def _idle_plugins(snapshot: Snapshot) -> Iterator[Finding]:

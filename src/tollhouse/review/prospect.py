@@ -160,7 +160,7 @@ class Prospect:
             recorded.method,
             recorded.target.normal,
             recorded.host,
-            recorded.headers or Headers([("host", recorded.host)]),
+            recorded.headers or Headers.new([("host", recorded.host)]),
             recorded.scheme,
             recorded.port,
             recorded.host.partition(":")[0] if recorded.scheme == "https" else None,
@@ -323,7 +323,7 @@ def _cache_key(recorded: Recorded, config: dict[str, Any]) -> tuple[object, ...]
     wanted = config.get("vary_query_params")
     if wanted:
         query = {name: value for name, value in query.items() if name in wanted}
-    headers = recorded.headers or Headers()
+    headers = recorded.headers or Headers.new()
     varied = tuple(headers.joined(name.lower()) for name in sorted(config.get("vary_headers") or ()))
     return (recorded.method, path, encoded_arguments(query), *varied)
 

@@ -173,7 +173,7 @@ def _called(entity: Any, *names: str) -> tuple[str, ...]:
 def _headers(fields: Any) -> Headers | None:
     if not isinstance(fields, dict):
         return None
-    return Headers(
+    return Headers.new(
         (name, str(one))
         for name, value in fields.items()
         for one in (value if isinstance(value, list) else [value])

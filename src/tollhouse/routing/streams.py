@@ -61,7 +61,7 @@ class Connected:
         address, to_port = self.destination
         local = str(address) if address else None
         return Facts(
-            *("", "", "", Headers(()), protocol, to_port, name, None),
+            *("", "", "", Headers.new(()), protocol, to_port, name, None),
             source=(str(source), port) if source else None,
             local_ip=local,
         )

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+import msgspec
+
 from tollhouse.wire.fields import FieldSet, WireField, assigned, line_value, split_lines, wire_field
 
 _COMMA: Final = ", "
@@ -86,35 +88,33 @@ class FieldBlock:
 NO_FIELDS: Final = FieldBlock([], [])
 
 
-class Headers:
+class Headers(msgspec.Struct, eq=False):
     """An ordered multi-map of header fields. Names are looked up in lower case.
 
     Values are `str` with one character per byte (latin-1), without surrounding blanks.
     """
 
-    __slots__ = ("_added", "_owned", "_repeats", "block", "values")
-
-    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        #: what came off the wire; as long as `values` is the block's own, nothing was added or changed
-        self.block = NO_FIELDS
-        self._repeats = False
-        #: what was added beside the block: the lower-case names, and their lines with CRLF
-        self._added: list[tuple[Collection[str], bytes]] | None = None
-        #: the lines as (lower-case name, line), once the block no longer tells them
-        self._owned: list[tuple[str, bytes]] | None = None
-        #: first value by lower-case name; read it directly where speed counts
-        self.values: dict[str, str] = {}
-        for name, value in fields:
-            self.add(name, value)
+    #: what came off the wire; as long as `values` is the block's own, nothing was added or changed
+    block: FieldBlock
+    #: first value by lower-case name; read it directly where speed counts
+    values: dict[str, str]
+    _repeats: bool = False
+    #: what was added beside the block: the lower-case names, and their lines with CRLF
+    _added: list[tuple[Collection[str], bytes]] | None = None
+    #: the lines as (lower-case name, line), once the block no longer tells them
+    _owned: list[tuple[str, bytes]] | None = None
 
     @classmethod
     def of(cls, block: FieldBlock) -> "Headers":
         """A message's view of a shared block."""
-        headers = cls.__new__(cls)
-        headers.block = block
-        headers._repeats = False
-        headers._added = headers._owned = None
-        headers.values = block.values
+        return cls(block, block.values)
+
+    @classmethod
+    def new(cls, fields: Iterable[tuple[str, str]] = ()) -> "Headers":
+        """Those of a message that did not come off the wire."""
+        headers = cls(NO_FIELDS, {})
+        for name, value in fields:
+            headers.add(name, value)
         return headers
 
     def copy(self) -> "Headers":

@@ -167,7 +167,8 @@ class RequestReader(Generic[H]):
         known = self._blocks[minor].get(fields) or self._block(fields, minor)
         head.minor = minor
         head.head_bytes = len(text) + 4
-        head.headers = Headers.of(known.block)
+        block = known.block
+        head.headers = Headers(block, block.values)
         head.body = known.body
         head.framing = known.framing
         head.keep_alive = known.keep_alive
@@ -328,7 +329,8 @@ class ResponseReader(Generic[R]):
         head = self._new()
         head.status, head.line, minor = self._starts.get(line) or self._start(line)
         known = self._blocks[minor].get(fields) or self._block(fields, minor)
-        head.headers = Headers.of(known.block)
+        block = known.block
+        head.headers = Headers(block, block.values)
         body = known.body
         status = head.status
         # RFC 9112 6.3: these never have a body, whatever they declare.

@@ -222,7 +222,7 @@ def _served(node: Node, snapshot: Snapshot) -> Iterator[Any]:
     yield compiled.hash, _plugins_of(compiled.unmatched)
     for method, path, host in ASKED:
         for scheme in ("http", "https"):
-            found = compiled.router.find(method, path, host, Headers([]), scheme, 80, None)
+            found = compiled.router.find(method, path, host, Headers.new([]), scheme, 80, None)
             if found is None:
                 yield None
                 continue

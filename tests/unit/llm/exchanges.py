@@ -16,7 +16,7 @@ def exchange(
     """An exchange whose request has come; `captures` is what its route's regex found, by name."""
     request = Request()
     request.target = Target(target)
-    request.headers = Headers((headers or {}).items())
+    request.headers = Headers.new((headers or {}).items())
     ex = Exchange(cast(Any, _Client), request, "0" * 32, 0.0)
     if captures is not None:
         found = (captures, tuple(captures.values()))

@@ -255,7 +255,7 @@ def test_every_call_has_a_key_and_a_version(
     provider = PROVIDERS["anthropic"]
     assert provider.key is not None
     name, value = provider.key("sk")
-    headers = Headers(client.items())
+    headers = Headers.new(client.items())
 
     auth = Auth(header_name=name, header_value=value)
     Credentials(auth, provider, needed_headers(provider.headers, options)).put_in_headers(

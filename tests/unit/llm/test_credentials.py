@@ -15,7 +15,7 @@ ENCODINGS = "gzip, identity"
 def sent(
     auth: Auth | None, client: dict[str, str], *, provider: str = "ollama", read: bool = True
 ) -> dict[str, Any]:
-    headers = Headers({"content-type": "application/json", **client}.items())
+    headers = Headers.new({"content-type": "application/json", **client}.items())
     Credentials(auth, PROVIDERS[provider]).put_in_headers(headers, answer_is_read=read)
     lines = headers.without(frozenset({"content-type"})).decode().split("\r\n")[:-1]
     found = [line.lower().partition(": ")[0] for line in lines]
@@ -96,7 +96,7 @@ def test_providers_choose_from_encodings_that_can_be_read(
 
 
 def test_a_body_always_has_a_type() -> None:
-    headers = Headers()
+    headers = Headers.new()
     Credentials(None, PROVIDERS["ollama"]).put_in_headers(headers, answer_is_read=True)
 
     assert headers["content-type"] == "application/json"

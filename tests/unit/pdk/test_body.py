@@ -24,7 +24,7 @@ PARTS = (
 
 def request(content_type: str, content: bytes) -> Request:
     made = Request()
-    made.headers = Headers((("Content-Type", content_type),))
+    made.headers = Headers.new((("Content-Type", content_type),))
     made.content = content
     return made
 

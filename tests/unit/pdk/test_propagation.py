@@ -55,7 +55,7 @@ FIELDS: list[tuple[str, dict[str, str], Context]] = [
 def test_each_format_is_read_and_written(name: str, fields: dict[str, str], context: Context) -> None:
     assert extracted(fields, (name,)) == context
 
-    headers = Headers(())
+    headers = Headers.new(())
     injected(headers, context, Propagation(inject=(name,), default_format="w3c"))
 
     assert dict(headers.values) == fields
@@ -85,7 +85,9 @@ def test_a_decision_alone_counts() -> None:
 
 
 def test_the_first_format_that_is_there_counts_and_is_preserved() -> None:
-    headers = Headers((("traceparent", f"00-{T}-{S}-01"), ("uber-trace-id", f"{P}:{P}:0:1"), ("x-old", "1")))
+    headers = Headers.new(
+        (("traceparent", f"00-{T}-{S}-01"), ("uber-trace-id", f"{P}:{P}:0:1"), ("x-old", "1"))
+    )
     rule = Propagation(
         extract=("jaeger", "w3c"),
         inject=("preserve", "gcp"),

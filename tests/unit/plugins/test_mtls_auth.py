@@ -73,7 +73,7 @@ def plugin(snapshot: Snapshot = SNAPSHOT, clock: Callable[[], float] = lambda: N
 
 def ask(instance: MtlsAuth, chain: tuple[bytes, ...]) -> Exchange:
     request = Request()
-    request.method, request.headers = "GET", Headers()
+    request.method, request.headers = "GET", Headers.new()
     ex = Exchange(cast(ClientSide, SimpleNamespace(peer_ip="", certificates=chain)), request, "id", 0.0)
     instance.access(ex)
     return ex

@@ -63,7 +63,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, str]]:
     ex = Exchange(cast(ClientSide, SimpleNamespace(peer_ip=address)), Request(), "id", 0.0)
-    ex.request.headers = Headers(list((headers or {}).items()))
+    ex.request.headers = Headers.new(list((headers or {}).items()))
     if consumer is not None:
         ex.consumer = cast(Any, SimpleNamespace(id=consumer, username=f"{consumer}!", custom_id=None))
     status = 200

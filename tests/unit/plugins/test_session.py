@@ -38,7 +38,7 @@ class Browser:
         """Whether the gateway knew who it was, before any key was looked at."""
         request = Request()
         request.method, request.target, request.content = "GET", Target("/"), b""
-        request.headers = Headers()
+        request.headers = Headers.new()
         if self.cookies:
             request.headers.set("Cookie", "; ".join(f"{k}={v}" for k, v in self.cookies.items()))
         ex = Exchange(cast(ClientSide, SimpleNamespace(peer_ip="")), request, "id", 0.0)

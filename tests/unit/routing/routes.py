@@ -51,7 +51,7 @@ class Request:
             self.method,
             self.path,
             self.host,
-            Headers(self.headers),
+            Headers.new(self.headers),
             self.scheme,
             self.port,
             self.sni,

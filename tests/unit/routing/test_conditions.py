@@ -9,7 +9,7 @@ TWO = [("X", "ab"), ("X", "ac"), ("Y", "Q"), ("U", "Ä".encode().decode("latin-1
 
 
 def holds(expression: str) -> bool:
-    facts = Facts("GET", "/a/b", "h.test", Headers(TWO), "http", 8000, None, None, ("10.1.2.3", 5), "::1")
+    facts = Facts("GET", "/a/b", "h.test", Headers.new(TWO), "http", 8000, None, None, ("10.1.2.3", 5), "::1")
     return closure(parsed(expression))(facts)
 
 

@@ -7,7 +7,7 @@ from tollhouse.wire.headers import Headers
 
 
 def facts(path: str = "/foo/bar/baz", query: str | None = None, sni: str | None = None) -> Facts:
-    headers = Headers([("X-Ver", "1"), ("X_Odd", "u"), ("X-Odd", "d"), ("Two", "a"), ("Two", "b")])
+    headers = Headers.new([("X-Ver", "1"), ("X_Odd", "u"), ("X-Odd", "d"), ("Two", "a"), ("Two", "b")])
     return Facts("GET", path, "a.test", headers, "https", 8443, sni, query, ("10.0.0.1", 5000), "::1")
 
 
@@ -74,7 +74,7 @@ def test_an_sni_is_there_when_the_client_sent_one() -> None:
 
 
 def test_what_is_not_known_is_not_there() -> None:
-    bare = Facts("GET", "/", "", Headers(), "http", 80, None, None, ("unix:", 0), None)
+    bare = Facts("GET", "/", "", Headers.new(), "http", 80, None, None, ("unix:", 0), None)
     for field in ("http.host", "net.src.ip", "net.dst.ip"):
         assert list(reader(field)(bare)) == []
 

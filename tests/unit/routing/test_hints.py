@@ -58,7 +58,7 @@ def test_the_index_never_skips_an_expression_that_holds(expressions: list[str], 
 
     name, _, port = request.host.partition(":")
     facts = Facts(
-        request.method, request.path, name, Headers(request.headers), "http", int(port or request.port),
+        request.method, request.path, name, Headers.new(request.headers), "http", int(port or request.port),
         None, None, None, None,
     )  # fmt: skip
     expected = [route.name for route in routes if closure(parsed(route.expression or ""))(facts)]

@@ -6,7 +6,7 @@ from tollhouse.wire.headers import Headers
 
 
 def asked(*headers: tuple[str, str]) -> Asked:
-    return ("GET", "/", (), Headers(headers), "http", None, None, None)
+    return ("GET", "/", (), Headers.new(headers), "http", None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_names_by_their_beginning_are_remembered_for_the_block_alone() -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "\x00", "a\x7f", "\x0b"])
 def test_no_value_ends_its_line(value: str) -> None:
-    headers = Headers()
+    headers = Headers.new()
     headers.add("X-A", value)
     headers.set("X-B", value)
 
@@ -135,7 +135,7 @@ def test_no_value_ends_its_line(value: str) -> None:
 
 
 def test_a_value_beyond_latin_1_is_sent_as_utf_8() -> None:
-    headers = Headers([("X-Name", "日本")])
+    headers = Headers.new([("X-Name", "日本")])
 
     assert headers.without(NONE) == "X-Name: 日本\r\n".encode()
 

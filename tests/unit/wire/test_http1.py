@@ -312,7 +312,7 @@ def test_a_204_loses_its_length_but_a_304_keeps_it() -> None:
     ],
 )
 def test_websocket_is_asked_for_by_both_fields(fields: list[tuple[str, str]], asks: bool) -> None:
-    assert asks_for_websocket(Headers(fields)) is asks
+    assert asks_for_websocket(Headers.new(fields)) is asks
 
 
 def test_a_bare_lf_is_seen() -> None:

@@ -16,7 +16,7 @@ def _status(call: Call) -> int:
 
 
 def _early(call: Call) -> Headers:
-    return Headers(field for fields in call.early.values() for field in fields)
+    return Headers.new(field for fields in call.early.values() for field in fields)
 
 
 def _fields(call: Call) -> Headers:
@@ -126,7 +126,7 @@ def _of_service(call: Call) -> Headers:
     call.only_in("response", "header_filter", "body_filter", "log")
     response = call.ex.response
     if response is None or not response.from_upstream:
-        return Headers()
+        return Headers.new()
     return response.headers
 
 
