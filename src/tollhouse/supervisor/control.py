@@ -346,7 +346,16 @@ class Control:
         accepted = sum(report.accepted for report in gone) + sum(worker.accepted for worker in workers)
         requests = sum(report.requests for report in gone) + sum(worker.requests for worker in workers)
         health = self.health.states if self.health is not None else _unchecked
-        return NodeState(self.identity.node_id, tuple(workers), self.snapshot, accepted, requests, health)
+        return NodeState(
+            self.identity.node_id,
+            tuple(workers),
+            self.snapshot,
+            accepted,
+            requests,
+            health,
+            self.shared_memory(),
+            bool(self.settings.stream_listen),
+        )
 
     @property
     def is_ready(self) -> bool:

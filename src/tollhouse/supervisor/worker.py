@@ -64,7 +64,7 @@ class Worker:
         self._channel: Channel | None = None
         self._handovers = node.metrics.counter(
             "tollhouse_configuration_handovers_total",
-            "Configurations that workers took over: as what had changed, or whole",
+            "Configurations that workers took over after their first: as what had changed, or whole",
             ("as",),
         )
         node.health.tell = self._tell
@@ -109,7 +109,8 @@ class Worker:
         for each in changes:
             snapshot = decode_changes(each, snapshot).after()
         await self._node.apply(snapshot)
-        self._handovers.series(("whole",)).value += 1
+        if self._version:
+            self._handovers.series(("whole",)).value += 1
         return version
 
     async def _apply_changes(self, before: Snapshot, written: Sequence[bytes]) -> str:

@@ -1,6 +1,6 @@
 """The node's metrics as Prometheus text: what workers counted, and how the node itself is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tollhouse import __version__
@@ -34,16 +34,18 @@ class NodeState:
     requests: int
     #: the addresses of a target (`host:port`) of an upstream, called by its id, and how each is doing
     health: Callable[[str, str], Sequence[tuple[str, str]]]
+    #: bytes in use and bytes there are, by name of what processes share
+    shared_memory: Mapping[str, tuple[int, int]]
+    has_streams: bool
 
 
 def render(gathered: Gathered, state: NodeState) -> str:
     """The whole page. As in Kong, what plugins count is shown only if a prometheus plugin exists."""
-    lines = _node_lines(state)
     instances = [
         plugin for plugin in state.snapshot.plugins if plugin.name == "prometheus" and plugin.enabled
     ]
-    if instances:
-        lines += gathered.render()
+    counted = gathered.render() if instances else []
+    lines = [*_node_lines(state), *_memory_lines(state, sum(map(len, counted))), *counted]
     if any(instance.config.get("upstream_health_metrics") for instance in instances):
         lines += _health_lines(state)
     return "\n".join((*lines, ""))
@@ -70,7 +72,6 @@ def _node_lines(state: NodeState) -> list[str]:
         "# HELP kong_nginx_metric_errors_total Number of errors while serving metrics",
         "# TYPE kong_nginx_metric_errors_total counter",
         "kong_nginx_metric_errors_total 0",
-        *_memory_lines(state),
     ]
 
 
@@ -88,18 +89,28 @@ def _connections(state: NodeState) -> dict[str, int]:
     }
 
 
-def _memory_lines(state: NodeState) -> list[str]:
+def _memory_lines(state: NodeState, metrics_bytes: int) -> list[str]:
     node = {"node_id": state.node_id}
-    shared = {**node, "shared_dict": "kong", "kong_subsystem": "http"}
+    # One process serves both subsystems, so that its memory is told once.
+    shares = (("http", 1), ("stream", 0)) if state.has_streams else (("http", 1),)
     each = [
-        ({**node, "pid": worker.pid, "kong_subsystem": "http"}, worker.resident_bytes)
+        ({**node, "pid": worker.pid, "kong_subsystem": subsystem}, worker.resident_bytes * share)
         for worker in state.workers
+        for subsystem, share in shares
     ]
-    whole = [(shared, sum(worker.resident_bytes for worker in state.workers))]
+    sizes = {**state.shared_memory, "prometheus_metrics": (metrics_bytes, metrics_bytes)}
+    used, there = (
+        [
+            ({**node, "shared_dict": name, "kong_subsystem": "http"}, both[place])
+            for name, both in sorted(sizes.items())
+        ]
+        for place in (0, 1)
+    )
+    of = "memory that processes share, by what is in it"
     return [
         *gauge_lines("kong_memory_workers_lua_vms_bytes", "Memory in use by each worker", each),
-        *gauge_lines("kong_memory_lua_shared_dict_bytes", "Memory in use by all workers", whole),
-        *gauge_lines("kong_memory_lua_shared_dict_total_bytes", "Memory in use by all workers", whole),
+        *gauge_lines("kong_memory_lua_shared_dict_bytes", f"Bytes in use of {of}", used),
+        *gauge_lines("kong_memory_lua_shared_dict_total_bytes", f"Bytes of {of}", there),
     ]
 
 

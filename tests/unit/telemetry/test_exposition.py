@@ -18,7 +18,8 @@ def page(config: str, *workers: WorkerState, accepted: int = 0, requests: int = 
     metrics, gathered = Metrics(), Gathered()
     metrics.counter("kong_http_requests_total", "Requests", ("route",)).series(("r",)).value += 3
     gathered.add(metrics.hand_over())
-    return Scrape.of(render(gathered, NodeState("n1", workers, snapshot, accepted, requests, health)))
+    state = NodeState("n1", workers, snapshot, accepted, requests, health, {"kong": (7, 9)}, True)
+    return Scrape.of(render(gathered, state))
 
 
 def health(upstream: str, target: str) -> list[tuple[str, str]]:
@@ -50,9 +51,17 @@ def test_connections_are_those_of_all_workers() -> None:
 def test_memory_is_told_by_worker() -> None:
     shown = page("", worker(pid=11, resident_bytes=100), worker(pid=12, resident_bytes=50))
 
-    assert shown.value("kong_memory_workers_lua_vms_bytes", pid="11") == 100
-    assert shown.value("kong_memory_workers_lua_vms_bytes", pid="12") == 50
-    assert shown.value("kong_memory_lua_shared_dict_bytes") == 150
+    for pid, subsystem, told in (("11", "http", 100), ("12", "http", 50), ("12", "stream", 0)):
+        labels = {"pid": pid, "kong_subsystem": subsystem}
+        assert shown.value("kong_memory_workers_lua_vms_bytes", **labels) == told
+
+
+def test_memory_that_processes_share_is_told_by_what_is_in_it() -> None:
+    shown = page("plugins: [{name: prometheus}]\n")
+
+    assert shown.value("kong_memory_lua_shared_dict_bytes", shared_dict="kong") == 7
+    assert shown.value("kong_memory_lua_shared_dict_total_bytes", shared_dict="kong") == 9
+    assert shown.value("kong_memory_lua_shared_dict_total_bytes", shared_dict="prometheus_metrics") > 0
 
 
 def test_what_plugins_count_is_shown_only_where_there_is_a_prometheus_plugin() -> None:
