@@ -20,7 +20,11 @@ _AI: Final = (
 _WORKSPACE: Final = "default"
 #: nginx's status for a client that went away before there was an answer
 _CLIENT_GONE: Final = 499
+#: in place of the time that an upstream took
+_NOBODY_ASKED: Final = -1
 _SERIES_KNOWN: Final = 10_000
+#: different latencies that wait for their distributions
+_LATENCIES_KEPT: Final = 256
 _MODELS_KNOWN: Final = 2000
 _CALL_SECONDS: Final = (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
@@ -135,15 +139,9 @@ class Prometheus(Plugin[Config]):
         found.bytes_in += request.head_bytes + request.received
         found.bytes_out += ex.bytes_out
         if found.latencies is not None:
-            whole, upstream, gateway = found.latencies
             answered = ex.answered_at
-            milliseconds = int((ex.ended_at - ex.started) * 1000)
-            whole[milliseconds] += 1
-            if sent and answered:
-                waited = int((answered - sent) * 1000)
-                upstream[waited] += 1
-                milliseconds -= waited
-            gateway[milliseconds if milliseconds > 0 else 0] += 1
+            waited = int((answered - sent) * 1000) if sent and answered else _NOBODY_ASKED
+            found.latencies[int((ex.ended_at - ex.started) * 1000), waited] += 1
         if self._ai_metrics:
             metered = ex.peek(Metered)
             if metered is not None and sent and metered.provider:
@@ -205,10 +203,8 @@ class Prometheus(Plugin[Config]):
             )
         if conf.latency_metrics:
             labels = (service, route, _WORKSPACE)
-            found.latencies = (
-                self._total.series(labels),
-                self._upstream.series(labels),
-                self._kong.series(labels),
+            found.latencies = _Latencies(
+                self._total.series(labels), self._upstream.series(labels), self._kong.series(labels)
             )
         return found
 
@@ -332,8 +328,7 @@ class _Requests:
     count: Count | None = None
     #: in and out
     moved: tuple[Count, Count] | None = None
-    #: of the whole, of the upstream, of the gateway
-    latencies: tuple[Distribution, Distribution, Distribution] | None = None
+    latencies: "_Latencies | None" = None
 
     def pour(self) -> None:
         if self.count is not None:
@@ -343,3 +338,28 @@ class _Requests:
             ingress.value += self.bytes_in
             egress.value += self.bytes_out
         self.requests = self.bytes_in = self.bytes_out = 0
+        if self.latencies is not None:
+            self.latencies.pour()
+
+
+class _Latencies(dict[tuple[int, int], int]):
+    """How many requests took so long in all and waited so long for the upstream, in milliseconds. Nearly
+    all are as others were: each pair is put into the three distributions once for many requests."""
+
+    def __init__(self, whole: Distribution, upstream: Distribution, gateway: Distribution) -> None:
+        self._whole, self._upstream, self._gateway = whole, upstream, gateway
+
+    def __missing__(self, pair: tuple[int, int]) -> int:
+        if len(self) >= _LATENCIES_KEPT:
+            self.pour()
+        return 0
+
+    def pour(self) -> None:
+        for (whole, waited), times in self.items():
+            self._whole[whole] += times
+            if waited == _NOBODY_ASKED:
+                self._gateway[whole] += times
+            else:
+                self._upstream[waited] += times
+                self._gateway[max(whole - waited, 0)] += times
+        self.clear()
