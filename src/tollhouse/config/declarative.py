@@ -180,6 +180,8 @@ class _Loader:
 
     def _refuse(self, entry: Entry, errors: dict[str, Any]) -> dict[str, Any]:
         self._schemas_hold = False
+        for name in entry.kind.references.keys() & errors.keys():
+            errors[name] = _wrong_inside(entry, name) or errors[name]
         for name in NOT_YET.intersection(errors):
             if errors[name] == "unknown field":
                 errors[name] = not_yet(name)
@@ -201,6 +203,16 @@ class _Loader:
     def shown_document(self) -> dict[str, Any]:
         """The document as errors show it: with derived ids once its entities are right by themselves."""
         return self._tree.with_ids(self._document) if self._schemas_hold else self._document
+
+
+def _wrong_inside(entry: Entry, field: str) -> dict[str, Any]:
+    """What is wrong with the fields of an entity that is written where one is only referred to."""
+    value = entry.raw.get(field)
+    referred = ENTITIES.get(entry.kind.references[field])
+    if referred is None or not isinstance(value, dict) or "id" in value:
+        return {}
+    _, errors = referred.schema.check(value)
+    return {name: text for name, text in errors.items() if name in value}
 
 
 def _unique_violation(kind: Kind, key: tuple[Any, ...]) -> str:

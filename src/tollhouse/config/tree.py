@@ -129,13 +129,13 @@ class Tree:
         for field, reference in entry.kind.references.items():
             parent = entry.parent if field == entry.field else None
             value = raw.get(field)
-            if _names_an_entity(value):
-                raw[field] = {"id": self._resolved(entry, field, reference, value)}
             if parent is not None:
-                # Kong overrides whatever a nested entity says about its parent; we accept the truth only.
-                if value is not None and raw[field] not in ({"id": parent.id}, {"id": _NOBODY}):
+                # The place of a nested entity tells its parent; what it says itself may only be the same.
+                if value is not None and self._find(reference, value) is not parent:
                     self._problems.add((*entry.path, field), "value must be null")
                 raw[field] = {"id": parent.id}
+            elif _names_an_entity(value):
+                raw[field] = {"id": self._resolved(entry, field, reference, value)}
         return raw
 
     def _find(self, reference: str, value: Any) -> Entry | None:

@@ -136,7 +136,24 @@ def test_an_error_reads_as_file_line_path_and_text(refusal_of: Refuse) -> None:
         ),
         (
             "services: [{name: a, host: a, routes: [{name: r, paths: [/], service: x}]}]",
-            {"routes": {"r": ["invalid reference 'service: x' (no such entry in 'services')"]}},
+            {"services": [{"routes": [{"service": "value must be null"}]}]},
+        ),
+        (
+            "services: [{name: a, host: a, client_certificate: {cert: '', key: '', tags: [x]}}]",
+            {
+                "services": [
+                    {
+                        "client_certificate": {
+                            "cert": "length must be at least 1",
+                            "key": "length must be at least 1",
+                        }
+                    }
+                ]
+            },
+        ),
+        (
+            "services: [{name: a, host: a, client_certificate: {tags: [x]}}]",
+            {"services": [{"client_certificate": {"id": "missing primary key"}}]},
         ),
         (
             "services: [{name: a, host: a, routes: [{name: r, paths: [/], service: {name: x}}]}]",
