@@ -70,8 +70,15 @@ class _Config:
                 return Answer(400, refusal.answer(errors, flatten=_is_on(call, "flatten_errors")))
             body = {"code": 14, "name": "invalid declarative configuration", "message": str(errors)}
             return Answer(400, body)
-        flavor = self._control.settings.router_flavor
-        return Answer(201, await asyncio.to_thread(to_config_answer, snapshot, flavor))
+        return Answer(201, await asyncio.to_thread(self._taken, snapshot))
+
+    def _taken(self, snapshot: Snapshot) -> dict[str, Any]:
+        shown = to_config_answer(snapshot, self._control.settings.router_flavor)
+        for plugin in shown.get("plugins", {}).values():
+            config = self._control.registry.config(plugin["name"])
+            if config is not None:
+                plugin["config"] = config.without_newer(plugin["config"])
+        return shown
 
 
 def summary(snapshot: Snapshot) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from tollhouse.admin.changes import Checker
 from tollhouse.admin.failures import Failure, absent, of_store, told, unfound
 from tollhouse.admin.lookups import Parents
 from tollhouse.model.entities import ENTITIES, Kind
-from tollhouse.model.schema import Record
 from tollhouse.stores.store import Page, Reader, Row, Stale, Store, StoreError, Tagged, Transaction
 
 #: how often a change is tried again when somebody else changed the same entity meanwhile
@@ -151,7 +150,7 @@ class Entities:
         """A row as Kong's Admin API shows it."""
         shown = {name: value for name, value in row.items() if value is not None or name not in kind.hidden}
         if kind.name == "plugins" and (config := self.checker.plugins.config(row["name"])) is not None:
-            shown["config"] = _without_hidden(config, config.echoed(row["config"]))
+            shown["config"] = config.without_newer(config.echoed(row["config"]))
         if kind.name == "certificates":
             shown["snis"] = await snis.names(reader, row["id"])
         if shown.get("ttl") is not None:
@@ -293,17 +292,6 @@ class Entities:
         if row.get("ttl") is not None:
             row["ttl"] += int(self.now()) - int(row["created_at"])
         return row
-
-
-def _without_hidden(config: Record, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that Kong's version does not know are shown only where they are not at their default."""
-    return {
-        name: value
-        for name, value in values.items()
-        if name not in config.fields
-        or not (config.fields[name].rules.get("hidden") or config.fields[name].rules.get("newer"))
-        or value != config.fields[name].absent()
-    }
 
 
 def call_of(kind: Kind, text: str, parents: Parents) -> Call:

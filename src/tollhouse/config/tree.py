@@ -130,13 +130,21 @@ class Tree:
             parent = entry.parent if field == entry.field else None
             value = raw.get(field)
             if parent is not None:
-                # The place of a nested entity tells its parent; what it says itself may only be the same.
-                if value is not None and self._find(reference, value) is not parent:
-                    self._problems.add((*entry.path, field), "value must be null")
+                self._check_parent(entry, field, reference, value)
                 raw[field] = {"id": parent.id}
             elif _names_an_entity(value):
                 raw[field] = {"id": self._resolved(entry, field, reference, value)}
         return raw
+
+    def _check_parent(self, entry: Entry, field: str, reference: str, value: Any) -> None:
+        """The place of a nested entity tells its parent; what it says itself may only be the same."""
+        found = self._find(reference, value)
+        if value is None or found is entry.parent:
+            return
+        if found is None and isinstance(value, dict) and _names_an_entity(value):
+            self._resolved(entry, field, reference, value)
+        else:
+            self._problems.add((*entry.path, field), "value must be null")
 
     def _find(self, reference: str, value: Any) -> Entry | None:
         key = value.get("id") if isinstance(value, dict) else value

@@ -237,6 +237,16 @@ class Record:
                 shown[shorthand.name] = shorthand.current(values)
         return shown
 
+    def without_newer(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values without settings that Kong's version does not know, unless they say something."""
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in self.fields
+            or not (self.fields[name].rules.get("hidden") or self.fields[name].rules.get("newer"))
+            or value != self.fields[name].absent()
+        }
+
 
 class Unchecked(Record):
     """Stands for settings that nobody knows: whatever they are, they are kept."""

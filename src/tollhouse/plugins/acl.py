@@ -24,7 +24,7 @@ class Config:
         doc="Judge by the groups that came with authentication also where a consumer is known.",
     )
     include_consumer_groups: bool = setting(
-        False, required=True, doc="Count the consumer groups that the consumer is in as groups."
+        False, required=True, newer=True, doc="Count the consumer groups that the consumer is in as groups."
     )
 
     CHECKS = (

@@ -52,7 +52,9 @@ class Config(RecordSettings):
         doc="How long an idle connection is kept, in milliseconds; never longer than "
         "`upstream_keepalive_idle_timeout` allows.",
     )
-    ssl_verify: bool = setting(False, doc="Refuse a server whose certificate is not trusted for its name.")
+    ssl_verify: bool = setting(
+        False, newer=True, doc="Refuse a server whose certificate is not trusted for its name."
+    )
     retry_count: int | None = setting(
         None, doc="Most retries of a batch, beside `queue.max_retry_time`. Kong's older field."
     )

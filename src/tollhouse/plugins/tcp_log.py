@@ -22,7 +22,9 @@ class Config(RecordSettings):
     keepalive: float = setting(60_000, unit="ms", doc="How long an idle connection is kept, in milliseconds.")
     tls: bool = setting(False, required=True, doc="Speak TLS.")
     tls_sni: str | None = setting(None, doc="The name asked for in TLS; without it the host.")
-    ssl_verify: bool = setting(False, doc="Refuse a server whose certificate is not trusted for its name.")
+    ssl_verify: bool = setting(
+        False, newer=True, doc="Refuse a server whose certificate is not trusted for its name."
+    )
 
 
 class TcpLog(Plugin[Config]):

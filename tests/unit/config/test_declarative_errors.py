@@ -139,7 +139,11 @@ def test_an_error_reads_as_file_line_path_and_text(refusal_of: Refuse) -> None:
             {"services": [{"routes": [{"service": "value must be null"}]}]},
         ),
         (
-            "services: [{name: a, host: a, client_certificate: {cert: '', key: '', tags: [x]}}]",
+            "services: [{name: a, host: a, routes: [{name: r, paths: [/], service: {id: x}}]}]",
+            {"routes": {"r": ["invalid reference 'service: {\"id\":\"x\"}' (no such entry in 'services')"]}},
+        ),
+        (
+            "services: [{host: a, protocol: tls, client_certificate: {cert: '', key: '', tags: [x]}}]",
             {
                 "services": [
                     {
@@ -152,7 +156,7 @@ def test_an_error_reads_as_file_line_path_and_text(refusal_of: Refuse) -> None:
             },
         ),
         (
-            "services: [{name: a, host: a, client_certificate: {tags: [x]}}]",
+            "services: [{name: a, host: a, protocol: https, client_certificate: {tags: [x]}}]",
             {"services": [{"client_certificate": {"id": "missing primary key"}}]},
         ),
         (
