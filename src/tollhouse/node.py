@@ -30,7 +30,7 @@ from tollhouse.model.changes import Changes
 from tollhouse.model.common import STREAM_PROTOCOLS
 from tollhouse.model.entities import Vault
 from tollhouse.model.snapshot import Snapshot
-from tollhouse.node_settings import error_pages_of, lifetimes_of, limits_of, pools_of, trust_of
+from tollhouse.node_settings import error_pages_of, lifetimes_of, limits_of, pools_of, trust_of, vaults_of
 from tollhouse.pdk.services import NodeInfo, Services, Tracing
 from tollhouse.pdk.tasks import Tasks, in_slices
 from tollhouse.plugins import Registry
@@ -50,7 +50,6 @@ from tollhouse.stores.queues import Queues
 from tollhouse.stores.redis_servers import RedisServers
 from tollhouse.stores.responses import SharedResponses
 from tollhouse.stores.sinks import Sinks
-from tollhouse.stores.vaults import Vaults
 from tollhouse.stream.snapshot import compiling_streams
 from tollhouse.stream.streams import Streams
 from tollhouse.telemetry.access_log import AccessLog
@@ -102,9 +101,7 @@ class Node:
         resolver = Resolver(time.perf_counter, self._tasks, lifetimes_of(settings), settings.dns_resolver)
         #: who may call
         self.directory = Directory()
-        self._vaults = Vaults(
-            os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
-        )
+        self._vaults = vaults_of(settings)
         self._vault_entities: tuple[Vault, ...] = ()
         dropped = self.metrics.counter(
             "tollhouse_log_dropped_total", "Log lines that could not be kept or handed over", ("sink",)

@@ -1,5 +1,6 @@
 """What the parts of a node take from its settings."""
 
+import os
 import time
 from typing import Final
 
@@ -7,6 +8,7 @@ from tollhouse.config.settings import Settings
 from tollhouse.flow.answers import ErrorPages
 from tollhouse.flow.forwarded import Trust
 from tollhouse.server.limits import Limits
+from tollhouse.stores.vaults import Vaults
 from tollhouse.upstream.dns import Lifetimes
 from tollhouse.upstream.pool import KeepAlive, Pools
 from tollhouse.upstream.tls import UpstreamTls
@@ -38,6 +40,11 @@ def lifetimes_of(settings: Settings) -> Lifetimes:
         settings.dns_error_ttl,
         settings.dns_cache_size,
     )
+
+
+def vaults_of(settings: Settings) -> Vaults:
+    """Where references to secrets are looked up."""
+    return Vaults(os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix)
 
 
 def error_pages_of(settings: Settings) -> ErrorPages:

@@ -7,6 +7,7 @@ it, as an entry in /etc/resolv.conf would.
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.client import connected
@@ -27,7 +28,14 @@ services:
 - {{name: address, url: "http://127.0.0.1:{port}", routes: [{{paths: [/address]}}]}}
 - {{name: both, host: pool.test, routes: [{{paths: [/both]}}]}}
 - {{name: lost, host: lost.test, routes: [{{paths: [/lost]}}]}}
+- {{name: checked, host: checked.test, routes: [{{paths: [/checked]}}]}}
 upstreams:
+- name: checked.test
+  healthchecks: {{passive: {{unhealthy: {{http_failures: 1}}}}}}
+  targets:
+  - {{target: "one.test:{port}"}}
+  - {{target: "short.test:{port}"}}
+  - {{target: "_web._tcp.test:80"}}
 - name: pool.test
   targets: [{{target: "one.test:{port}"}}, {{target: "missing.test:{port}"}}]
 - name: lost.test
@@ -82,6 +90,7 @@ def zones(names: NameServer) -> None:
             "broken.test": Zone(code=SERVER_FAILURE),
             "refused.test": Zone(code=REFUSED),
             "slow.test": Zone(silent=True),
+            "_web._tcp.test": Zone(services=((1, 7, 9, "many.test"),)),
         }
     )
 
@@ -211,6 +220,37 @@ async def test_a_client_that_goes_while_a_name_is_asked_harms_nobody(
 
 async def test_a_target_without_an_address_is_passed_over(node: Gateway) -> None:
     assert [(await ask(node, "/both")).status for _ in range(6)] == [200] * 6
+
+
+async def test_the_health_of_names_is_told_apart_though_they_stand_for_one_address(
+    node: Gateway, upstream: Upstream
+) -> None:
+    async def health() -> dict[str, list[tuple[str, int, int, str]]]:
+        shown: Any = (await node.admin_request("GET", "/upstreams/checked.test/health")).json()
+        return {
+            target["data"]["host"]: [
+                (each["ip"], each["port"], each["weight"], each["health"])
+                for each in target["data"]["addresses"]
+            ]
+            for target in shown["data"]
+        }
+
+    async def decide(target: str, word: str) -> None:
+        path = f"/upstreams/checked.test/targets/{target}/{word}"
+        assert (await node.admin_request("PUT", path)).status == 204
+
+    port = upstream.port
+    await decide(f"short.test:{port}", "unhealthy")
+    await decide("_web._tcp.test:80/many.test:9", "unhealthy")
+
+    assert await health() == {
+        "one.test": [("127.0.0.1", port, 100, "HEALTHY")],
+        "short.test": [("127.0.0.1", port, 100, "UNHEALTHY")],
+        "_web._tcp.test": [("many.test", 9, 7, "UNHEALTHY")],
+    }
+    assert [(await ask(node, "/checked")).status for _ in range(3)] == [200] * 3
+    await decide(f"one.test:{port}", "unhealthy")
+    assert (await ask(node, "/checked")).status == 503
 
 
 async def test_an_upstream_whose_targets_have_no_address_has_no_peer(node: Gateway) -> None:

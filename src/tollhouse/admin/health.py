@@ -5,8 +5,8 @@ known yet, only DNS has something to say.
 """
 
 import asyncio
-import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from tollhouse.admin.entities import Entities
@@ -24,12 +24,23 @@ _UPSTREAMS: Final = ENTITIES["upstreams"]
 _TARGETS: Final = ENTITIES["targets"]
 
 
+@dataclass(frozen=True, slots=True)
+class TargetAddress:
+    """One address that a target stands for, by the name of its SRV record if it has one, as in Kong."""
+
+    host: str
+    port: int
+    #: that of its SRV record
+    weight: int | None
+    #: whether it gets requests; None if nobody has found out
+    healthy: bool | None
+
+
 class HealthBoard(Protocol):
     """What is known of the health of addresses, and how an operator overrules it."""
 
-    def healthy(self, upstream: str, target: str, address: tuple[str, int]) -> bool | None:
-        """Whether an address of a target (`host:port`) of an upstream, called by its id, gets requests;
-        None if nobody has found out."""
+    async def addresses(self, upstream: str, target: str) -> list[TargetAddress]:
+        """What a target (`host:port`) of an upstream, called by its id, stands for now."""
         ...
 
     async def overrule(
@@ -83,11 +94,12 @@ class _Health:
         return Answer(body={**page_body(call, shown, page.offset), "node_id": self._node_id})
 
     async def _target(self, upstream: Row, row: Row) -> dict[str, Any]:
-        addresses = await _addresses(row["target"])
+        board = self._board
+        addresses = await board.addresses(upstream["id"], row["target"]) if board is not None else ()
         shown: list[dict[str, Any]] = []
-        for ip, port in addresses:
-            state = self._state(upstream, row["target"], (ip, port))
-            shown.append({"ip": ip, "port": port, "weight": row["weight"], "health": state})
+        for each in addresses:
+            where = {"ip": each.host, "port": each.port, "weight": each.weight or row["weight"]}
+            shown.append({**where, "health": _state(upstream, each)})
         health = min((each["health"] for each in shown), key=_STATES.index, default="DNS_ERROR")
         available = sum(each["weight"] for each in shown if each["health"] != "UNHEALTHY")
         whole = sum(each["weight"] for each in shown)
@@ -96,12 +108,6 @@ class _Health:
         data: dict[str, Any] = {"addresses": shown, "weight": weights, "nodeWeight": row["weight"]}
         data |= {"host": host, "port": int(port)}
         return {**row, "health": health, "data": data}
-
-    def _state(self, upstream: Row, target: str, address: tuple[str, int]) -> State:
-        if not _is_checked(upstream["healthchecks"]):
-            return "HEALTHCHECKS_OFF"
-        known = self._board.healthy(upstream["id"], target, address) if self._board is not None else None
-        return "UNHEALTHY" if known is False else "HEALTHY"
 
     def _whole(self, upstream: Row, targets: list[dict[str, Any]]) -> dict[str, Any]:
         """The upstream as its balancer sees it."""
@@ -165,11 +171,7 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def _addresses(target: str) -> list[tuple[str, int]]:
-    """What a target's name stands for now; nothing if it stands for nothing."""
-    host, port = _address(target)
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return sorted({(info[4][0], port) for info in found if isinstance(info[4][0], str)})
+def _state(upstream: Row, address: TargetAddress) -> State:
+    if not _is_checked(upstream["healthchecks"]):
+        return "HEALTHCHECKS_OFF"
+    return "UNHEALTHY" if address.healthy is False else "HEALTHY"

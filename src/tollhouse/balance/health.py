@@ -6,8 +6,8 @@ from typing import Final, Literal, TypeAlias
 
 #: what happened to a request or a probe
 Outcome: TypeAlias = Literal["success", "http_failure", "tcp_failure", "timeout"]
-#: an upstream's id, and one of its addresses
-Key: TypeAlias = tuple[str, str, int]
+#: an upstream's id, the host of one of its targets, and one of the addresses that it stands for
+Key: TypeAlias = tuple[str, str, str, int]
 
 FAILURES: Final = ("http_failure", "tcp_failure", "timeout")
 

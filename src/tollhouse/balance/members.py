@@ -35,6 +35,8 @@ class Member(Generic[E]):
     condition: Condition = field(default_factory=Condition)
     #: for so long after it began its weight grows, in seconds
     slow_start: float = 0.0
+    #: the target's host
+    name: str = ""
 
     def share_at(self, now: float) -> float:
         """How much of its weight it has at an instant: a tenth at first, all of it in the end."""

@@ -157,11 +157,11 @@ class Balanced(Generic[A]):
 
     def _member(self, ip: str, port: int, weight: int, name: str) -> _Member:
         endpoint = self._dial.endpoint(ip, port, self._upstream.host_header or name)
-        condition = self._health.condition((self._upstream.id, ip, port))
-        return Member(ip, port, weight, endpoint, condition, self._slow_start)
+        condition = self._health.condition((self._upstream.id, name, ip, port))
+        return Member(ip, port, weight, endpoint, condition, self._slow_start, name)
 
     def _key(self, member: _Member) -> Key:
-        return self._upstream.id, member.ip, member.port
+        return self._upstream.id, member.name, member.ip, member.port
 
     def _make_chooser(self) -> Chooser[Endpoint]:
         chooser: Chooser[Endpoint]

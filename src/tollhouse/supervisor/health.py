@@ -2,17 +2,17 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tollhouse.admin.health import TargetAddress
 from tollhouse.balance.health import HealthCounts, Key, Outcome, outcome_of
 from tollhouse.model.snapshot import Snapshot
 from tollhouse.model.upstream import Active, Passive, Upstream
 from tollhouse.pdk.tasks import Tasks
-from tollhouse.supervisor.probe import Probe, probe
-from tollhouse.upstream.target_names import TargetNames
+from tollhouse.supervisor.probe import Probe, ProbeTls, probe
+from tollhouse.upstream.target_names import TargetNames, TargetRecord
 
 log = logging.getLogger("tollhouse.health")
 
@@ -40,6 +40,7 @@ class HealthBoard:
         decide: Callable[[Key, bool], None],
         names: TargetNames,
         tasks: Tasks,
+        tls: ProbeTls,
         *,
         with_streams: bool = False,
     ) -> None:
@@ -48,6 +49,7 @@ class HealthBoard:
         self._decide = decide
         self._names = names
         self._tasks = tasks
+        self._tls = tls
         self._with_streams = with_streams
         self._counts = HealthCounts()
         self._upstreams: dict[str, Upstream] = {}
@@ -62,6 +64,7 @@ class HealthBoard:
             return
         self._snapshot = snapshot
         self._upstreams = {upstream.id: upstream for upstream in snapshot.upstreams}
+        self._tls.serve(snapshot)
         self._targets = {id_: [] for id_ in self._upstreams}
         for target in snapshot.targets:
             host, _, port = target.target.rpartition(":")
@@ -100,30 +103,38 @@ class HealthBoard:
     def _announce(self, key: Key, *, healthy: bool, how: str) -> None:
         upstream, state = self._upstreams.get(key[0]), "healthy" if healthy else "unhealthy"
         name = upstream.name if upstream is not None else key[0]  # one that is not served yet
-        log.warning("%s:%d of upstream %s is %s %s", key[1], key[2], name, state, how)
+        log.warning("%s:%d of upstream %s is %s %s", key[2], key[3], name, state, how)
         self._decide(key, healthy)
 
     # For the Admin API
 
-    def healthy(self, upstream: str, target: str, address: tuple[str, int]) -> bool | None:
-        """Whether an address gets requests; None if nobody has found out."""
-        return self._counts.is_healthy((upstream, *address))
+    async def addresses(self, upstream: str, target: str) -> list[TargetAddress]:
+        """What a target stands for now, whether each gets requests; None if nobody has found out."""
+        host, _, port = target.rpartition(":")
+        found = await self._addresses(host)
+        shown = {
+            TargetAddress(
+                record.host or record.ip,
+                record.port or int(port),
+                record.weight,
+                self._counts.is_healthy(_key_of(upstream, host, record, int(port))),
+            )
+            for record in found
+        }
+        return sorted(shown, key=lambda each: (each.host, each.port))
 
     def states(self, upstream: str, target: str) -> list[tuple[str, str]]:
         """The known addresses of a target, each with its state as Kong's metrics call it."""
         self._keep_up()
         host, _, port = target.rpartition(":")
-        if _is_address(host):
-            addresses = [(host.strip("[]"), int(port))]
-        else:
-            records = self._names.known(host)
-            if records is None:  # it is looked up for the next time; until then nothing is wrong
-                self._tasks.spawn(self._look_up(host), "look up a target")
-                return [(target, self._state((upstream, target, 0)))]
-            addresses = [(record.ip, record.port or int(port)) for record in records]
-        if not addresses:
+        records: Sequence[TargetRecord] | None = _literal(host) or self._names.known(host)
+        if records is None:  # it is looked up for the next time; until then nothing is wrong
+            self._tasks.spawn(self._look_up(host), "look up a target")
+            return [(target, self._state((upstream, target, "", 0)))]
+        if not records:
             return [("", "dns_error")]
-        return [(f"{ip}:{number}", self._state((upstream, ip, number))) for ip, number in addresses]
+        keys = [_key_of(upstream, host, record, int(port)) for record in records]
+        return [(f"{key[2]}:{key[3]}", self._state(key)) for key in keys]
 
     async def _look_up(self, host: str) -> None:
         await self._names.resolve(host)
@@ -139,17 +150,15 @@ class HealthBoard:
         """An operator decides about an address, or about all of a target."""
         self._keep_up()
         host, _, port = target.rpartition(":")
-        addresses = [address] if address is not None else await self._addresses(host, int(port))
-        for each in addresses:
-            key = (upstream, *each)
+        for record in await self._addresses(host):
+            key = _key_of(upstream, host, record, int(port))
+            if address is not None and address not in (key[2:], (record.host, key[3])):
+                continue
             self._counts.set(key, healthy=healthy)
             self._announce(key, healthy=healthy, how="as an operator says")
 
-    async def _addresses(self, host: str, port: int) -> list[tuple[str, int]]:
-        if _is_address(host):
-            return [(host.strip("[]"), port)]
-        records = await self._names.resolve(host)
-        return [(record.ip, record.port or port) for record in records]
+    async def _addresses(self, host: str) -> Sequence[TargetRecord]:
+        return _literal(host) or await self._names.resolve(host)
 
     # Probing
 
@@ -172,8 +181,8 @@ class HealthBoard:
             if not _is_probed(upstream.healthchecks.active, with_streams=self._with_streams):
                 continue
             for host, port in self._targets[id_]:
-                for address in await self._addresses(host, port):
-                    key = (id_, *address)
+                for record in await self._addresses(host):
+                    key = _key_of(id_, host, record, port)
                     current.add(key)
                     if key not in self._probed:
                         self._probed[key] = _Probed(upstream, host, key, now)
@@ -184,7 +193,7 @@ class HealthBoard:
         try:
             if self._interval(probed):
                 async with self._free[upstream.id]:
-                    outcome = _judged(await probe(_probe_of(probed)), active)
+                    outcome = _judged(await probe(_probe_of(probed, self._tls)), active)
                 if outcome is not None and probed.key[0] in self._upstreams:
                     self._report(probed.key, outcome, _limit(active, outcome), "by its probes")
         finally:
@@ -227,18 +236,14 @@ def _is_probed(active: Active, *, with_streams: bool) -> bool:
     return wanted and (with_streams or active.type != "tcp")
 
 
-def _probe_of(probed: _Probed) -> Probe:
+def _probe_of(probed: _Probed, tls: ProbeTls) -> Probe:
     active = probed.upstream.healthchecks.active
-    _, ip, port = probed.key
+    _, _, ip, port = probed.key
     headers: Sequence[tuple[str, str]] = [
         (name, value) for name, values in (active.headers or {}).items() for value in values
     ]
     host = probed.upstream.host_header or (probed.host if port in (80, 443) else f"{probed.host}:{port}")
-    context: ssl.SSLContext | None = None
-    if active.type in ("https", "grpcs"):
-        context = ssl.create_default_context()
-        if not active.https_verify_certificate:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = tls.context(probed.upstream) if active.type in ("https", "grpcs") else None
     server_name = active.https_sni or probed.host.strip("[]")
     seconds = float(active.timeout or 1)
     only_connects = active.type in ("tcp", "grpc", "grpcs")
@@ -253,5 +258,11 @@ def _judged(result: int | Outcome, active: Active) -> Outcome | None:
     return result
 
 
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
+def _literal(host: str) -> tuple[TargetRecord, ...]:
+    """The address that a target names itself; none if it is to be looked up."""
+    is_address = ":" in host or host.replace(".", "").isdigit()
+    return (TargetRecord(host.strip("[]")),) if is_address else ()
+
+
+def _key_of(upstream: str, host: str, record: TargetRecord, port: int) -> Key:
+    return upstream, host.strip("[]"), record.ip, record.port or port

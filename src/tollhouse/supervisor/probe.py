@@ -1,12 +1,21 @@
 """One probe of one address."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tollhouse import __version__
 from tollhouse.balance.health import Outcome
+from tollhouse.errors import UpstreamFault
+from tollhouse.model.entities import Certificate, Upstream
+from tollhouse.model.snapshot import Snapshot
+from tollhouse.stores.vaults import Vaults
+from tollhouse.upstream.pool import USUAL_TLS, Address, TlsProfile
+from tollhouse.upstream.tls import UpstreamTls
+
+log = logging.getLogger("tollhouse.health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +30,38 @@ class Probe:
     seconds: float
     tls: ssl.SSLContext | None
     server_name: str
+
+
+class ProbeTls:
+    """TLS of probes: by the node's authorities, with the upstream's certificate or else the `usual` one."""
+
+    def __init__(self, trusted: Sequence[str], vaults: Vaults, usual: TlsProfile = USUAL_TLS) -> None:
+        self._usual = usual
+        self._contexts = UpstreamTls(trusted)
+        self._vaults = vaults
+        self._certificates: dict[str, Certificate] = {}
+
+    def serve(self, snapshot: Snapshot) -> None:
+        """Takes over the certificates of a configuration."""
+        self._certificates = {entity.id: entity for entity in snapshot.certificates}
+        self._resolved = self._vaults.knowing(snapshot.vaults).resolved
+
+    def context(self, upstream: Upstream) -> ssl.SSLContext:
+        """The context for probes of an upstream."""
+        verify = bool(upstream.healthchecks.active.https_verify_certificate)
+        shown = upstream.client_certificate
+        entity = self._certificates.get(shown.id) if shown is not None else None
+        if entity is not None:
+            profile = TlsProfile(self._resolved(entity.cert), self._resolved(entity.key))
+            try:
+                return self._contexts.context_for(_profiled(profile, verify=verify))
+            except UpstreamFault as fault:
+                log.error("probes of upstream %s show no certificate: %s", upstream.name, fault)
+        return self._contexts.context_for(_profiled(self._usual, verify=verify))
+
+
+def _profiled(profile: TlsProfile, *, verify: bool) -> Address:
+    return Address("", 0, True, "", verify, profile)
 
 
 async def probe(wanted: Probe) -> int | Outcome:

@@ -18,7 +18,7 @@ from tollhouse.config.listen import Listen
 from tollhouse.config.settings import Settings
 from tollhouse.flow.advertise import Advertised
 from tollhouse.node import LOOK_SECONDS
-from tollhouse.node_settings import lifetimes_of
+from tollhouse.node_settings import lifetimes_of, vaults_of
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.server.limits import Limits
 from tollhouse.server.listen import Listener, Traffic
@@ -27,9 +27,11 @@ from tollhouse.stores.sinks import Sinks
 from tollhouse.supervisor.control import Control
 from tollhouse.supervisor.follow import Follower
 from tollhouse.supervisor.health import HealthBoard
+from tollhouse.supervisor.probe import ProbeTls
 from tollhouse.telemetry.access_log import AccessLog
 from tollhouse.telemetry.metrics import Metrics
 from tollhouse.upstream.dns import Resolver
+from tollhouse.upstream.pool import USUAL_TLS, TlsProfile
 from tollhouse.upstream.target_names import TargetNames
 
 log = logging.getLogger("tollhouse.control")
@@ -75,11 +77,14 @@ async def run_control(
 
 def _health(control: Control, settings: Settings, tasks: Tasks) -> HealthBoard:
     resolver = Resolver(time.monotonic, tasks, lifetimes_of(settings), settings.dns_resolver)
+    own = TlsProfile(settings.client_ssl_cert, settings.client_ssl_cert_key)
+    shown = own if settings.client_ssl else USUAL_TLS
     return HealthBoard(
         lambda: control.snapshot,
         control.decide,
         TargetNames(resolver),
         tasks,
+        ProbeTls(settings.lua_ssl_trusted_certificate, vaults_of(settings), shown),
         with_streams=bool(settings.stream_listen),
     )
 

@@ -22,6 +22,8 @@ class TargetRecord:
     ip: str
     port: int | None = None
     weight: int | None = None
+    #: the host of its SRV record
+    host: str | None = None
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ class TargetNames:
         """The addresses of the most wanted records; a weight of 0 counts as 1, as in Kong."""
         best = min((record.priority for record in records), default=0)
         return tuple(
-            TargetRecord(address, record.port, record.weight or 1)
+            TargetRecord(address, record.port, record.weight or 1, record.host)
             for record in records
             if record.priority == best
             for address in self._resolver.known(record.host)

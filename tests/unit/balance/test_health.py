@@ -4,7 +4,7 @@ import pytest
 
 from tollhouse.balance.health import HealthCounts, Outcome, outcome_of
 
-KEY = ("upstream", "10.0.0.1", 80)
+KEY = ("upstream", "a.test", "10.0.0.1", 80)
 
 
 @pytest.mark.parametrize("failure", ["http_failure", "tcp_failure", "timeout"])

@@ -48,8 +48,8 @@ async def test_services_have_ports_and_weights_of_the_best_priority(server: Name
     server.zones["two.test"] = Zone(("10.0.0.2",))
     server.zones["spare.test"] = Zone(("10.0.0.3",))
     assert set(await names.resolve(name)) == {
-        TargetRecord("10.0.0.1", 8001, 30),
-        TargetRecord("10.0.0.2", 8002, 1),
+        TargetRecord("10.0.0.1", 8001, 30, "one.test"),
+        TargetRecord("10.0.0.2", 8002, 1, "two.test"),
     }
 
 
@@ -67,8 +67,8 @@ async def test_services_are_renewed_while_the_old_ones_serve(server: NameServer)
     await names.resolve("_s.test")
     server.zones["_s.test"] = Zone(services=((1, 1, 81, "one.test"),), seconds=5)
     clock.now += 6
-    assert names.known("_s.test") == (TargetRecord("10.0.0.1", 80, 1),)
+    assert names.known("_s.test") == (TargetRecord("10.0.0.1", 80, 1, "one.test"),)
     async with asyncio.timeout(10):
-        while names.known("_s.test") != (TargetRecord("10.0.0.1", 81, 1),):
+        while names.known("_s.test") != (TargetRecord("10.0.0.1", 81, 1, "one.test"),):
             await asyncio.sleep(0.01)
             clock.now += 1
