@@ -13,6 +13,14 @@ _PATH: Final = re.compile(r"/[0-9A-Za-z.\-_~/%:@!$&'()*+,;=]*")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _RESERVED: Final = frozenset("!*'();:@&=+$,/?%#[]")
 _URL: Final = re.compile(r"(?:([0-9A-Za-z][0-9A-Za-z+\-.]*):)?(?://([^/?#]*))?(.*)", re.DOTALL)
+#: the areas of memory that Kong's processes share, which configurations may name
+_DICTIONARIES: Final = frozenset(
+    {
+        "kong", "kong_locks", "kong_healthchecks", "kong_cluster_events", "kong_rate_limiting_counters",
+        "kong_core_db_cache", "kong_core_db_cache_miss", "kong_db_cache", "kong_db_cache_miss",
+        "kong_secrets", "prometheus_metrics",
+    }
+)  # fmt: skip
 
 
 def tag(text: str) -> str | None:
@@ -181,3 +189,7 @@ def url_parts(text: str) -> tuple[str | None, str | None, str | None, str | None
     if name.startswith("[") and name.endswith("]"):
         name = name[1:-1]
     return scheme, name or None, port[1] if port else None, plain or None
+
+
+def shared_dictionary(text: str) -> str | None:
+    return None if text in _DICTIONARIES else f"missing shared dict '{text}'"

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from tollhouse.model.checks import Conditional, Custom
 from tollhouse.model.shorthands import Shorthand
-from tollhouse.model.validators import route_host, url
+from tollhouse.model.validators import route_host, shared_dictionary, url
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
 from tollhouse.pdk.acme import CHALLENGE_PATH, AcmeRedis, Domains, key_authorization
 from tollhouse.pdk.redis import redis_problem
@@ -25,10 +25,6 @@ _LETS_ENCRYPT: Final = (
 )
 #: what Kong asks to see whether challenges arrive at all
 _PROBE: Final = "x"
-
-
-def _dictionary(name: str) -> str | None:
-    return None if name == "kong" else f"missing shared dict '{name}'"
 
 
 def _storage(name: str) -> str | None:
@@ -74,7 +70,7 @@ class AccountKey:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shm:
     shm_name: str = setting(
-        "kong", validator=_dictionary, doc="There is one place: the folder `acme` under `KONG_PREFIX`."
+        "kong", validator=shared_dictionary, doc="There is one place: the folder `acme` under `KONG_PREFIX`."
     )
 
 

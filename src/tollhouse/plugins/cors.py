@@ -54,13 +54,14 @@ class Cors(Plugin[Config]):
         origins = self.conf.origins or ()
         self._any = not origins or origins == ("*",)
         self._only = origins[0] if len(origins) == 1 and _LITERAL.fullmatch(origins[0]) else None
-        self._rules = tuple(_Rule(origin) for origin in origins)
+        self._star = "*" in origins
+        self._rules = tuple(_Rule(origin) for origin in origins if origin != "*")
 
     def access(self, ex: Exchange) -> None:
         values = ex.request.headers.values
         if (
             ex.request.method != "OPTIONS"
-            or "origin" not in values
+            or not values.get("origin")
             or "access-control-request-method" not in values
         ):
             return
@@ -75,7 +76,7 @@ class Cors(Plugin[Config]):
     def header_filter(self, ex: Exchange) -> None:
         if ex.peek(_Preflight) is not None or ex.response is None:
             return
-        if not self.conf.allow_origin_absent and "origin" not in ex.request.headers:
+        if not self.conf.allow_origin_absent and not ex.request.headers.values.get("origin"):
             return
         headers = ex.response.headers
         self._allow_origin(ex, headers)
@@ -85,23 +86,30 @@ class Cors(Plugin[Config]):
     def _allow_origin(self, ex: Exchange, headers: Headers) -> None:
         """Allow-Origin, Vary and Allow-Credentials, which preflights and other answers share."""
         origin = ex.request.headers.values.get("origin")
-        allowed: str | None = "*"
-        if self._any:
-            if self.conf.credentials and origin:
-                allowed = origin
-        elif self._only is not None:
-            allowed = self._only
-        else:
-            allowed = next((found for rule in self._rules if (found := rule.allows(origin))), None)
-        varies = allowed != "*" or not self._any
+        allowed = self._allowed(origin)
+        to_all = allowed == "*"
+        if to_all and self.conf.credentials and origin:
+            allowed = origin  # browsers take no credentials from `*`
         if allowed is None:
             headers.remove("access-control-allow-origin")
         else:
             headers.set("Access-Control-Allow-Origin", allowed)
-        if varies:
+        if allowed != "*" or not self._any:
             headers.add("vary", "Origin")
-        if self.conf.credentials and allowed is not None and allowed != "*":
+        if self.conf.credentials and (origin or not to_all):
             headers.set("Access-Control-Allow-Credentials", "true")
+
+    def _allowed(self, origin: str | None) -> str | None:
+        """Whom to allow: one origin, all of them (`*`), or nobody."""
+        if self._any:
+            return "*"
+        if self._only is not None:
+            return self._only
+        if not origin:
+            return None
+        if self._star:
+            return "*"
+        return next((found for rule in self._rules if (found := rule.allows(origin))), None)
 
     def _answer_preflight(self, ex: Exchange, headers: Headers) -> None:
         conf, values = self.conf, ex.request.headers.values
@@ -127,32 +135,26 @@ class _Rule:
     """One entry of `origins` where there are several."""
 
     def __init__(self, text: str) -> None:
-        self._any = text == "*"
         self._host_only = ":" not in text
-        self._literal = text if _LITERAL.fullmatch(text) else None
-        self._regex = re.compile("" if self._any else text)
+        self._literal = _normalised(text)[0] if _LITERAL.fullmatch(text) else None
+        self._regex = re.compile(text)
 
-    def allows(self, origin: str | None) -> str | None:
+    def allows(self, origin: str) -> str | None:
         """What to allow for this origin, `None` if this entry does not match it."""
-        if self._any:
-            return "*"
-        normal = _normalised(origin)
-        if normal is None:
-            return None
+        normal, host = _normalised(origin)
         if self._literal is not None:
-            return normal if _normalised(self._literal) == normal else None
-        subject = normal.partition("://")[2].partition(":")[0] if self._host_only else normal
-        return normal if self._regex.fullmatch(subject) else None
+            return normal if self._literal == normal else None
+        return normal if self._regex.fullmatch(host if self._host_only else normal) else None
 
 
-def _normalised(origin: str | None) -> str | None:
-    """Scheme, host and port as browsers write them, `None` for what is no URL with a host."""
-    found = _ORIGIN.fullmatch(origin or "")
+def _normalised(origin: str) -> tuple[str, str]:
+    """Scheme, host and port as browsers write them, and the host; what is no URL with a host is both."""
+    found = _ORIGIN.fullmatch(origin)
     if found is None:
-        return None
+        return origin, origin
     scheme, host, port = found.groups()
     shown = f":{port}" if port and port != _PORTS.get(scheme) else ""
-    return f"{scheme}://{host}{shown}"
+    return f"{scheme}://{host}{shown}", host
 
 
 def _named(headers: Headers) -> list[tuple[str, str]]:

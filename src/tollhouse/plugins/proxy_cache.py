@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from tollhouse.model.checks import Custom, CustomEntity
 from tollhouse.model.common import PROTOCOLS
+from tollhouse.model.validators import shared_dictionary
 from tollhouse.pdk import Exchange, Plugin, Reject, item, setting
 from tollhouse.pdk.cached import CachedAnswer, decoded
 from tollhouse.pdk.redis import AdvancedRedis, redis_problem
@@ -34,12 +35,10 @@ _NOT_KEPT: Final = frozenset(
 )  # fmt: skip
 _NOT_KEPT_PREFIXES: Final = ("x-ratelimit-", "x-kong-")
 _BODY_BYTES: Final = 8 * 1024 * 1024
-_DICTIONARY: Final = "kong_db_cache"
 
 
 def _unknown_dictionary(plugin: Mapping[str, Any]) -> str | None:
-    name = plugin["config"]["memory"]["dictionary_name"]
-    return None if name == _DICTIONARY else f"missing shared dict '{name}'"
+    return shared_dictionary(plugin["config"]["memory"]["dictionary_name"])
 
 
 def _problem(config: Mapping[str, Any]) -> str | None:
@@ -49,9 +48,9 @@ def _problem(config: Mapping[str, Any]) -> str | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     dictionary_name: str = setting(
-        _DICTIONARY,
+        "kong_db_cache",
         required=True,
-        doc="Where answers are kept; there is one place, of `KONG_MEM_CACHE_SIZE`.",
+        doc="One of Kong's shared dictionaries; there is one place, of `KONG_MEM_CACHE_SIZE`.",
     )
 
 

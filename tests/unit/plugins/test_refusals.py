@@ -130,3 +130,5 @@ def test_a_dictionary_that_is_not_there_is_reported_on_the_plugin() -> None:
     assert schema is not None
     _, errors = schema.check({"name": "proxy-cache", "config": config})
     assert errors == {"@entity": ["missing shared dict 'mine'"]}
+    config["memory"] = {"dictionary_name": "kong"}
+    assert schema.check({"name": "proxy-cache", "config": config})[1] == {}
