@@ -38,11 +38,9 @@ _FOR_EVER: Final = 10 * 365 * 86400.0
 _TOUCH_SECONDS: Final = 60.0
 
 
-def _problem(config: Mapping[str, Any]) -> str | None:
+def _problem(_: Mapping[str, Any]) -> str | None:
     if find_spec("cryptography") is None:
         return "sessions need cryptography: pip install 'tollhouse[tls]'"
-    if config.get("store_metadata"):
-        return "store_metadata is not supported: nothing is kept of sessions but themselves"
     return None
 
 
@@ -98,7 +96,9 @@ class Config:
     logout_query_arg: str = setting("session_logout", doc="Query argument that logs out.")
     logout_post_arg: str = setting("session_logout", doc="Argument in the body that logs out.")
     hash_subject: bool = setting(False, doc="Tell the subject only as a hash (SHA-256).")
-    store_metadata: bool = setting(False, doc="Only `false`: nothing is kept of sessions but themselves.")
+    store_metadata: bool = setting(
+        False, doc="No effect: Kong keeps a list of a subject's sessions that nothing of it shows or reads."
+    )
 
     CHECKS = (Custom(_problem),)
     SHORTHANDS = (
@@ -233,6 +233,9 @@ class Session(Plugin[Config]):
         credential = SessionCredential(session.credential, session.identifier, ref)
         ex.authenticated_groups = session.groups
         ex.authenticate(Caller(consumer, credential))
+        ex.request.headers.remove("x-authenticated-groups")
+        if session.groups:
+            ex.request.headers.set("X-Authenticated-Groups", ", ".join(session.groups))
         for name, value in self._told(session, self.conf.request_headers):
             ex.request.headers.set(name, value)
 
@@ -323,7 +326,7 @@ class Session(Plugin[Config]):
             same_site=None if conf.cookie_same_site == "Default" else conf.cookie_same_site,
             http_only=conf.cookie_http_only,
             secure=conf.cookie_secure,
-            seconds=seconds,
+            lasts=None if seconds is None else (self.services.wall_clock(), seconds),
         )
         ex.response.headers.add("Set-Cookie", line)
 

@@ -1,5 +1,7 @@
 """Cookies (RFC 6265): read from requests, written for answers."""
 
+from email.utils import formatdate
+
 from tollhouse.wire.headers import Headers
 
 
@@ -23,13 +25,16 @@ def set_cookie(
     same_site: str | None = None,
     http_only: bool = True,
     secure: bool = True,
-    seconds: int | None = None,
+    lasts: tuple[float, int] | None = None,
 ) -> str:
-    """The value of Set-Cookie; `seconds` is how long it lasts, `None` as long as the browser is open."""
+    """The value of Set-Cookie, its parts in the order of Kong's. `lasts` is the time now and for how many
+    seconds from then it holds, 0 to take it away; `None` as long as the browser is open."""
     parts = [f"{name}={value}", f"Path={path}"]
     parts += [f"Domain={domain}"] if domain else []
-    parts += [f"Max-Age={seconds}"] if seconds is not None else []
     parts += [f"SameSite={same_site}"] if same_site else []
-    parts += ["HttpOnly"] if http_only else []
     parts += ["Secure"] if secure else []
+    parts += ["HttpOnly"] if http_only else []
+    if lasts is not None:
+        now, seconds = lasts
+        parts += [f"Expires={formatdate(now + seconds if seconds else 1, usegmt=True)}", f"Max-Age={seconds}"]
     return "; ".join(parts)
