@@ -210,7 +210,8 @@ async def test_operators_look_at_kept_answers_and_purge_them(node: Gateway) -> N
 
     shown = (await node.admin_request("GET", f"/proxy-cache/{key}")).json()
     assert isinstance(shown, dict)
-    assert (shown["status"], shown["body"], shown["headers"]["x-a"]) == (200, first.body.decode(), "1")
+    assert (shown["status"], shown["body"], shown["headers"]["X-A"]) == (200, first.body.decode(), "1")
+    assert shown["headers"]["X-Cache-Key"] == key
     assert (await node.admin_request("GET", f"/proxy-cache/{plugin}/caches/{key}")).json() == shown
     assert (await node.admin_request("GET", f"/proxy-cache/{key}x")).status == 404
     assert (await node.admin_request("GET", f"/proxy-cache/unknown/caches/{key}")).status == 404

@@ -21,8 +21,6 @@ from tollhouse.stores.store import Page, Reader, Row, Stale, Store, StoreError, 
 
 #: how often a change is tried again when somebody else changed the same entity meanwhile
 _TRIES: Final = 3
-#: kinds that Kong looks at for changes now and then; with those of the others it serves requests at once
-_EVENTUAL: Final = frozenset({"services", "routes", "plugins"})
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -275,7 +273,7 @@ class Entities:
         except StoreError as error:
             await self.audit.failed(actor, noted, str(error))
             raise of_store(error, verb, kind, by) from error
-        if noted and self._caught_up is not None and kind.name not in _EVENTUAL:
+        if noted and self._caught_up is not None:
             await self._caught_up()
 
     async def _resolved(

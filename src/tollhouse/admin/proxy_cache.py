@@ -43,7 +43,7 @@ class _Api:
         self._control = control
 
     async def show(self, call: Call) -> Answer:
-        return Answer(body=(await self._found(call)).shown())
+        return Answer(body=(await self._found(call)).shown(call.parameters["cache_key"]))
 
     async def forget(self, call: Call) -> Answer:
         await self._found(call)

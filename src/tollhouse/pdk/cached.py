@@ -23,10 +23,12 @@ class CachedAnswer(msgspec.Struct, frozen=True):
     def encoded(self) -> bytes:
         return msgspec.msgpack.encode(self)
 
-    def shown(self) -> dict[str, Any]:
-        """As Kong's Admin API shows it; headers that occur more than once have a list."""
-        headers: dict[str, Any] = {}
-        for name, value in self.headers:
+    def shown(self, key: str) -> dict[str, Any]:
+        """As Kong's Admin API shows what it keeps under a key; headers that occur more than once have a
+        list."""
+        headers: dict[str, Any] = {"X-Cache-Key": key}
+        for lower, value in self.headers:
+            name = "-".join(word.capitalize() for word in lower.split("-"))
             before = headers.get(name)
             headers[name] = (
                 value if before is None else [*(before if isinstance(before, list) else [before]), value]

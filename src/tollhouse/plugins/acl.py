@@ -11,6 +11,8 @@ from tollhouse.model.checks import AtLeastOneOf, OnlyOneOf
 from tollhouse.pdk import Exchange, FieldSet, Plugin, Reject, setting, wire_field
 
 _CALLERS_KNOWN: Final = 10_000
+_REFUSAL: Final = "You cannot consume this service"
+_OF_CONSUMER: Final = "X-Consumer-Groups"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +47,13 @@ class Acl(Plugin[Config]):
         self._fields: dict[tuple[str, tuple[str, ...]], FieldSet] = {}
 
     def access(self, ex: Exchange) -> None:
-        if ex.consumer is None and ex.credential is None and ex.authenticated_groups is None:
-            raise Reject(401)
+        if ex.consumer is None and ex.authenticated_groups is None:
+            raise Reject(401) if ex.credential is None else Reject(403, _REFUSAL)
         header, groups = self._groups(ex)
         if self._listed.isdisjoint(groups) is self._allows:
-            if not groups and ex.credential is None:
+            if header == _OF_CONSUMER and not groups and ex.credential is None:
                 raise Reject(401)
-            raise Reject(403, "You cannot consume this service")
+            raise Reject(403, _REFUSAL)
         if not self.conf.hide_groups_header:
             ex.request.headers.assign(self._told(header, groups))
 
@@ -64,12 +66,12 @@ class Acl(Plugin[Config]):
         ):
             return "X-Authenticated-Groups", told
         if consumer is None:
-            return "X-Consumer-Groups", ()
+            return _OF_CONSUMER, ()
         groups = self.services.directory.groups(consumer.id)
         if self.conf.include_consumer_groups:
             more = (group.name for group in self.services.directory.consumer_groups(consumer.id))
             groups = tuple(dict.fromkeys((*groups, *more)))
-        return "X-Consumer-Groups", groups
+        return _OF_CONSUMER, groups
 
     def _told(self, header: str, groups: tuple[str, ...]) -> FieldSet:
         found = self._fields.get((header, groups))
