@@ -15,7 +15,7 @@ CONFIGS: dict[str, Any] = {
     "plain": {},
     "codes": {"response_code": [201]},
     "post": {"request_method": ["POST"]},
-    "types": {"content_type": ["text/*"]},
+    "types": {"content_type": ["text/*", "application/xml;"]},
     "control": {"cache_control": True, "storage_ttl": 3600},
     "case": {"ignore_uri_case": True},
     "params": {"vary_query_params": ["a"]},
@@ -110,6 +110,9 @@ async def test_an_answer_is_given_again_by_every_worker(node: Gateway) -> None:
         ("/codes?status=200", ["Bypass", "Bypass"]),
         ("/codes?status=201", ["Miss", "Hit"]),
         ("/types?type=text/css", ["Miss", "Hit"]),
+        ("/types?type=text/css;%20charset=utf-8", ["Bypass", "Bypass"]),
+        ("/types?type=application/xml", ["Bypass", "Bypass"]),  # what is configured is no media type
+        ("/types?type=application/xml;", ["Bypass", "Bypass"]),
         ("/types", ["Bypass", "Bypass"]),
         ("/plain?pad=3000000", ["Miss", "Miss"]),  # too long for a store of four megabytes
         ("/control?h=Cache-Control:max-age%3D60", ["Miss", "Hit"]),
@@ -199,6 +202,9 @@ async def test_clients_need_not_be_told(node: Gateway) -> None:
     first, again = [await node.request("GET", "/silent") for _ in range(2)]
     assert first.body == again.body
     assert not {"age", "x-cache-status", "x-cache-key"} & set(again.headers)
+    shown = await node.request("GET", "/silent", {"Kong-Debug": "1"})
+    assert shown.headers["x-cache-status"] == "Hit"
+    assert {"age", "x-cache-key"} <= set(shown.headers)
 
 
 async def test_operators_look_at_kept_answers_and_purge_them(node: Gateway) -> None:

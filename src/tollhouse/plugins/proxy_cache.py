@@ -5,6 +5,7 @@ Answers are kept for all workers of the node, or in Redis for all nodes. The key
 the request's body, since two POSTs that differ only there are two questions.
 """
 
+import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,7 @@ from tollhouse.wire.uri import encoded_arguments
 
 Method = Literal["HEAD", "GET", "POST", "PATCH", "PUT"]
 Directives = Mapping[str, float | bool]
+_Media = tuple[str, str, Mapping[str, str]]
 
 #: fields that belong to one connection or one answer, not to what is kept (RFC 9111 3.1)
 _NOT_KEPT: Final = frozenset(
@@ -34,6 +36,11 @@ _NOT_KEPT: Final = frozenset(
     }
 )  # fmt: skip
 _NOT_KEPT_PREFIXES: Final = ("x-ratelimit-", "x-kong-")
+#: https://www.rfc-editor.org/rfc/rfc2045#section-5.1; Kong takes a lone asterisk for any type
+_WORD: Final = r"[^\x00-\x20\x7f-\U0010ffff()<>@,;:\\\"/\[\]?={}]+"
+_VALUE: Final = rf'(?:{_WORD}|"[^"\x00-\x1f\x7f]*")'
+_PARAMETER: Final = re.compile(rf"[ \t]*;[ \t]*({_WORD})=({_VALUE})")
+_MEDIA: Final = re.compile(rf"(?:({_WORD})/({_WORD})|\*)((?:[ \t]*;[ \t]*{_WORD}={_VALUE})*)")
 _BODY_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -127,7 +134,9 @@ class ProxyCache(Plugin[Config]):
     def prepare(self) -> None:
         conf = self.conf
         self._methods: frozenset[str] = frozenset(conf.request_method)
-        self._types = tuple(_media_type(text) for text in conf.content_type)
+        found = (_media_type(text) for text in conf.content_type)
+        #: one that is no media type matches nothing
+        self._types = tuple(media for media in found if media is not None)
         self._vary = tuple(sorted(name.lower() for name in conf.vary_headers or ()))
         self._parameters = frozenset(conf.vary_query_params) if conf.vary_query_params else None
         self._responses: Responses = self.services.responses
@@ -150,7 +159,7 @@ class ProxyCache(Plugin[Config]):
             self._tell(ex, "Bypass")
             return None
         key = self._key(ex)
-        if self.conf.response_headers.x_cache_key:
+        if self._shows(ex, self.conf.response_headers.x_cache_key):
             ex.set_early_header("X-Cache-Key", key)
         found = self._responses.find(key)
         if found is None or isinstance(found, bytes):
@@ -189,12 +198,16 @@ class ProxyCache(Plugin[Config]):
     def _give(self, ex: Exchange, answer: CachedAnswer, age: float) -> None:
         self._tell(ex, "Hit")
         ex.counts_as_proxied = True
-        told = self.conf.response_headers
-        fields = [*answer.headers, ("Age", str(int(age)))] if told.age else answer.headers
+        tells_age = self._shows(ex, self.conf.response_headers.age)
+        fields = [*answer.headers, ("Age", str(int(age)))] if tells_age else answer.headers
         raise Reject(answer.status, body=answer.body, fields=fields)
 
+    def _shows(self, ex: Exchange, setting: bool | None) -> bool:
+        """Whether a client is told: if it is so configured, and anyone who asks with Kong-Debug."""
+        return bool(setting) or "kong-debug" in ex.request.headers.values
+
     def _tell(self, ex: Exchange, status: str) -> None:
-        if self.conf.response_headers.x_cache_status:
+        if self._shows(ex, self.conf.response_headers.x_cache_status):
             ex.set_early_header("X-Cache-Status", status)
 
     def header_filter(self, ex: Exchange) -> None:
@@ -204,7 +217,7 @@ class ProxyCache(Plugin[Config]):
         told = _directives(response.headers) if self.conf.cache_control else {}
         pending.ttl = self._lifetime(response.headers, told)
         if response.from_upstream and self._is_kept(response.status, response.headers, told, pending.ttl):
-            self._tell_now(response.headers, pending.status)
+            self._tell_now(ex, response.headers, pending.status)
             if ex.request.method != "HEAD":
                 own_hop = connection_tokens(response.headers)
                 pending.headers = [
@@ -213,10 +226,10 @@ class ProxyCache(Plugin[Config]):
                     if _is_for_all(pair[0]) and pair[0] not in own_hop
                 ]
         else:
-            self._tell_now(response.headers, "Bypass")
+            self._tell_now(ex, response.headers, "Bypass")
 
-    def _tell_now(self, headers: Headers, status: str) -> None:
-        if self.conf.response_headers.x_cache_status:
+    def _tell_now(self, ex: Exchange, headers: Headers, status: str) -> None:
+        if self._shows(ex, self.conf.response_headers.x_cache_status):
             headers.set("X-Cache-Status", status)
 
     def _is_kept(self, status: int, headers: Headers, told: Directives, ttl: float) -> bool:
@@ -224,7 +237,10 @@ class ProxyCache(Plugin[Config]):
             return False
         if any(name in told for name in ("no-store", "no-cache", "private")):
             return False
-        found = _media_type(headers.values.get("content-type", ""))
+        content_type = headers.values.get("content-type")
+        if not content_type:
+            return False
+        found = _media_type(content_type)
         return any(_includes(wanted, found) for wanted in self._types)
 
     def _lifetime(self, headers: Headers, told: Directives) -> float:
@@ -294,16 +310,17 @@ def _directives(headers: Headers) -> Directives:
     return found
 
 
-def _media_type(text: str) -> tuple[str, str, Mapping[str, str]]:
-    media, *parameters = text.split(";")
-    kind, _, subtype = media.strip().lower().partition("/")
-    pairs = (parameter.strip().partition("=") for parameter in parameters if parameter.strip())
-    return kind, subtype, {name.strip().lower(): value.strip(' "').lower() for name, _, value in pairs}
+def _media_type(text: str) -> _Media | None:
+    """Type, subtype and parameters, `None` for what is no media type."""
+    found = _MEDIA.fullmatch(text)
+    if found is None:
+        return None
+    kind, subtype, rest = found.groups()
+    parameters = {name.lower(): value.strip('"') for name, value in _PARAMETER.findall(rest)}
+    return (kind or "*").lower(), (subtype or "*").lower(), parameters
 
 
-def _includes(wanted: tuple[Any, ...], found: tuple[Any, ...]) -> bool:
-    if wanted[0] == "*":
-        return bool(found[0])
-    if wanted[0] != found[0] or wanted[1] not in ("*", found[1]):
-        return False
-    return wanted[1] == "*" or bool(wanted[2] == found[2])
+def _includes(wanted: _Media, found: _Media | None) -> bool:
+    """Whether a configured type, `*` for any, takes this one. Parameters are the same or it does not."""
+    kind, subtype, parameters = found or (None, None, {})
+    return wanted[0] in ("*", kind) and wanted[1] in ("*", subtype) and wanted[2] == parameters
