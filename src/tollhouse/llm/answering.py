@@ -193,7 +193,7 @@ class Answering:
     def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
         call = ex.peek(Call)
         # An answer of the gateway's own, or one that is here whole and has been dealt with.
-        if call is None or call.sent is None or call.over or (call.ended and call.first is None):
+        if call is None or (call.ended and call.first is None) or call.over or call.sent is None:
             return chunk
         passage = call.passage
         if passage is None:
