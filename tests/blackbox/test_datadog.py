@@ -57,14 +57,16 @@ async def node(upstream: Upstream, udp: Datagrams) -> AsyncIterator[Gateway]:
         for name, (config, _) in cases.items()
     )
     dotted = f"{{paths: [/dotted], plugins: [{{name: datadog, config: {{{at}, prefix: dotted}}}}]}}"
+    told = "{paths: [/told], plugins: [{name: datadog, config: {host: null, port: null, prefix: told}}]}"
     terminated = (
         f"plugins: [{{name: request-termination}}, {{name: datadog, config: {{{at}, prefix: alone}}}}]"
     )
     gateway = await Gateway.start(
         f"_format_version: '3.0'\nservices:\n- name: svc\n  url: {upstream.url}\n  routes:\n{lines}\n"
-        f"- {{name: s.v.c, url: {upstream.url}, routes: [{dotted}]}}\n"
+        f"- {{name: s.v.c, url: {upstream.url}, routes: [{dotted}, {told}]}}\n"
         f"routes: [{{name: alone, paths: [/alone], {terminated}}}]\n"
-        f"consumers: [{{id: {ALICE}, username: alice, custom_id: a-1, keyauth_credentials: [{{key: k}}]}}]\n"
+        f"consumers: [{{id: {ALICE}, username: alice, custom_id: a-1, keyauth_credentials: [{{key: k}}]}}]\n",
+        environment={"KONG_DATADOG_AGENT_HOST": "127.0.0.1", "KONG_DATADOG_AGENT_PORT": str(udp.port)},
     )
     yield gateway
     await gateway.stop()
@@ -80,9 +82,7 @@ async def test_each_field_acts(node: Gateway, udp: Datagrams, name: str) -> None
         assert re.fullmatch(pattern, line.decode()), (line, pattern)
 
 
-async def test_a_rate_of_zero_sends_nothing_and_a_refusal_has_no_latency_of_an_upstream(
-    node: Gateway, udp: Datagrams
-) -> None:
+async def test_a_rate_of_zero_sends_nothing(node: Gateway, udp: Datagrams) -> None:
     await node.request("GET", "/never")
     (line,) = await udp.until(1, lambda piece: piece.startswith(b"never."))
     assert line.startswith(b"never.latency:")
@@ -97,5 +97,11 @@ async def test_dots_in_names_of_services_become_underscores(node: Gateway, udp: 
 
 async def test_what_no_service_took_has_an_empty_name(node: Gateway, udp: Datagrams) -> None:
     await node.request("GET", "/alone")
-    found = await udp.until(5, lambda piece: piece.startswith(b"alone."))
+    found = await udp.until(6, lambda piece: piece.startswith(b"alone."))
+    assert b"alone.upstream_latency:-1|ms|#name:,status:503,app:kong" in found
     assert all(line.endswith(b"|#name:,status:503,app:kong") for line in found)
+
+
+async def test_without_a_host_the_environment_says_where_the_agent_is(node: Gateway, udp: Datagrams) -> None:
+    await node.request("GET", "/told")
+    assert await udp.until(6, lambda piece: piece.startswith(b"told."))

@@ -159,7 +159,8 @@ async def test_records_of_exchanges_are_sent_as_log_records(
     body = next(each.body for each in collector.received if each.target == "/records")
     (record,) = ExportLogsServiceRequest.FromString(body).resource_logs[0].scope_logs[0].log_records
     assert record.trace_id.hex() == T
-    assert msgspec.json.decode(record.body.string_value)["request"]["uri"] == "/logs"
+    told = msgspec.json.decode(record.body.string_value)
+    assert (told["request"]["uri"], told["trace_id"]) == ("/logs", {"w3c": T})
 
 
 async def test_without_instrumentation_headers_are_passed_on_and_nothing_is_sent(

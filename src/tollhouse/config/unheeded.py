@@ -23,6 +23,8 @@ _MODEST: Final = frozenset({
     "ANONYMOUS_REPORTS", "ADMIN_GUI_LISTEN", "ADMIN_GUI_PATH", "VERSION", "REQUEST_DEBUG", "PASSWORD",
     "WORKER_CONSISTENCY", "NGINX_DAEMON", "NGINX_USER", "NGINX_MAIN_DAEMON", "NGINX_MAIN_USER",
 })  # fmt: skip
+#: what plugins look for
+_OF_PLUGINS: Final = {"DATADOG_AGENT_HOST", "DATADOG_AGENT_PORT"}
 #: reasons by what the name of a variable, without its prefix, matches as a whole; the first counts
 _REASONS: Final[tuple[tuple[str, str], ...]] = (
     ("ANONYMOUS_REPORTS", "nothing is ever reported"),
@@ -53,7 +55,7 @@ _REASONS: Final[tuple[tuple[str, str], ...]] = (
 
 def unheeded(environment: Mapping[str, str]) -> Iterator[tuple[str, str, bool]]:
     """Variables that change nothing, why, and whether somebody may miss what they were set for."""
-    known = {name for option in options().values() for name in option.names}
+    known = {name for option in options().values() for name in option.names} | _OF_PLUGINS
     for variable in sorted(environment):
         name = variable.removeprefix(_PREFIX)
         if name == variable or name in known:

@@ -1,12 +1,13 @@
 """Spans of one exchange: the request, the router, each plugin's phases and each attempt at a target."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from random import getrandbits, random
+from dataclasses import dataclass, field, replace
+from random import getrandbits
 from typing import Final
 
 from tollhouse.pdk.exchange import Exchange
-from tollhouse.pdk.propagation import Context, Propagation, extracted, injected
+from tollhouse.pdk.log_fields import LogFields
+from tollhouse.pdk.propagation import SHARING, Propagation, extracted, injected
 from tollhouse.pdk.records import status_of
 from tollhouse.pdk.services import Services, Tracing
 from tollhouse.pdk.timings import Timings
@@ -54,17 +55,41 @@ def new_id(digits: int) -> str:
     return f"{getrandbits(digits * 4) or 1:0{digits}x}"
 
 
-def begun(ex: Exchange, rule: Propagation, rate: float, trace_digits: int = 32) -> Traced:
-    """Begins a trace, or goes on with the client's, and tells the upstream."""
+def begun(
+    ex: Exchange,
+    rule: Propagation,
+    decide: Callable[[bool | None], bool],
+    *,
+    trace_digits: int = 32,
+    shares_spans: bool = False,
+    tells_attempts: bool = True,
+) -> Traced:
+    """Begins a trace, or goes on with the client's, and tells the upstream and the log record.
+
+    `decide` gets what the client has decided about sampling. With `shares_spans` the request's span is the
+    client's own where its format means it so; without `tells_attempts` the upstream sees that span.
+    """
     headers = ex.request.headers
     context = extracted(headers.values, rule.extract or ())
     traced = Traced()
     traced.trace_id = context.trace_id or new_id(trace_digits)
-    traced.parent_id = context.span_id
-    traced.root_id, traced.upstream_id = new_id(16), new_id(16)
-    traced.sampled = context.sampled if context.sampled is not None else random() < rate  # noqa: S311
-    there = Context(traced.trace_id, traced.upstream_id, traced.root_id, traced.sampled, context.found_in)
-    injected(headers, there, rule)
+    traced.parent_id = context.span_id or context.parent_id
+    traced.root_id = new_id(16)
+    if shares_spans and context.found_in in SHARING and context.span_id:
+        traced.root_id, traced.parent_id = context.span_id, context.parent_id
+    traced.upstream_id = new_id(16) if tells_attempts else traced.root_id
+    traced.sampled = decide(context.sampled)
+    there = replace(
+        context,
+        trace_id=traced.trace_id,
+        span_id=traced.upstream_id,
+        parent_id=traced.root_id if tells_attempts else traced.parent_id,
+        sampled=traced.sampled,
+        digits=context.digits if context.trace_id else 0,
+    )
+    fields = ex.slot(LogFields)
+    for name, trace in injected(headers, there, rule).items():
+        fields.put(f"trace_id.{name}", trace)
     return traced
 
 

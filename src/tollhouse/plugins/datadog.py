@@ -9,7 +9,11 @@ from tollhouse.model.validators import host
 from tollhouse.pdk import Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, with_older_names
 from tollhouse.pdk.records import Logged, status_of
+from tollhouse.pdk.session import StreamSession
 from tollhouse.pdk.statsd import KINDS, STATS, Server, is_sampled, line, size_of, values_of
+
+#: how Kong tells of the latency of an upstream where none was asked
+_NO_UPSTREAM: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +50,15 @@ _METRICS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    host: str = setting("localhost", referenceable=True, validator=host, doc="The agent's host.")
-    port: int = setting(8125, between=(0, 65535), doc="Its port.")
+    host: str | None = setting(
+        "localhost",
+        referenceable=True,
+        validator=host,
+        doc="The agent's host; null: what the environment variable `KONG_DATADOG_AGENT_HOST` says.",
+    )
+    port: int | None = setting(
+        8125, between=(0, 65535), doc="Its port; null: what `KONG_DATADOG_AGENT_PORT` says."
+    )
     prefix: str = setting("kong", doc="What names of metrics begin with.")
     service_name_tag: str = setting("name", doc="Tag for the service.")
     status_tag: str = setting("status", doc="Tag for the status of the answer.")
@@ -80,10 +91,11 @@ class Datadog(Plugin[Config]):
             )
             for metric in conf.metrics
         ]
-        link = self.services.links.datagrams(conf.host, conf.port, timeout_seconds=1.0)
+        host, port = self._agent()
+        link = self.services.links.datagrams(host, port, timeout_seconds=1.0)
         queue = with_older_names(conf.queue, queue_size=conf.queue_size, flush_timeout=conf.flush_timeout)
         self._queue = self.services.queues.open(
-            f"datadog {conf.host}:{conf.port}",
+            f"datadog {host}:{port}",
             queue,
             Server(link).send,
             size_of=size_of,
@@ -91,12 +103,26 @@ class Datadog(Plugin[Config]):
             ended=link.close,
         )
 
+    def _agent(self) -> tuple[str, int]:
+        """Where the agent is. As in Kong the environment says it where the configuration says null."""
+
+        def told(name: str, otherwise: str) -> str:
+            try:
+                return self.services.secret(f"{{vault://env/kong-datadog-agent-{name}}}")
+            except LookupError:
+                return otherwise
+
+        host, port = self.conf.host, self.conf.port
+        return host or told("host", "localhost"), port if port is not None else int(told("port", "8125"))
+
     def close(self) -> None:
         self._queue.close()
 
     def log(self, ex: Logged) -> None:
         service = ex.service
         values = values_of(ex)
+        if not isinstance(ex, StreamSession):
+            values.setdefault("upstream_latency", _NO_UPSTREAM)
         # Kong's values: dots become underscores, what no service took has an empty name.
         name = (service.name or service.host).replace(".", "_") if service is not None else ""
         common = [

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from random import random
 from typing import Any, Final, Literal
 
 from tollhouse import __version__
@@ -111,6 +112,7 @@ class Opentelemetry(Plugin[Config]):
         default = conf.propagation.default_format
         self._rule = rules(conf.propagation, conf.header_type or "preserve", default)
         self._is_on = services.tracing.is_on
+        self._tells_attempts = services.tracing.has("balancer")
         rate = services.tracing.sampling_rate if conf.sampling_rate is None else conf.sampling_rate
         self._rate = rate if self._is_on else 0.0
         self._encoded = encoder(RecordSettings(), services)
@@ -149,7 +151,11 @@ class Opentelemetry(Plugin[Config]):
                 queue.close()
 
     def access(self, ex: Exchange) -> None:
-        ex.put(begun(ex, self._rule, self._rate))
+        ex.put(begun(ex, self._rule, self._decide, tells_attempts=self._tells_attempts))
+
+    def _decide(self, sampled: bool | None) -> bool:
+        # As in Kong a client can prevent a trace and not ask for one.
+        return sampled is not False and random() < self._rate  # noqa: S311 - nobody gains by guessing
 
     def header_filter(self, ex: Exchange) -> None:
         name, traced = self.conf.http_response_header_for_traceid, ex.peek(Traced)

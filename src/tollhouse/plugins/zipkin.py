@@ -6,6 +6,7 @@ upstream is told in the headers that `propagation` names.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import random
 from typing import Any, Final, Literal
 
 import msgspec
@@ -126,10 +127,14 @@ class Zipkin(Plugin[Config]):
         self._queue.close()
 
     def access(self, ex: Exchange) -> None:
-        traced = begun(ex, self._rule, self.conf.sample_ratio, self.conf.traceid_byte_count * 2)
+        digits = self.conf.traceid_byte_count * 2
+        traced = begun(ex, self._rule, self._decide, trace_digits=digits, shares_spans=True)
         kept = ex.slot(_Trace)
         for name in Traced.__slots__:
             setattr(kept, name, getattr(traced, name))
+
+    def _decide(self, sampled: bool | None) -> bool:
+        return random() < self.conf.sample_ratio if sampled is None else sampled  # noqa: S311 - nobody gains by guessing
 
     def header_filter(self, ex: Exchange) -> None:
         name, traced = self.conf.http_response_header_for_traceid, ex.peek(_Trace)

@@ -6,7 +6,7 @@ from tollhouse.pdk.propagation import Context, Propagation, extracted, injected,
 from tollhouse.wire.headers import Headers
 
 T, S, P = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "00000000000000ab"
-LOW = str(int(T[16:], 16))
+LOW, SHORT = str(int(T[16:], 16)), T[16:].rjust(32, "0")
 #: format, its fields, and what they say
 FIELDS: list[tuple[str, dict[str, str], Context]] = [
     ("w3c", {"traceparent": f"00-{T}-{S}-01"}, Context(T, S, None, True, "w3c")),
@@ -19,10 +19,17 @@ FIELDS: list[tuple[str, dict[str, str], Context]] = [
     (
         "b3",
         {"x-b3-traceid": T[16:], "x-b3-spanid": S, "x-b3-sampled": "0"},
-        Context(T[16:], S, None, False, "b3"),
+        Context(SHORT, S, None, False, "b3", 16),
     ),
     ("b3-single", {"b3": f"{T}-{S}-1-{P}"}, Context(T, S, P, True, "b3-single")),
+    ("b3-single", {"b3": f"{T[16:]}-{S}-d"}, Context(SHORT, S, None, True, "b3-single", 16, True)),
+    (
+        "b3",
+        {"x-b3-traceid": T, "x-b3-spanid": S, "x-b3-flags": "1"},
+        Context(T, S, None, True, "b3", 32, True),
+    ),
     ("jaeger", {"uber-trace-id": f"{T}:{S}:{P}:01"}, Context(T, S, P, True, "jaeger")),
+    ("jaeger", {"uber-trace-id": f"{T[16:]}:{S}:{P}:00"}, Context(SHORT, S, P, False, "jaeger", 16)),
     (
         "ot",
         {"ot-tracer-traceid": T, "ot-tracer-spanid": S, "ot-tracer-sampled": "1"},
@@ -35,7 +42,7 @@ FIELDS: list[tuple[str, dict[str, str], Context]] = [
             "x-datadog-parent-id": str(int(S, 16)),
             "x-datadog-sampling-priority": "1",
         },
-        Context(T[16:].rjust(32, "0"), S, None, True, "datadog"),
+        Context(SHORT, S, None, True, "datadog", 16),
     ),
     (
         "aws",
@@ -73,6 +80,10 @@ def test_each_format_is_read_and_written(name: str, fields: dict[str, str], cont
         ("datadog", {"x-datadog-trace-id": "-4"}),
         ("aws", {"x-amzn-trace-id": "Root=2-1-1"}),
         ("gcp", {"x-cloud-trace-context": "1/2"}),
+        ("gcp", {"x-cloud-trace-context": T}),
+        ("datadog", {"x-datadog-trace-id": LOW, "x-datadog-sampling-priority": "3"}),
+        ("instana", {"x-instana-t": T, "x-instana-l": "1"}),
+        ("w3c", {"traceparent": f"01-{T}-{S}-01"}),
     ],
 )
 def test_nonsense_is_no_context(name: str, fields: dict[str, str]) -> None:
@@ -82,6 +93,33 @@ def test_nonsense_is_no_context(name: str, fields: dict[str, str]) -> None:
 def test_a_decision_alone_counts() -> None:
     assert extracted({"b3": "0"}, ("b3",)) == Context(sampled=False, found_in="b3-single")
     assert extracted({"x-b3-flags": "1"}, ("b3",)).sampled is True
+    for name, field in (("ot", "ot-tracer-sampled"), ("datadog", "x-datadog-sampling-priority")):
+        assert extracted({field: "0"}, (name,)) == Context(sampled=False, found_in=name)
+
+
+def test_b3_may_be_in_the_state_of_w3c() -> None:
+    assert extracted({"tracestate": f"b3={T}-{S}-1"}, ("b3",)) == Context(T, S, None, True, "b3-single")
+    assert extracted({"tracestate": "vendor=x"}, ("b3",)) == Context()
+
+
+@pytest.mark.parametrize(
+    ("context", "traces"),
+    [
+        (Context(T, S), {"w3c": T, "b3": T, "jaeger": T, "ot": T[16:], "datadog": LOW, "aws": T, "gcp": T}),
+        (
+            Context(SHORT, S, found_in="b3", digits=16),
+            {"w3c": SHORT, "b3": T[16:], "jaeger": T[16:], "ot": T[16:], "datadog": LOW, "aws": SHORT},
+        ),
+        (Context(T, S, found_in="w3c"), {"ot": T, "instana": T}),
+    ],
+)
+def test_a_trace_is_as_long_as_it_came_where_the_format_allows_it(
+    context: Context, traces: dict[str, str]
+) -> None:
+    names = tuple("b3-single" if name == "b3" else name for name in traces)
+    rule = Propagation(inject=names, default_format="w3c")
+
+    assert injected(Headers.new(()), context, rule) == traces
 
 
 def test_the_first_format_that_is_there_counts_and_is_preserved() -> None:
