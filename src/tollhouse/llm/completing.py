@@ -1,4 +1,4 @@
-"""Text completions for providers that only chat: the prompt is what the user says, the answer what follows.
+"""Text completions of providers that have none of OpenAI's form: the prompt is what the user says.
 
 https://platform.openai.com/docs/api-reference/completions
 """
@@ -10,15 +10,15 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.llm.chat import ChatRequest, Delta, Failed, Finish, Message, Options, Ping, Reason, Start, Text
-from tollhouse.llm.dialogue import FORMS, Got, Passage, Sent
+from tollhouse.llm.dialogue import Got, Passage, Sent
 from tollhouse.llm.dropping import encoded
 from tollhouse.llm.fixed import Fixed
-from tollhouse.llm.form import MALFORMED, Refusal, StreamDecoder, Told
+from tollhouse.llm.form import MALFORMED, Refusal, ServerForm, StreamDecoder, Told
 from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS, Members, body_of, check_kind, is_array
 from tollhouse.llm.formats.openai_chat.stream import failure
 from tollhouse.llm.formats.openai_chat.usage import shown
 from tollhouse.llm.passing import PassageBase, written_in
-from tollhouse.llm.provider import FormName, Provider
+from tollhouse.llm.provider import Provider
 from tollhouse.llm.translation import spoken
 from tollhouse.pdk.usage import Usage
 
@@ -101,11 +101,11 @@ class Completing:
 
     stream_type: str | None = _SSE
 
-    def __init__(self, form: FormName, provider: Provider, fixed: Fixed, *, drops: bool) -> None:
-        """`fixed` is what the operator sets in every request. `drops`: what a chat or `form` cannot express
-        is left out in place of being refused."""
-        self._form = FORMS[form]
-        self._dialect = provider if form == "openai_chat" else None
+    def __init__(self, form: ServerForm, dialect: Provider | None, fixed: Fixed, *, drops: bool) -> None:
+        """`dialect`: the provider, if `form` is OpenAI's. `fixed` is what the operator sets in every request.
+        `drops`: what a chat or `form` cannot express is left out in place of being refused."""
+        self._form = form
+        self._dialect = dialect
         self._fixed = fixed
         self._drops = drops
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from tollhouse.llm.chat import Failed, ToolKind, Trouble
-from tollhouse.llm.form import Form, Told
+from tollhouse.llm.form import Form, ServerForm, Told
 from tollhouse.llm.formats import (
     anthropic_messages,
     bedrock_converse,
@@ -20,10 +20,12 @@ from tollhouse.llm.formats import (
     ollama_chat,
     openai_chat,
     openai_responses,
+    text_generation,
 )
+from tollhouse.llm.formats.ollama_chat import generate
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import Kind, Members, StreamMeter
-from tollhouse.llm.provider import FormName
+from tollhouse.llm.provider import FormName, TextForm
 from tollhouse.pdk.usage import Usage
 
 _OPENAI: Final[Form] = openai_chat
@@ -42,6 +44,15 @@ FORMS: Final[Mapping[FormName, Form]] = MappingProxyType(
         "bedrock_converse": _BEDROCK,
         "openai_responses": _RESPONSES,
         "cohere_chat": _COHERE,
+    }
+)
+
+
+TEXT_FORMS: Final[Mapping[TextForm, ServerForm]] = MappingProxyType(
+    {
+        "llama_raw": text_generation.LLAMA_RAW,
+        "hugging_face": text_generation.HUGGING_FACE,
+        "ollama_generate": generate,
     }
 )
 

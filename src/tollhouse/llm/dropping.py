@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from tollhouse.llm.carrying import carried
 from tollhouse.llm.chat import ChatRequest, OtherTool
-from tollhouse.llm.dialogue import name_of
-from tollhouse.llm.form import Form, Unsupported
+from tollhouse.llm.dialogue import FORMS
+from tollhouse.llm.form import ServerForm, Unsupported
 
 #: fields that forms leave out, and that change the answer nevertheless
 _CHANGE_ANSWERS: Final = (
@@ -21,7 +21,7 @@ _CHANGE_ANSWERS: Final = (
 
 
 def encoded(
-    form: Form, chat: ChatRequest, ignored: list[str], *, drops: bool
+    form: ServerForm, chat: ChatRequest, ignored: list[str], *, drops: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """The body for a provider, and the fields that are not in it though they would change the answer.
     To `ignored` are added those that change little.
@@ -32,7 +32,7 @@ def encoded(
     if dropped and not drops:
         raise Unsupported(dropped[0], f"{dropped[0]} is not supported by this model's provider")
     left_out: list[str] = []
-    if chat.form != name_of(form):
+    if not any(known is form and name == chat.form for name, known in FORMS.items()):
         chat = carried(chat)
     body = _encoded(form, chat, left_out, dropped if drops else None)
     for name in dict.fromkeys(left_out):
@@ -45,7 +45,9 @@ def encoded(
     return body, dropped
 
 
-def _encoded(form: Form, chat: ChatRequest, left_out: list[str], dropped: list[str] | None) -> dict[str, Any]:
+def _encoded(
+    form: ServerForm, chat: ChatRequest, left_out: list[str], dropped: list[str] | None
+) -> dict[str, Any]:
     """The body, without the fields that had to be `dropped`; `None`: none may be."""
     try:
         return form.encode_request(chat, left_out)

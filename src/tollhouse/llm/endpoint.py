@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from tollhouse.llm.provider import MODEL, OPENAI_CHAT_PATH, REGION, FormName, Provider
+from tollhouse.llm.provider import MODEL, OPENAI_CHAT_PATH, REGION, FormName, Provider, TextForm
 from tollhouse.llm.providers import PROVIDERS, vertex
 from tollhouse.llm.settings import Gemini, RouteType
 from tollhouse.wire.uri import escape
@@ -13,8 +13,10 @@ from tollhouse.wire.uri import escape
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
 _RESPONSES: Final = "/responses"
+_CHAT_ENDS: Final = ("/chat/completions",)
 _COMPLETIONS: Final = "/completions"
-_VERSION: Final = "is not supported by this version of Tollhouse"
+_OLLAMA_CHAT: Final = "/api/chat"
+_OLLAMA_GENERATE: Final = "/api/generate"
 
 
 class Unserved(Exception):
@@ -44,8 +46,8 @@ def served(
     path = "" if upstream_url is None else urlsplit(upstream_url).path
     compatible = path.endswith(provider.compatible_paths)
     responses = client == "openai_responses" and provider.responses_path is not None and not deployed
-    if server_format == "raw":
-        raise Unserved(f"llama2_format 'raw' {_VERSION}")
+    if server_format == "raw" and client != "openai_chat":
+        raise Unserved("llama2_format 'raw' needs llm_format 'openai'")
     form = provider.form
     if server_format is not None:
         form = "ollama_chat" if server_format == "ollama" else "openai_chat"
@@ -56,6 +58,25 @@ def served(
     if provider.base_url is None and upstream_url is None and name != "local" and not deployed:
         raise Unserved(f"must set 'model.options.upstream_url' for {name} provider")
     return provider, form
+
+
+def text_form(
+    name: str, *, route_type: RouteType, server_format: str | None, upstream_url: str | None
+) -> TextForm | None:
+    """How a server that goes on with a text is spoken with, where Kong speaks so; `None` for all others.
+
+    An upstream URL of chats is taken at its word, whatever the settings call the server.
+    """
+    if server_format == "raw":
+        return "llama_raw"
+    if route_type != "llm/v1/completions" or upstream_url is None:
+        return None
+    path = urlsplit(upstream_url).path
+    if server_format == "ollama":
+        return None if path.endswith(_OLLAMA_CHAT) else "ollama_generate"
+    if name == "ollama":
+        return "ollama_generate" if path.endswith(_OLLAMA_GENERATE) else None
+    return "hugging_face" if name == "huggingface" and not path.endswith(_COMPLETIONS) else None
 
 
 def only_chats(provider: Provider, form: FormName, upstream_url: str | None) -> bool:
@@ -118,6 +139,8 @@ def endpoint_of(
     native = form == provider.form
     if upstream_url is not None:
         endpoint = endpoint_at(_filled(upstream_url, model))
+        if provider.name == "huggingface" and route_type == "llm/v1/chat":
+            endpoint = _of_chats(endpoint)
         return _with_stream(endpoint, provider) if native else endpoint
     if native and google_cloud is not None and google_cloud.api_endpoint is not None:
         place = vertex.Place(google_cloud.project_id or "", google_cloud.location_id or "")
@@ -135,6 +158,13 @@ def endpoint_of(
         path = base + _filled(provider.chat_path if native else OPENAI_CHAT_PATH, model)
     endpoint = Endpoint(endpoint.address, path)
     return _with_stream(endpoint, provider) if native else endpoint
+
+
+def _of_chats(endpoint: Endpoint) -> Endpoint:
+    """Where an endpoint of Hugging Face has its chats, if only the endpoint was named, as Kong wants it."""
+    if endpoint.path.endswith((*_CHAT_ENDS, _RESPONSES)):
+        return endpoint
+    return replace(endpoint, path=endpoint.path.rstrip("/") + OPENAI_CHAT_PATH)
 
 
 def _usual(provider: Provider, local: tuple[str, int] | None, region: str) -> Endpoint:

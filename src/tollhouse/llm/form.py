@@ -96,16 +96,9 @@ class StreamEncoder(Protocol):
     def encode(self, delta: Delta) -> bytes: ...
 
 
-class Form(Protocol):
-    """The functions of a form. `ignored` collects the names of request fields it cannot express and
+class ServerForm(Protocol):
+    """What a provider speaks. `ignored` collects the names of request fields it cannot express and
     that change little; a field that would change the answer is refused (`Refusal`)."""
-
-    #: content type of its streams
-    STREAM_TYPE: str
-
-    def decode_request(self, body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
-        """Raises `Refusal` with the place of what is wrong."""
-        ...
 
     def encode_request(self, chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
         """The body for a provider. Raises `Refusal`."""
@@ -115,9 +108,20 @@ class Form(Protocol):
         """Raises `Unreadable`."""
         ...
 
-    def encode_response(self, chat: Chat) -> dict[str, Any]: ...
-
     def stream_decoder(self) -> StreamDecoder: ...
+
+
+class Form(ServerForm, Protocol):
+    """The functions of a form that clients speak as well."""
+
+    #: content type of its streams
+    STREAM_TYPE: str
+
+    def decode_request(self, body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
+        """Raises `Refusal` with the place of what is wrong."""
+        ...
+
+    def encode_response(self, chat: Chat) -> dict[str, Any]: ...
 
     def stream_encoder(self, *, include_usage: bool) -> StreamEncoder: ...
 

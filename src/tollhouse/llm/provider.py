@@ -16,6 +16,9 @@ FormName: TypeAlias = Literal[
     "cohere_chat",
 ]
 
+#: forms of servers that go on with a text
+TextForm: TypeAlias = Literal["llama_raw", "hugging_face", "ollama_generate"]
+
 OPENAI_CHAT_PATH: Final = "/v1/chat/completions"
 #: where the model stands in a path
 MODEL: Final = "{model}"

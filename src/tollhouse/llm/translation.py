@@ -9,7 +9,7 @@ import msgspec
 from tollhouse.llm.chat import AnswerPart, Citation, Delta, Start, Tool, ToolCall, ToolKind, ToolStart
 from tollhouse.llm.dialogue import Got, Sent, name_of
 from tollhouse.llm.dropping import encoded
-from tollhouse.llm.form import Form, Told, Unsupported
+from tollhouse.llm.form import Form, ServerForm, Told, Unsupported
 from tollhouse.llm.formats.openai_chat.forward import Members, body_of
 from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import Provider
@@ -25,7 +25,7 @@ class Translation:
     def __init__(
         self,
         client: Form,
-        form: Form,
+        form: ServerForm,
         provider: Provider,
         options: Options | None,
         *,
@@ -97,7 +97,7 @@ class StreamTranslation(PassageBase):
     __slots__ = ("_cites", "_invented_id", "_kinds", "_now")
 
     def __init__(
-        self, form: Form, client: Form, sent: Sent, invented_id: str, now: int, *, keep_text: bool
+        self, form: ServerForm, client: Form, sent: Sent, invented_id: str, now: int, *, keep_text: bool
     ) -> None:
         encoder = client.stream_encoder(include_usage=sent.include_usage)
         super().__init__(form.stream_decoder(), encoder, model=sent.model, keep_text=keep_text)

@@ -18,8 +18,8 @@ from tollhouse.llm.completing import Completing
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.credentials import Credentials
 from tollhouse.llm.destination import Destination, Destinations
-from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding, Sent
-from tollhouse.llm.endpoint import only_chats, served
+from tollhouse.llm.dialogue import FORMS, TEXT_FORMS, Dialogue, Forwarding, Sent
+from tollhouse.llm.endpoint import only_chats, served, text_form
 from tollhouse.llm.envelope import Envelope
 from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.foreign import PREFIXES, heed
@@ -81,8 +81,16 @@ class UpstreamModel:
         self._options = conf.model.options or settings.Options()
         self._provider, self._form = self._served()
         completes = conf.route_type == COMPLETIONS
-        #: completions of who only chats
-        self._by_chat = completes and only_chats(self._provider, self._form, self._options.upstream_url)
+        self._text_form = text_form(
+            conf.model.provider,
+            route_type=conf.route_type,
+            server_format=settings.server_format(conf.model.provider, self._options),
+            upstream_url=self._options.upstream_url,
+        )
+        #: completions of who only chats, or goes on with a text in another form
+        self._by_chat = completes and (
+            self._text_form is not None or only_chats(self._provider, self._form, self._options.upstream_url)
+        )
         self._client_form = conf.client_form
         self._is_openai = conf.client_form == "openai_chat" and not self._by_chat
         # Kong refuses another model than the configured one. Where it must be named in every request, as it
@@ -131,20 +139,22 @@ class UpstreamModel:
 
     def _make_dialogue(self) -> Dialogue:
         client, form, options = self._client_form, self._form, self._options
-        if form == client == "openai_chat" and not self._by_chat:
+        if form == client == "openai_chat" and not self._by_chat and self._text_form is None:
             return self._forwarding
         dialogue: Dialogue
         drops = self.conf.drop_unsupported
+        spoken = FORMS[form] if self._text_form is None else TEXT_FORMS[self._text_form]
+        compatible = spoken is FORMS["openai_chat"]
         if self._by_chat:
-            dialogue = Completing(form, self._provider, Fixed(client, options), drops=drops)
-        elif form == client:
+            dialect = self._provider if compatible else None
+            dialogue = Completing(spoken, dialect, Fixed(client, options), drops=drops)
+        elif form == client and self._text_form is None:
             dialogue = Passing(FORMS[form], Fixed(form, options), model_in_path=form in _IN_PATH)
         else:
             # What a client of OpenAI's form sends has had the operator's options put in before.
             own = None if self._is_openai else options
-            compatible = form == "openai_chat"
             dialogue = Translation(
-                FORMS[client], FORMS[form], self._provider, own, compatible=compatible, drops=drops
+                FORMS[client], spoken, self._provider, own, compatible=compatible, drops=drops
             )
         on_vertex = form == "anthropic_messages" and self._provider.name == "gemini"
         return OnVertex(dialogue) if on_vertex else dialogue
@@ -154,7 +164,7 @@ class UpstreamModel:
         conf, provider, form, options = self.conf, self._provider, self._form, self._options
         cloud, local = self.services.cloud, self.services.node.local_model
         self._region = cloud.aws_region(options.bedrock.aws_region if options.bedrock else None)
-        route_type = CHAT if self._by_chat else conf.route_type
+        route_type = CHAT if self._by_chat and self._text_form is None else conf.route_type
         self._destinations = Destinations(conf.model, provider, form, route_type, local, self._region)
         self._overrides = Overrides(options, provider, native=form == "openai_chat")
         needed = settings.needed_headers(provider.headers, options) if form == provider.form else ()

@@ -33,6 +33,15 @@ async def dialects(models: ModelServer) -> AsyncIterator[Gateway]:
             "completions", f"{url}/v1/messages", route_type=COMPLETIONS, provider="anthropic", options=CLAUDE
         ).replace("log_statistics: true", "log_statistics: false"),
         DEPLOYED,
+        route("raw", f"{url}/raw", provider="llama2", options=", llama2_format: raw"),
+        route("go-on", f"{url}/hf", route_type=COMPLETIONS, provider="huggingface"),
+        route(
+            "generate",
+            f"{url}/api/generate",
+            route_type=COMPLETIONS,
+            provider="llama2",
+            options=", llama2_format: ollama",
+        ),
     )
     gateway = await Gateway.start('_format_version: "3.0"\nservices:' + "".join(routes))
     yield gateway
@@ -129,3 +138,44 @@ async def test_completions_of_who_only_chats_want_a_prompt(
 ) -> None:
     reply = await ask(dialects, "/completions", **members)
     assert (reply.status, message_of(reply)) == (400, message)
+
+
+async def test_llama_s_servers_get_the_conversation_as_one_text(
+    dialects: Gateway, models: ModelServer
+) -> None:
+    models.play = plain(b'{"data":[{"generated_text":"<s>[INST] x [/INST] Two."}]}')
+    reply = await ask(dialects, "/raw", max_tokens=5)
+    assert models.last_body == {
+        "inputs": "<s>[INST] one two three four five [/INST]",
+        "parameters": {"max_new_tokens": 5, "stream": False},
+    }
+    body = reply.json()
+    assert isinstance(body, dict)
+    assert body["choices"][0]["message"]["content"] == "Two."
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "target", "member"),
+    [
+        ("/go-on", b'[{"generated_text": "Two."}]', "/hf", "inputs"),
+        ("/generate", b'{"model":"m","response":"Two.","done":true}', "/api/generate", "prompt"),
+    ],
+)
+async def test_a_prompt_goes_to_who_goes_on_with_a_text(
+    dialects: Gateway, models: ModelServer, path: str, answer: bytes, target: str, member: str
+) -> None:
+    models.play = plain(answer)
+    reply = await ask(dialects, path, messages=None, prompt="1 + 1?")
+    assert (models.last.target, models.last_body[member]) == (target, "1 + 1?")
+    body = reply.json()
+    assert isinstance(body, dict)
+    assert (body["object"], body["choices"][0]["text"]) == ("text_completion", "Two.")
+
+
+async def test_a_generated_stream_becomes_one_of_completions(dialects: Gateway, models: ModelServer) -> None:
+    lines = b'{"model":"m","response":"Tw"}\n{"model":"m","response":"o","done":true,"eval_count":2}\n'
+    models.play = plain(lines)
+    reply = await ask(dialects, "/generate", messages=None, prompt="1 + 1?", stream=True)
+    chunks = events(reply.body)
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks if chunk["choices"]) == "Two"
+    assert reply.body.endswith(b"data: [DONE]\n\n")

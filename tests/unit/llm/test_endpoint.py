@@ -2,7 +2,15 @@ from typing import Any
 
 import pytest
 
-from tollhouse.llm.endpoint import Endpoint, Unserved, endpoint_at, endpoint_of, only_chats, served
+from tollhouse.llm.endpoint import (
+    Endpoint,
+    Unserved,
+    endpoint_at,
+    endpoint_of,
+    only_chats,
+    served,
+    text_form,
+)
 from tollhouse.llm.providers import PROVIDERS
 
 HERE = "http://127.0.0.1:9000/base"
@@ -142,7 +150,6 @@ def test_responses_have_an_address_of_their_own() -> None:
     ("name", "route_type", "form", "url", "reason"),
     [
         ("azure", "llm/v1/chat", None, None, "must set 'model.options.upstream_url' for azure provider"),
-        ("llama2", "llm/v1/chat", "raw", HERE, "llama2_format 'raw' is not supported"),
         (
             "llama2",
             "llm/v1/chat",
@@ -183,3 +190,47 @@ def test_who_is_asked_for_completions_in_chats(name: str, url: str | None, chats
     provider, form = served(name, route_type="llm/v1/completions", server_format=None, upstream_url=url)
 
     assert only_chats(provider, form, url) is chats
+
+
+@pytest.mark.parametrize(
+    ("name", "route_type", "form", "url", "expected"),
+    [
+        ("llama2", "llm/v1/chat", "raw", HERE, "llama_raw"),
+        ("llama2", "llm/v1/completions", "raw", HERE, "llama_raw"),
+        ("llama2", "llm/v1/completions", "ollama", f"{HERE}/api/generate", "ollama_generate"),
+        ("llama2", "llm/v1/completions", "ollama", f"{HERE}/api/chat", None),
+        ("llama2", "llm/v1/chat", "ollama", HERE, None),
+        ("llama2", "llm/v1/completions", "openai", HERE, None),
+        ("ollama", "llm/v1/completions", None, f"{HERE}/api/generate", "ollama_generate"),
+        ("ollama", "llm/v1/completions", None, HERE, None),
+        ("huggingface", "llm/v1/completions", None, HERE, "hugging_face"),
+        ("huggingface", "llm/v1/completions", None, f"{HERE}/v1/completions", None),
+        ("huggingface", "llm/v1/completions", None, None, None),
+        ("huggingface", "llm/v1/chat", None, HERE, None),
+    ],
+)
+def test_who_goes_on_with_a_text(
+    name: str, route_type: Any, form: str | None, url: str | None, expected: str | None
+) -> None:
+    assert text_form(name, route_type=route_type, server_format=form, upstream_url=url) == expected
+
+
+def test_llamas_raw_form_is_for_clients_of_openai_s() -> None:
+    with pytest.raises(Unserved, match="llm_format"):
+        served(
+            "llama2", route_type="llm/v1/chat", server_format="raw", upstream_url=HERE, client="ollama_chat"
+        )
+
+
+@pytest.mark.parametrize(
+    ("route_type", "url", "path"),
+    [
+        ("llm/v1/chat", HERE, "/base/v1/chat/completions"),
+        ("llm/v1/chat", "http://h", "/v1/chat/completions"),
+        ("llm/v1/chat", "http://h/own/chat/completions", "/own/chat/completions"),
+        ("llm/v1/completions", HERE, "/base"),
+    ],
+)
+def test_chats_are_below_an_endpoint_of_hugging_face(route_type: Any, url: str, path: str) -> None:
+    endpoint = endpoint_of(PROVIDERS["huggingface"], "openai_chat", route_type, upstream_url=url)
+    assert endpoint.path == path

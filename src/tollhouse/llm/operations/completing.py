@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tollhouse.llm.completing import Completing
-from tollhouse.llm.dialogue import Dialogue, Got, Reader, Sent
+from tollhouse.llm.dialogue import FORMS, Dialogue, Got, Reader, Sent
 from tollhouse.llm.fixed import Fixed
 from tollhouse.llm.form import NOTHING_TOLD, Refusal
 from tollhouse.llm.formats.openai_chat.forward import NO_PROMPTS
@@ -21,7 +21,8 @@ class CompletionTranslation:
     def __init__(self, form: FormName, provider: Provider, *, drops: bool, on_vertex: bool) -> None:
         """The operator's options are in the request by then. `drops`: what a chat or `form` cannot express is
         left out in place of being refused. `on_vertex`: Anthropic's form as Google wants it."""
-        completing = Completing(form, provider, Fixed("openai_chat", Options()), drops=drops)
+        dialect = provider if form == "openai_chat" else None
+        completing = Completing(FORMS[form], dialect, Fixed("openai_chat", Options()), drops=drops)
         self._dialogue: Dialogue = OnVertex(completing) if on_vertex else completing
 
     def request(self, body: Body, asked: Asked, model: str, *, stream: bool) -> Outgoing:

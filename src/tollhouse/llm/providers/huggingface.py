@@ -2,7 +2,8 @@
 https://huggingface.co/docs/inference-providers
 
 Kong's default is the former `api-inference.huggingface.co/models/…`, which chats no longer. A dedicated
-endpoint is named by an upstream URL.
+endpoint is named by an upstream URL, as in Kong: its chats are below it, completions go to the endpoint
+itself, in the form of text-generation-inference.
 """
 
 from typing import Final

@@ -41,6 +41,9 @@ class Line(msgspec.Struct):
     model: str = ""
     created_at: str = ""
     message: _Message | None = None
+    #: of completions of text, which have no message
+    response: str | None = None
+    thinking: str | None = None
     done: bool = False
     done_reason: str = "stop"
     prompt_eval_count: int | None = None

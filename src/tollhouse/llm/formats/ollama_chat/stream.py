@@ -24,7 +24,7 @@ STREAM_TYPE: Final = "application/x-ndjson"
 LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 
-class _Decoder:
+class Decoder:
     """Calls come whole, in a line before the last; a line may also be an error, and then is the last."""
 
     def __init__(self) -> None:
@@ -90,8 +90,8 @@ class _Decoder:
             deltas.append(Failed(message))
 
 
-def stream_decoder() -> _Decoder:
-    return _Decoder()
+def stream_decoder() -> Decoder:
+    return Decoder()
 
 
 class _Encoder:
