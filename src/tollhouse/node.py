@@ -276,8 +276,16 @@ class Node:
                 await self._listen_for_streams(listen, sock, port)
                 continue
             tls = self._listener_tls(http2=listen.http2) if listen.tls else None
+            told_by = self._tasks if listen.proxy_protocol else None
             listener = Listener(
-                sock, self._gateway, limits, self.traffic, port=port, tls=tls, http2=listen.http2
+                sock,
+                self._gateway,
+                limits,
+                self.traffic,
+                port=port,
+                tls=tls,
+                http2=listen.http2,
+                told_by=told_by,
             )
             await listener.start()
             self._listeners.append(listener)

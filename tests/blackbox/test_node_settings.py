@@ -166,8 +166,7 @@ def test_what_changes_nothing_is_told_with_its_reason(node: Gateway) -> None:
     ("variable", "value", "said"),
     [
         ("KONG_ROLE", "data_plane", "there is no hybrid mode"),
-        ("KONG_REAL_IP_HEADER", "proxy_protocol", "the PROXY protocol is not supported"),
-        ("KONG_PROXY_LISTEN", "127.0.0.1:8000 proxy_protocol", "the PROXY protocol is not supported"),
+        ("KONG_ADMIN_LISTEN", "127.0.0.1:0 proxy_protocol", "only listeners of the proxy take"),
         ("KONG_PORT_MAPS", "80", "'80' is not a pair of ports like 80:8000"),
         ("KONG_NODE_ID", "me", "'me' is not a UUID"),
         ("KONG_ERROR_TEMPLATE_HTML", __file__, "has to hold %s twice"),

@@ -1,11 +1,13 @@
 """Who the client is: trusted_ips, real_ip_header and real_ip_recursive, and the X-Forwarded-*."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.client import connected
 from tests.support.gateway import Gateway
+from tests.support.http2 import http2_connected
 from tests.support.upstream import Received, Upstream
 
 CONFIG = """_format_version: "3.0"
@@ -202,3 +204,69 @@ async def test_an_ipv6_client_keeps_its_address(upstream: Upstream) -> None:
         assert upstream.received[-1].headers["x-real-ip"] == "2001:db8::7"
     finally:
         await node.stop()
+
+
+# The PROXY protocol
+
+
+@pytest.fixture(scope="module")
+async def balanced(upstream: Upstream) -> AsyncIterator[Gateway]:
+    """A balancer that it trusts names the clients."""
+    node = await start(
+        upstream,
+        trusted_ips=TRUSTED,
+        real_ip_header="proxy_protocol",
+        proxy_listen="127.0.0.1:0 http2 proxy_protocol",
+        nginx_http_client_header_timeout="300ms",
+    )
+    yield node
+    await node.stop()
+
+
+LINE = b"PROXY TCP4 8.8.8.8 127.0.0.1 4711 80\r\n"
+SECOND = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + socket.inet_aton("8.8.8.8") + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("head", "fields", "client", "chain"),
+    [
+        (LINE, "", "8.8.8.8", "8.8.8.8"),
+        (LINE, "X-Forwarded-For: 9.9.9.9\r\nX-Real-IP: 7.7.7.7\r\n", "8.8.8.8", "9.9.9.9, 127.0.0.1"),
+        (SECOND, "", "8.8.8.8", "8.8.8.8"),
+        (b"PROXY UNKNOWN\r\n", "X-Real-IP: 7.7.7.7\r\n", "127.0.0.1", "127.0.0.1"),
+    ],
+)
+async def test_a_balancer_names_the_client_before_its_first_byte(
+    balanced: Gateway, upstream: Upstream, head: bytes, fields: str, client: str, chain: str
+) -> None:
+    upstream.received.clear()
+    async with connected(balanced.proxy) as connection:
+        connection.send(head[:9])
+        await asyncio.sleep(0)
+        connection.send(head[9:])
+        for _ in range(2):
+            connection.get("/", fields)
+            assert (await connection.reply()).status == 200
+    for got in upstream.received:
+        assert (got.headers["x-real-ip"], got.headers["x-forwarded-for"]) == (client, chain)
+    assert len(upstream.received) == 2
+
+
+@pytest.mark.parametrize(
+    "said", [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"PROXY TCP4 8.8", b"PROXY TCP4 x y\r\n"]
+)
+async def test_nobody_is_served_who_is_not_named(balanced: Gateway, upstream: Upstream, said: bytes) -> None:
+    upstream.received.clear()
+    async with connected(balanced.proxy) as connection:
+        connection.send(said)
+        assert await connection.rest() == b""
+    assert upstream.received == []
+
+
+async def test_http2_and_its_streams_know_the_client_too(balanced: Gateway, upstream: Upstream) -> None:
+    upstream.received.clear()
+    async with http2_connected(balanced.proxy, before=LINE) as client:
+        for _ in range(2):
+            head, _ = await client.answer(client.request("/"))
+            assert head[":status"] == "200"
+    assert {got.headers["x-real-ip"] for got in upstream.received} == {"8.8.8.8"}

@@ -152,7 +152,7 @@ async def test_the_switch_passes_the_gateways_own_fields_and_plugins(node: Gatew
     names = [name for name, _ in reply.fields]
     assert names.count("via") == names.count("connection") == 1
     assert reply.headers["via"].startswith("1.0 inner, 1.1 tollhouse/")
-    assert reply.headers["connection"] == "Upgrade"
+    assert reply.headers["connection"] == "upgrade"
     assert reply.headers["upgrade"].lower() == "websocket"
     assert reply.headers["sec-websocket-accept"] == "a"
     assert "content-length" not in names

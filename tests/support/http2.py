@@ -84,9 +84,10 @@ class Http2Client:
 
 
 @asynccontextmanager
-async def http2_connected(address: tuple[str, int]) -> AsyncIterator[Http2Client]:
-    """A connection in plain text, by prior knowledge, for the time of a block."""
+async def http2_connected(address: tuple[str, int], *, before: bytes = b"") -> AsyncIterator[Http2Client]:
+    """A connection in plain text, by prior knowledge, for the time of a block. `before` goes ahead of it."""
     reader, writer = await asyncio.open_connection(*address)
+    writer.write(before)
     try:
         yield Http2Client(reader, writer)
     finally:

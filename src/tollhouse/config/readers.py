@@ -260,13 +260,6 @@ def port_maps(text: str) -> Mapping[int, int]:
     return found
 
 
-def client_header(text: str) -> str:
-    """A header, but not what is none."""
-    if text == "proxy_protocol":
-        raise ValueError("the PROXY protocol is not supported by this version of Tollhouse")
-    return text
-
-
 def role(text: str) -> str:
     """Kong's role of a node that has its own configuration."""
     if text in ("control_plane", "data_plane"):

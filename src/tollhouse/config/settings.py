@@ -17,7 +17,7 @@ from tollhouse.config import readers
 from tollhouse.config.admin_tokens import AdminToken, read_tokens
 from tollhouse.config.ciphers import TlsTerms, read_protocols, tls_terms
 from tollhouse.config.given import default_prefix, given, half_a_pair
-from tollhouse.config.listen import Listen, parse_listens, parse_stream_listens
+from tollhouse.config.listen import Listen, parse_listens, parse_proxy_listens, parse_stream_listens
 from tollhouse.config.nginx import NginxSettings
 from tollhouse.config.option import Option, option, secret
 from tollhouse.errors import ConfigError, ConfigErrors
@@ -189,7 +189,7 @@ class Settings(NginxSettings):
         "0", readers.milliseconds, "How long an idle connection is kept, in milliseconds; 0 is for ever."
     )
     proxy_listen: tuple[Listen, ...] = option(
-        "0.0.0.0:8000 reuseport backlog=16384", parse_listens, "Where clients connect."
+        "0.0.0.0:8000 reuseport backlog=16384", parse_proxy_listens, "Where clients connect."
     )
     stream_listen: tuple[Listen, ...] = option(
         "off", parse_stream_listens, "Where clients of TCP, TLS and UDP routes connect, or `off`."
@@ -215,7 +215,10 @@ class Settings(NginxSettings):
         "", readers.networks, "Peers whose forwarded headers are believed: addresses, ranges, `unix:`."
     )
     real_ip_header: str = option(
-        "X-Real-IP", readers.client_header, "The header in which a trusted peer names the client."
+        "X-Real-IP",
+        readers.plain,
+        "The header in which a trusted peer names the client; `proxy_protocol` for what it says before the "
+        "first request on listeners with that flag.",
     )
     real_ip_recursive: bool = option(
         "off", readers.switch, "Pass over trusted addresses in that header, from its end."

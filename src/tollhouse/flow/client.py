@@ -59,6 +59,9 @@ class Body(Protocol):
 class Client(ClientSide, Protocol):
     """The client's connection."""
 
+    #: the client's address as a balancer in front has told it, where it speaks the PROXY protocol
+    told_ip: str | None
+
     #: of HTTP, as `Via` names it
     protocol_version: str
     sni: str | None

@@ -33,8 +33,11 @@ class Trust:
             return self.unix
         return bool(self.networks) and _contains(self.networks, address)
 
-    def client_ip(self, peer: str, request: Request) -> str:
-        """The client's address as nginx's real-ip module finds it, walking from the right."""
+    def client_ip(self, peer: str, request: Request, told: str | None = None) -> str:
+        """The client's address as nginx's real-ip module finds it, walking from the right; `told` is what a
+        trusted peer has said by the PROXY protocol."""
+        if self.header == "proxy_protocol":
+            return told or peer
         listed = request.headers.get_all(self.header)
         if not listed:
             return peer

@@ -77,7 +77,7 @@ class Gateway:
         ex = Way(client, request, f"{self._id_prefix}{self._id:016x}", perf_counter())
         if self._real_ip and self.trust.trusts(client.peer_ip):
             ex.peer_trusted = True
-            ex.client_ip = self.trust.client_ip(client.peer_ip, request)
+            ex.client_ip = self.trust.client_ip(client.peer_ip, request, client.told_ip)
         client.flow = ex
         ex.begin(self)
 

@@ -194,7 +194,7 @@ async def _switch(
         put_early(ex, response)
     for phase in plan.header_filter:
         phase(ex)
-    framing = f"Connection: Upgrade\r\nUpgrade: {response.headers.values.get('upgrade', 'websocket')}\r\n"
+    framing = f"Connection: upgrade\r\nUpgrade: {response.headers.values.get('upgrade', 'websocket')}\r\n"
     head = _proxied_head(ex, gateway, response, _FRAMING, framing)
     ex.head_sent = True
     await tunnel(ex, connection, head + content)

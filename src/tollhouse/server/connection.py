@@ -56,6 +56,7 @@ class ClientConnection(asyncio.Protocol):
         "sni",
         "source",
         "tls",
+        "told_ip",
         "writing_paused",
     )
 
@@ -63,7 +64,7 @@ class ClientConnection(asyncio.Protocol):
     #: those of a chunked request are dropped, as by nginx
     request_trailers = ()
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: "Listener", told_ip: str | None = None) -> None:
         self._listener = listener
         self.limits: Limits = listener.limits
         self._body_limit = listener.limits.body_bytes or _ANY_SIZE
@@ -90,6 +91,7 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = NEVER
         self.requests, self.number = 0, 0
         self.peer_ip, self.peer_port = "", 0
+        self.told_ip = told_ip
         #: the forwarded headers that every request of this connection sends, made by the flow
         self.forwarded = ""
         self.forwarded_host: str | None = _NOT_MADE

@@ -57,7 +57,7 @@ _CONFIG: Final = H2Configuration(
 class Http2Connection(asyncio.Protocol):
     """Reads frames, starts an exchange for each request, writes answers as windows allow."""
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: "Listener", told_ip: str | None = None) -> None:
         self.listener = listener
         self.limits: Limits = listener.limits
         self.scheme, self.port = listener.scheme, listener.port
@@ -66,6 +66,7 @@ class Http2Connection(asyncio.Protocol):
         self.certificates: tuple[bytes, ...] = ()
         self.tls: tuple[str, str] | None = None
         self.peer_ip, self.peer_port = "", 0
+        self.told_ip = told_ip
         self.requests, self.number = 0, 0
         self.now = listener.now
         self.streams: dict[int, Http2Stream] = {}

@@ -48,6 +48,7 @@ class Http2Stream:
         "source",
         "taken",
         "tls",
+        "told_ip",
         "writing_paused",
     )
 
@@ -58,6 +59,7 @@ class Http2Stream:
         self.id = id_
         self.scheme, self.port = connection.scheme, connection.port
         self.peer_ip, self.peer_port = connection.peer_ip, connection.peer_port
+        self.told_ip = connection.told_ip
         self.number, self.requests = connection.number, connection.requests
         self.sni, self.peer_name = connection.sni, connection.peer_name
         self.certificates = connection.certificates

@@ -1,21 +1,29 @@
 """A listening socket of a worker and the connections that came in through it."""
 
 import asyncio
+import logging
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
-from tollhouse.errors import BadRequest
+from tollhouse.errors import BadRequest, PeerError
 from tollhouse.flow.client import Client
 from tollhouse.pdk.messages import Http2Request, Request
+from tollhouse.pdk.tasks import Tasks
 from tollhouse.server.connection import ClientConnection
 from tollhouse.server.limits import Limits
 from tollhouse.server.negotiate import FirstBytes
+from tollhouse.server.proxied import told_client
 from tollhouse.wire.http1 import RequestReader
 
+log = logging.getLogger("tollhouse.server")
+
+#: connections accepted before others get their turn
+_AT_ONCE: Final = 64
 #: what a client that connected while the node drains has for its TLS handshake
 _LAST_HANDSHAKE_SECONDS: Final = 5.0
 
@@ -64,7 +72,11 @@ class Listener:
         port: int,
         tls: ssl.SSLContext | None = None,
         http2: bool = False,
+        told_by: Tasks | None = None,
     ) -> None:
+        """`told_by` are for listeners whose clients are named by a balancer in front: there connections wait
+        until it has."""
+        self._told_by = told_by
         self._socket = sock
         self._tls = tls
         self._server: asyncio.Server | None = None
@@ -76,7 +88,7 @@ class Listener:
         self.reader = RequestReader(Request)
         #: what it remembers is told apart, for what is forwarded names the version that came
         self.http2_reader = RequestReader(Http2Request)
-        self._accept: Callable[[], asyncio.Protocol] = partial(
+        self._accept: Callable[..., asyncio.Protocol] = partial(
             FirstBytes if http2 else ClientConnection, self
         )
         self.connections: set[Connection] = set()
@@ -87,9 +99,35 @@ class Listener:
         self.call_soon = self._loop.call_soon
 
     async def start(self) -> None:
+        if self._told_by is not None:
+            self._loop.add_reader(self._socket, self._accept_proxied, self._told_by)
+            return
         self._server = await self._loop.create_server(
             self._accept, sock=self._socket, ssl=self._tls, backlog=16384
         )
+
+    def _accept_proxied(self, tasks: Tasks) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:  # nobody waits any longer, or whoever did has gone
+                return
+            sock.setblocking(False)
+            tasks.spawn(self._admit(sock), "PROXY protocol")
+
+    async def _admit(self, sock: socket.socket) -> None:
+        """Begins a connection once it is said whose it is."""
+        try:
+            told = await told_client(sock, self.limits.header_seconds)
+        except (OSError, PeerError) as error:  # a timeout is one of the first
+            log.info("a connection was not accepted: %s", error or "the PROXY protocol did not come in time")
+            sock.close()
+            return
+        patience = _LAST_HANDSHAKE_SECONDS if self._tls and self.draining else None
+        with suppress(OSError):  # a handshake that failed; the loop has closed the socket
+            await self._loop.connect_accepted_socket(
+                partial(self._accept, told), sock, ssl=self._tls, ssl_handshake_timeout=patience
+            )
 
     def opened(self, connection: Connection) -> int:
         """A connection came in; returns its number."""
@@ -115,6 +153,8 @@ class Listener:
         self.draining = True
         if self._server is not None:
             self._server.close()
+        if self._told_by is not None:
+            self._loop.remove_reader(self._socket)
         await asyncio.gather(*self._accept_waiting(), return_exceptions=True)
         for connection in list(self.connections):
             connection.drain()
@@ -127,6 +167,9 @@ class Listener:
             except OSError:
                 return
             sock.setblocking(False)
+            if self._told_by is not None:
+                yield self._admit(sock)
+                continue
             yield self._loop.connect_accepted_socket(
                 self._accept, sock, ssl=self._tls, ssl_handshake_timeout=patience
             )

@@ -18,8 +18,9 @@ class FirstBytes(asyncio.Protocol):
     flow = None
     requests = 0
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: "Listener", told_ip: str | None = None) -> None:
         self._listener = listener
+        self.told_ip = told_ip
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._deadline = listener.now() + listener.limits.header_seconds
@@ -49,9 +50,9 @@ class FirstBytes(asyncio.Protocol):
         if is_http2:
             from tollhouse.server.http2 import Http2Connection
 
-            successor = Http2Connection(self._listener)
+            successor = Http2Connection(self._listener, self.told_ip)
         else:
-            successor = ClientConnection(self._listener)
+            successor = ClientConnection(self._listener, self.told_ip)
         transport.set_protocol(successor)
         successor.connection_made(transport)
         if self._received:

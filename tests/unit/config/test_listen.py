@@ -2,7 +2,7 @@
 
 import pytest
 
-from tollhouse.config.listen import Listen, parse_listens, parse_stream_listens
+from tollhouse.config.listen import Listen, parse_listens, parse_proxy_listens, parse_stream_listens
 
 
 def test_addresses_for_http() -> None:
@@ -27,7 +27,7 @@ def test_addresses_for_connections_without_http() -> None:
     ("text", "problem"),
     [
         ("127.0.0.1:1 http2", "unknown listen flag 'http2'"),
-        ("127.0.0.1:1 proxy_protocol", "the PROXY protocol is not supported"),
+        ("127.0.0.1:1 proxy_protocol", "only listeners of the proxy take the PROXY protocol"),
         ("127.0.0.1:1 ssl udp", "`udp` goes neither with `ssl`"),
         ("unix:/a.sock udp", "`udp` goes neither with `ssl` nor with a Unix socket"),
         ("127.0.0.1", "is not an address like 0.0.0.0:8000"),
@@ -37,6 +37,16 @@ def test_addresses_for_connections_without_http() -> None:
 def test_what_no_listener_without_http_can_be(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         parse_stream_listens(text)
+
+
+def test_the_proxys_clients_may_be_named_by_a_balancer() -> None:
+    assert parse_proxy_listens("127.0.0.1:1 ssl proxy_protocol, unix:/a.sock proxy_protocol") == (
+        Listen("127.0.0.1", 1, tls=True, proxy_protocol=True),
+        Listen("", 0, path="/a.sock", proxy_protocol=True),
+    )
+    assert parse_proxy_listens("off") == ()
+    with pytest.raises(ValueError, match="only listeners of the proxy"):
+        parse_listens("127.0.0.1:1 proxy_protocol")
 
 
 def test_a_listener_for_http_takes_no_datagrams() -> None:
