@@ -131,6 +131,22 @@ async def test_an_exchange_as_decks(node: Gateway) -> None:
         assert (await sent(node, "DELETE", path)).status == 204
 
 
+async def test_what_is_put_behind_a_route_is_its_service(node: Gateway) -> None:
+    assert (await sent(node, "POST", "/routes", name="alone", paths=["/alone"])).status == 201
+    made = (await sent(node, "PUT", "/routes/alone/service", host="a.test")).json()
+    again = (await sent(node, "PUT", "/routes/alone/service", host="b.test")).json()
+
+    assert isinstance(made, dict)
+    assert isinstance(again, dict)
+    assert (made["id"], made["host"], again["host"]) == (again["id"], "a.test", "b.test")
+    assert (await sent(node, "DELETE", "/routes/alone/service")).status == 405
+    assert (await node.admin_request("PATCH", "/routes/alone", JSON)).json() == {
+        "message": "Cannot parse JSON body"
+    }
+    for path in ("/routes/alone", f"/services/{made['id']}"):
+        assert (await sent(node, "DELETE", path)).status == 204
+
+
 async def test_pages_lead_to_one_another(node: Gateway) -> None:
     for number in range(5):
         assert (await sent(node, "POST", "/consumers", username=f"p{number}", tags=["paged"])).status == 201

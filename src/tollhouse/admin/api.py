@@ -22,6 +22,15 @@ from tollhouse.admin.tags import tag_endpoints
 
 #: words of paths that Kong's open-source edition does not have on its Admin API, and so does not list
 _NOT_LISTED: Final = frozenset({"consumer_groups", "consumer_group", "mtls-auth", "mtls-auths", "ready"})
+#: what the status API of a node without a database shows beside its own
+_UPSTREAMS: Final = frozenset(
+    {
+        "/upstreams/{upstreams}/health",
+        "/upstreams/{upstreams}/targets",
+        "/upstreams/{upstreams}/targets/all",
+        "/upstreams/{upstreams}/targets/{targets}",
+    }
+)
 
 
 def admin_endpoints(control: ControlPlane, audit: AuditTrail, now: Callable[[], float]) -> Endpoints:
@@ -46,6 +55,22 @@ def admin_endpoints(control: ControlPlane, audit: AuditTrail, now: Callable[[], 
     return {**endpoints, "/openapi.json": {"GET": openapi_endpoint(endpoints, flavor)}}
 
 
+def status_api_endpoints(control: ControlPlane, now: Callable[[], float]) -> Endpoints:
+    """The status API. Of a node without a database it tells of upstreams and their targets too, as Kong's."""
+    status = status_endpoints(control, drains=True)
+    if not control.store.read_only:
+        return status
+    flavor = control.settings.router_flavor
+    audit = AuditTrail(None, control.registry, flavor)  # nothing is changed here
+    entities = Entities(control.store, Checker(control.registry, flavor), audit, now)
+    told = {
+        **entity_endpoints(entities),
+        **health_endpoints(entities, control.health, control.state().node_id),
+    }
+    shown = {path: {"GET": methods["GET"]} for path, methods in told.items() if path in _UPSTREAMS}
+    return {**status, **shown}
+
+
 def _list_of(paths: tuple[str, ...]) -> Endpoint:
     listed = sorted(path for path in paths if _NOT_LISTED.isdisjoint(path.split("/")))
 
@@ -55,4 +80,4 @@ def _list_of(paths: tuple[str, ...]) -> Endpoint:
     return endpoints
 
 
-__all__ = ["admin_endpoints", "status_endpoints"]
+__all__ = ["admin_endpoints", "status_api_endpoints"]

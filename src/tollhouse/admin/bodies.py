@@ -38,6 +38,8 @@ def given(call: Call) -> Given:
     """The body of a request. Raises `Failure`."""
     media_type = call.request.media_type
     if not call.content:
+        if media_type == "application/json":
+            raise told(400, "Cannot parse JSON body")
         return Given({})
     if media_type == "application/json":
         return Given(_json_object(call.content))

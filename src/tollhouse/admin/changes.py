@@ -6,7 +6,7 @@ from typing import Any, Final
 from tollhouse.admin.bodies import Given
 from tollhouse.admin.failures import violation
 from tollhouse.config.http2 import protocol_problem
-from tollhouse.model.entities import Kind, PluginSchemas, random_key, variant
+from tollhouse.model.entities import Kind, PluginSchemas, random_key, variant, with_references
 from tollhouse.model.schema import Record
 from tollhouse.routing import route_problem
 
@@ -33,9 +33,10 @@ class Checker:
     ) -> dict[str, Any]:
         """A complete entity: what is not given is at its default, but for `kept`."""
         schema = self.schema(kind, given.values)
-        values, errors = schema.check(given.read(schema))
+        said = given.read(schema)
+        values, errors = schema.check(said)
         if errors:
-            raise violation(_as_map(errors))
+            raise violation(with_references(kind, said, _as_map(errors)))
         values |= kept or {}
         kind.fill_auto(values, instant(kind, now))
         _fill_config(schema, values)

@@ -5,17 +5,18 @@ entity that a foreign key points to, and that entity itself: `/routes`, `/routes
 `/services/{services}/routes[/{routes}]`, `/routes/{routes}/service`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tollhouse.admin.bodies import given
+from tollhouse.admin.bodies import Given, given
 from tollhouse.admin.entities import Entities
 from tollhouse.admin.failures import absent, coded, told
 from tollhouse.admin.http import Answer, Call, Endpoint, Endpoints
 from tollhouse.admin.listing import listed, page_body, part_of
 from tollhouse.admin.lookups import Parents
-from tollhouse.model.entities import ENTITIES, Kind
+from tollhouse.model.entities import ENTITIES, Kind, random_id
+from tollhouse.stores.store import Page, Tagged
 
 #: where a kind's collection is, and what it is called inside of others, where that is not its name
 _PATHS: Final[Mapping[str, tuple[str, str]]] = {
@@ -30,6 +31,8 @@ _PATHS: Final[Mapping[str, tuple[str, str]]] = {
 _JOINS: Final = frozenset({"consumer_group_consumers"})
 #: kinds that are reached through what they belong to only
 _INNER: Final = frozenset({"targets"})
+#: foreign keys of kinds that no path leads along
+_CLOSED: Final = frozenset({("snis", "certificate")})
 
 
 def collection_path(kind: Kind) -> str:
@@ -86,8 +89,15 @@ def _parents(entities: Entities, place: Place) -> Endpoints:
     """Of each foreign key of a kind, the entity that it points to."""
     endpoints = {}
     for field, reference in place.kind.references.items():
+        if (place.kind.name, field) in _CLOSED:
+            continue
         parent = _Parent(entities, place.kind, field, ENTITIES[reference])
-        methods = {"GET": parent.get, "PUT": parent.upsert, "PATCH": parent.update}
+        methods = {
+            "GET": parent.get,
+            "PUT": parent.upsert,
+            "PATCH": parent.update,
+            "DELETE": parent.refuse_delete,
+        }
         endpoints[f"{place.path}/{{{place.kind.name}}}/{field}"] = methods
     return endpoints
 
@@ -125,9 +135,12 @@ class _Collection:
         where = await self._where(call)
         if self._kind.name == "targets":
             return await self._newest_first(call, where)
-        return await listed(
-            call, lambda size, offset, tagged: self._entities.page(self._kind, size, offset, tagged, where)
-        )
+
+        def read(size: int, offset: str | None, tagged: Tagged | None) -> Awaitable[Page]:
+            # What belongs to an entity is all listed, whatever its tags: Kong takes one filter at a time.
+            return self._entities.page(self._kind, size, offset, None if where else tagged, where)
+
+        return await listed(call, read)
 
     async def _by_custom_id(self, call: Call) -> Answer:
         custom_id = call.argument("custom_id")
@@ -153,6 +166,8 @@ class _Collection:
         return Answer(body=await self._entities.get(self._kind, self._text(call), self._parents(call)))
 
     async def upsert(self, call: Call) -> Answer:
+        if self._kind.name in _INNER:  # Kong has but one way to change them
+            return await self.update(call)
         parents = self._parents(call)
         row = await self._entities.upsert(call.actor, self._kind, self._text(call), given(call), parents)
         return Answer(body=row)
@@ -179,24 +194,36 @@ class _Parent:
         self._field = field
         self._parent = parent
 
-    async def _id(self, call: Call) -> str:
+    async def _given_id(self, call: Call) -> str | None:
         entity: dict[str, Any] = await self._entities.get(self._kind, call.parameters[self._kind.name], ())
         reference = entity.get(self._field)
-        if reference is None:
+        return reference["id"] if reference is not None else None
+
+    async def _id(self, call: Call) -> str:
+        found = await self._given_id(call)
+        if found is None:
             raise absent()
-        found: str = reference["id"]
         return found
 
     async def get(self, call: Call) -> Answer:
         return Answer(body=await self._entities.get(self._parent, await self._id(call), ()))
 
     async def upsert(self, call: Call) -> Answer:
-        row = await self._entities.upsert(call.actor, self._parent, await self._id(call), given(call), ())
+        known = await self._given_id(call)
+        id_ = known or random_id()
+        row = await self._entities.upsert(call.actor, self._parent, id_, given(call), ())
+        if known is None:
+            link = Given({self._field: {"id": id_}})
+            await self._entities.update(call.actor, self._kind, call.parameters[self._kind.name], link, ())
         return Answer(body=row)
 
     async def update(self, call: Call) -> Answer:
         row = await self._entities.update(call.actor, self._parent, await self._id(call), given(call), ())
         return Answer(body=row)
+
+    async def refuse_delete(self, call: Call) -> Answer:
+        await self._id(call)
+        raise told(405, "Method not allowed")
 
 
 def membership_endpoints(entities: Entities) -> Endpoints:

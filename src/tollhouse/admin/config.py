@@ -37,7 +37,7 @@ class _Config:
     async def get(self, call: Call) -> Answer:
         self._check_mode()
         flavor = self._control.settings.router_flavor
-        text = await asyncio.to_thread(to_config_text, self._control.snapshot, flavor)
+        text = await asyncio.to_thread(to_config_text, self._control.snapshot, flavor, nulls=True)
         return Answer(body={"config": text})
 
     async def post(self, call: Call) -> Answer:

@@ -38,8 +38,14 @@ _PATHS: Final = {
     _COOKIES: ("/sessions", "/sessions/{sessions}"),
 }
 # fmt: on
-#: Kong lists these, and answers them as if they were not there: targets are reached through upstreams
-_INNER: Final = ("/targets", "/targets/{targets}", "/targets/{targets}/upstream")
+#: Kong lists these, and answers them as if they were not there: targets are reached through upstreams, and
+#: the certificate of a name at `/certificates/{name}`
+_INNER: Final = (
+    "/targets",
+    "/targets/{targets}",
+    "/targets/{targets}/upstream",
+    "/snis/{snis}/certificate",
+)
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 

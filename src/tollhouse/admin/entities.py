@@ -14,9 +14,10 @@ from tollhouse.admin.access import Actor
 from tollhouse.admin.audit import AuditTrail, Change
 from tollhouse.admin.bodies import Given
 from tollhouse.admin.changes import Checker
-from tollhouse.admin.failures import Failure, absent, of_store, told, unfound
+from tollhouse.admin.failures import Failure, absent, invalid_unique, of_store, told, unfound
 from tollhouse.admin.lookups import Parents
 from tollhouse.model.entities import ENTITIES, Kind
+from tollhouse.model.judges import Wrong
 from tollhouse.stores.store import Page, Reader, Row, Stale, Store, StoreError, Tagged, Transaction
 
 #: how often a change is tried again when somebody else changed the same entity meanwhile
@@ -137,11 +138,12 @@ class Entities:
 
     async def get(self, kind: Kind, text: str, parents: Parents) -> dict[str, Any]:
         """One entity as it is shown."""
+        call_of(kind, text, parents)
         async with self.reading() as reader:
             where = await lookups.ids_of(reader, parents)
             row = await lookups.find(reader, kind, text, where)
             if row is None or self._expired(row):
-                raise told(404, "SNI not found") if snis.is_name(kind, text) else absent()
+                raise lookups.missing(kind, text)
             return await self.shown(reader, kind, row)
 
     async def shown(self, reader: Reader, kind: Kind, row: Row) -> dict[str, Any]:
@@ -182,11 +184,10 @@ class Entities:
         async with self._changing(actor, "create or update", kind, called.by) as transaction:
             where = await lookups.ids_of(transaction, parents)
             stored = await lookups.find(transaction, kind, text, where)
-            if stored is None and (kind.name == "targets" or (called.field is None and not named)):
+            if stored is None and called.field is None and not named:
                 raise absent()
             given, names = await self._resolved(transaction, kind, given, where)
-            if stored is None and named:
-                names = [*(name for name in names or () if name != text), text]
+            names = snis.replaced(kind, names, text)
             if called.field is not None and (stored is None or called.by is not None):
                 given = Given({**given.values, **called.key}, given.is_form)
             kept = {name: stored[name] for name in ("id", "created_at") if name in stored} if stored else None
@@ -219,7 +220,7 @@ class Entities:
             where = await lookups.ids_of(transaction, parents)
             stored = await lookups.find(transaction, kind, text, where)
             if stored is None:
-                raise told(404, "SNI not found") if snis.is_name(kind, text) else unfound(called.key)
+                raise lookups.missing(kind, text) if parents or called.field is None else unfound(called.key)
             given, names = await self._resolved(transaction, kind, given, {})
             row = self.checker.changed(kind, stored, given, self.now())
             if "ttl" in given.values:
@@ -235,10 +236,11 @@ class Entities:
         async with self._changing(actor, "remove", kind, called.by) as transaction:
             where = await lookups.ids_of(transaction, parents)
             stored = await lookups.find(transaction, kind, text, where)
-            if stored is None and parents:
-                raise absent()
+            if stored is None and (parents or snis.is_name(kind, text)):
+                raise lookups.missing(kind, text)
             if stored is not None:
                 await rules.check_unused(transaction, kind, stored)
+                await snis.assign(transaction, stored, snis.none_of(kind), self.now())
                 await transaction.delete(kind, stored)
 
     async def join(self, actor: Actor, kind: Kind, pairs: Sequence[Parents]) -> None:
@@ -283,6 +285,7 @@ class Entities:
         values = await lookups.resolved(reader, kind, given.values)
         values |= {field: {"id": id_} for field, id_ in where.items()}
         names = snis.taken(kind, values)
+        rules.check_given(kind, values)
         return Given(values, given.is_form), names
 
     def _with_ttl(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -293,5 +296,11 @@ class Entities:
 
 
 def call_of(kind: Kind, text: str, parents: Parents) -> Call:
-    """How this text calls an entity of the kind, under these parents."""
-    return Call(text, lookups.field_of(kind, text, [field for field, _, _ in parents]))
+    """How this text calls an entity of the kind, under these parents. Raises `Failure` if none can be
+    called so."""
+    field = lookups.field_of(kind, text, [field for field, _, _ in parents])
+    if field is not None and field == kind.lookup:
+        judged = kind.schema.fields[field].judge(text)
+        if isinstance(judged, Wrong):
+            raise invalid_unique(field, str(judged.error))
+    return Call(text, field)

@@ -54,11 +54,18 @@ def unfound(key: Mapping[str, Any]) -> Failure:
     return coded(404, 6, "not found", message, fields=key)
 
 
-def unresolved(field: str, key: Mapping[str, Any]) -> Failure:
+def unresolved(field: str, kind: Kind, key: Mapping[str, Any]) -> Failure:
     """A reference by name leads nowhere."""
-    fields = {field: {name: f"could not be resolved: {value}" for name, value in key.items()}}
+    shown = lua.table(key, compact=True)
+    why = f"the foreign key cannot be resolved with '{shown}' for an existing '{kind.name}' entity"
+    fields = {field: dict.fromkeys(key, why)}
     texts = "; ".join(f"{field}.{name}: {text}" for name, text in fields[field].items())
     return coded(400, 13, "foreign keys unresolved", f"foreign key unresolved ({texts})", fields=fields)
+
+
+def invalid_unique(field: str, problem: str) -> Failure:
+    """What an entity is called by in a path is nothing that one can be called."""
+    return coded(400, 10, f"invalid unique {field}", problem)
 
 
 def invalid_option(name: str, problem: str) -> Failure:
@@ -76,6 +83,9 @@ def of_store(error: StoreError, verb: str, kind: Kind, by: str | None = None) ->
             return coded(405, 12, "operation unsupported", text)
         case UniqueViolation():
             fields = {name: value for name, value in error.fields.items() if _is_shown(kind, name, value)}
+            if set(fields) == {"id"}:
+                text = f"primary key violation on key '{lua.table(fields, compact=True)}'"
+                return coded(400, 3, "primary key violation", text, fields=fields)
             text = f"UNIQUE violation detected on '{lua.table(fields, compact=True)}'"
             return coded(409, 5, "unique constraint violation", text, fields=fields)
         case ForeignViolation():
@@ -103,6 +113,7 @@ __all__ = [
     "absent",
     "coded",
     "invalid_option",
+    "invalid_unique",
     "of_store",
     "page",
     "told",

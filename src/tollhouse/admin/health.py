@@ -99,7 +99,9 @@ class _Health:
         shown: list[dict[str, Any]] = []
         for each in addresses:
             where = {"ip": each.host, "port": each.port, "weight": each.weight or row["weight"]}
-            shown.append({**where, "health": _state(upstream, each)})
+            # An address without weight gets nothing, so nobody looks after it.
+            state = _state(upstream, each) if where["weight"] else "HEALTHCHECKS_OFF"
+            shown.append({**where, "health": state})
         health = min((each["health"] for each in shown), key=_STATES.index, default="DNS_ERROR")
         available = sum(each["weight"] for each in shown if each["health"] != "UNHEALTHY")
         whole = sum(each["weight"] for each in shown)

@@ -16,6 +16,7 @@ from tollhouse.admin.access import ADMIN_HEADER, ANYONE, Actor, Gate, is_allowed
 from tollhouse.admin.router import Router
 from tollhouse.errors import BadRequest, ClientGone
 from tollhouse.flow.advertise import PRODUCT
+from tollhouse.flow.answers import nginx_html
 from tollhouse.flow.client import Client
 from tollhouse.pdk.body import body_arguments
 from tollhouse.pdk.messages import JSON_UTF8, Request
@@ -26,6 +27,12 @@ log = logging.getLogger("tollhouse.admin")
 
 BODY_LIMIT_BYTES: Final = 256 * 1024 * 1024
 _OWN_FIELDS: Final = frozenset({"server", "x-kong-admin-latency"})
+#: what bytes that are no UTF-8 are read as
+UNREADABLE: Final = "\ufffd"
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+#: how the types of bodies begin that every endpoint reads, and those that `/config` reads as well
+_KINDS: Final = ("application/json", "multipart/form-data", "application/x-www-form-urlencoded")
+_YAML: Final = ("application/yaml", "text/yaml")
 
 
 @dataclass(slots=True)
@@ -83,6 +90,14 @@ class Failure(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.body)
         self.answer = answer
+
+
+def _is_readable(request: Request, content: bytes) -> bool:
+    """Whether the body, if there is one, is of a kind that endpoints read."""
+    kind = request.headers.values.get("content-type")
+    if kind is None:
+        return not content
+    return kind.lower().startswith(_KINDS + (_YAML if request.target.path == "/config" else ()))
 
 
 class _Waiting:
@@ -170,15 +185,15 @@ class AdminHandler:
         origin = request.headers.values.get("origin", "*")
         return origin if not self._origins or origin in self._origins else self._origins[0]
 
-    def _options(self, methods: Mapping[str, Endpoint]) -> Answer:
+    def _options(self, methods: Mapping[str, Endpoint], wanted: str | None) -> Answer:
+        """What may be asked for, with any headers that a browser has in mind."""
         allowed = sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])})
         shown = ", ".join(allowed)
+        own = "Content-Type" if self._gate.is_open else f"Content-Type, {ADMIN_HEADER}"
         headers = {
             "Allow": shown,
             "Access-Control-Allow-Methods": shown,
-            "Access-Control-Allow-Headers": (
-                "Content-Type" if self._gate.is_open else f"Content-Type, {ADMIN_HEADER}"
-            ),
+            "Access-Control-Allow-Headers": wanted or own,
         }
         return Answer(204, headers=headers)
 
@@ -197,12 +212,14 @@ class AdminHandler:
             return Answer(404, {"message": "Not found"})
         methods, parameters = found
         if request.method == "OPTIONS":
-            return self._options(methods)
+            return self._options(methods, request.headers.values.get("access-control-request-headers"))
         actor = self._gate.admit(request, client.peer_name or client.peer_ip)
         if actor is None:
             return Answer(401, {"message": "Invalid credentials. Token or User credentials required"})
         if not is_allowed(actor, request):
             return Answer(403, {"message": f"'{actor.name}' may only read"})
+        if request.method in _WITH_BODY and not _is_readable(request, content):
+            return Answer(415, nginx_html(415), "text/html; charset=UTF-8")
         endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
             return Answer(405, {"message": "Method not allowed"})

@@ -6,9 +6,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tollhouse.admin.failures import Failure, coded, invalid_option
-from tollhouse.admin.http import Answer, Call
+from tollhouse.admin.http import UNREADABLE, Answer, Call
 from tollhouse.model.validators import tag
-from tollhouse.stores.served import has_tags, read_offset, write_offset
+from tollhouse.stores.served import read_offset, write_offset
 from tollhouse.stores.store import Page, Row, Tagged
 
 _DEFAULT_SIZE: Final = 100
@@ -32,14 +32,13 @@ async def listed(call: Call, read: Read) -> Answer:
 
 def part_of(call: Call, rows: Sequence[Row]) -> Page:
     """The page asked for of rows that are all at hand and stay in their order. Raises `Failure`."""
-    size, offset, tagged = page_size(call), call.argument("offset"), wanted_tags(call)
+    size, offset = page_size(call), call.argument("offset")
     try:
         start = max(0, int(read_offset(offset))) if offset is not None else 0
     except ValueError:
         raise bad_offset(offset) from None
-    wanted = [row for row in rows if tagged is None or has_tags(row["tags"], tagged)]
     end = start + size
-    return Page(wanted[start:end], write_offset(str(end)) if end < len(wanted) else None)
+    return Page(rows[start:end], write_offset(str(end)) if end < len(rows) else None)
 
 
 def page_body(call: Call, rows: Sequence[Row], offset: str | None) -> dict[str, Any]:
@@ -50,8 +49,10 @@ def page_body(call: Call, rows: Sequence[Row], offset: str | None) -> dict[str, 
 
 
 def _next(call: Call, offset: str) -> str:
+    """Where the next page is. What is inside of an entity is neither filtered by tags nor, as in Kong, asked
+    for by size again."""
     arguments = [f"offset={quote(offset, safe='')}"]
-    for name in ("tags", "size"):
+    for name in () if call.parameters else ("tags", "size"):
         value = call.argument(name)
         if value is not None:
             arguments.append(f"{name}={quote(value, safe='')}")
@@ -83,7 +84,7 @@ def wanted_tags(call: Call) -> Tagged | None:
         return None
     if not text:
         raise invalid_option("tags", "cannot be null")
-    if "," in text and "/" in text:
+    if ("," in text and "/" in text) or UNREADABLE in text:
         raise invalid_option("tags", "invalid filter syntax")
     tags = tuple(re.split("[,/]", text))
     if not all(tags):

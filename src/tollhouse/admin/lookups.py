@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-from tollhouse.admin.failures import absent, unresolved
+from tollhouse.admin.failures import Failure, absent, told, unresolved
 from tollhouse.model.constraints import UUID
 from tollhouse.model.entities import ENTITIES, Kind
 from tollhouse.stores.store import Reader, Row
@@ -67,6 +67,12 @@ async def _by_sni(reader: Reader, kind: Kind, text: str) -> Row | None:
     return await reader.find(kind, "id", sni["certificate"]["id"]) if sni is not None else None
 
 
+def missing(kind: Kind, text: str) -> Failure:
+    """Nothing is called so."""
+    by_name = kind.name == "certificates" and not UUID.fullmatch(text)
+    return told(404, "SNI not found") if by_name else absent()
+
+
 async def every(reader: Reader, kind: Kind, where: Mapping[str, str]) -> AsyncIterator[Row]:
     """All entities that point to all of `where`."""
     offset: str | None = None
@@ -85,7 +91,7 @@ async def ids_of(reader: Reader, parents: Parents) -> dict[str, str]:
     for field, kind, text in parents:
         row = await find(reader, kind, text, {})
         if row is None:
-            raise absent()
+            raise missing(kind, text)
         ids[field] = row["id"]
     return ids
 
@@ -98,11 +104,11 @@ async def resolved(reader: Reader, kind: Kind, values: Mapping[str, Any]) -> dic
         value = values.get(field)
         if not isinstance(value, Mapping) or parent.lookup is None or parent.lookup not in value:
             continue
-        if "id" in value:
-            continue
         name = value[parent.lookup]
-        row = await reader.find(parent, parent.lookup, name) if isinstance(name, str) else None
+        if "id" in value or not isinstance(name, str) or not name:
+            continue
+        row = await reader.find(parent, parent.lookup, name)
         if row is None:
-            raise unresolved(field, {parent.lookup: name})
+            raise unresolved(field, parent, {parent.lookup: name})
         found[field] = {"id": row["id"]}
     return found

@@ -14,13 +14,14 @@ from tollhouse.admin.failures import told
 from tollhouse.admin.http import Answer, Call, Endpoints
 from tollhouse.config.settings import Settings
 from tollhouse.model.entities import ENTITIES
+from tollhouse.model.snapshot import EMPTY_HASH
 from tollhouse.stores.store import Store, Unavailable
 from tollhouse.telemetry.exposition import CONTENT_TYPE
 
 #: the version of Kong whose Admin API this is: tools look at it to know what they may ask
 KONG_VERSION: Final = "3.9.1"
 #: units of sizes, by Kong's letters for them
-_UNITS: Final = {"b": (1, ""), "k": (1024, " KiB"), "m": (1024**2, " MiB"), "g": (1024**3, " GiB")}
+_UNITS: Final = {"k": (1024, " KiB"), "m": (1024**2, " MiB"), "g": (1024**3, " GiB")}
 _SECRET: Final = ("password", "token", "secret", "admin_key")
 _LEVELS: Final = ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
 _NO_CLUSTER: Final = (
@@ -93,13 +94,14 @@ class _Node:
     async def status(self, call: Call) -> Answer:
         unit, scale = call.argument("unit"), call.argument("scale")
         unit, scale = "m" if unit is None else unit, "2" if scale is None else scale
-        if unit.lower() not in _UNITS:
+        if unit.lower() not in ("b", *_UNITS):
             raise told(400, f"invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')")
         if scale not in ("0", "1", "2", "3"):
             raise told(400, f"invalid scale '{scale}' (expected an integer from 0 to 3)")
         body: dict[str, Any] = {"memory": self._memory(unit.lower(), scale), "server": self._server()}
-        body["configuration_hash"] = self._control.snapshot.hash
-        if not self._control.store.read_only:
+        if self._control.store.read_only:
+            body["configuration_hash"] = self._control.snapshot.hash
+        else:
             body["database"] = {"reachable": await _is_reachable(self._control.store)}
         return Answer(body=body)
 
@@ -131,6 +133,9 @@ class _Node:
     async def ready(self, call: Call) -> Answer:
         if self._control.is_draining:
             return Answer(503, {"message": "draining"})
+        if self._control.store.read_only and self._control.snapshot.hash == EMPTY_HASH:
+            reason = "no configuration available (empty configuration present)"
+            return Answer(503, {"message": reason})
         if self._control.is_ready:
             return Answer(body={"message": "ready"})
         return Answer(503, {"message": "not every worker serves the current configuration"})
@@ -150,9 +155,16 @@ class _Node:
     async def timers(self, call: Call) -> Answer:
         names = Counter(task.get_name().partition(" ")[0] for task in asyncio.all_tasks())
         count = self._control.settings.worker_processes
+        total = sum(names.values())
         stats = {
-            "sys": {"running": sum(names.values()), "pending": 0, "waiting": 0, "total": sum(names.values())},
+            "sys": {"running": total, "pending": 0, "waiting": 0, "total": total, "runs": total},
             "timers": {name: {"running": number} for name, number in sorted(names.items())},
+            # Lines of stacks with how often each was seen, as flame graphs are drawn from.
+            "flamegraph": {
+                "running": "".join(f"@{name} {number}\n" for name, number in sorted(names.items())),
+                "pending": "",
+                "elapsed_time": "",
+            },
         }
         return Answer(body={"worker": {"id": 0, "count": count}, "stats": stats})
 
@@ -175,7 +187,7 @@ class _Node:
         if level not in _LEVELS:
             raise told(400, f"unknown log level: {level}")
         if not timeout.isdecimal():
-            raise told(400, "timeout must be a number of seconds, 0 for as long as the node runs")
+            raise told(400, "timeout must be greater than or equal to 0")
         if level == self._control.log_level():
             return Answer(body={"message": f"log level is already {level}"})
         self._control.set_log_level(level, float(timeout))
@@ -224,7 +236,9 @@ def _lower(name: str, text: str) -> str:
     return text.lower() if name in ("headers", "headers_upstream") else text
 
 
-def _size(size: int, unit: str, scale: str) -> str:
-    """A size as Kong shows it; bytes are whole."""
+def _size(size: int, unit: str, scale: str) -> str | int:
+    """A size as Kong shows it: text with its unit, or a number of bytes."""
+    if unit == "b":
+        return size
     divisor, name = _UNITS[unit]
-    return f"{size / divisor:.{scale if divisor > 1 else 0}f}{name}"
+    return f"{size / divisor:.{scale}f}{name}"

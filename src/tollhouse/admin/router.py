@@ -52,7 +52,8 @@ class Router(Generic[T]):
 
     def find(self, path: str) -> tuple[T, dict[str, str]] | None:
         """What stands at a path as the client sent it, and the parameters' values, decoded."""
-        words = [unquote(word) for word in _words(path)]
+        # A path is text of one character for each byte.
+        words = [unquote(word.encode("latin-1")) for word in _words(path)]
         found = _find(self._root, words, 0, ())
         if found is None:
             return None

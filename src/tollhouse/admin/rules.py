@@ -1,11 +1,22 @@
 """What entities have to satisfy beside their own schema: rules that look at other entities."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tollhouse.admin.failures import coded, violation
 from tollhouse.admin.lookups import every
+from tollhouse.model import validators
 from tollhouse.model.entities import ENTITIES, Kind
 from tollhouse.model.plugin import PluginInstance, protocols_problem
 from tollhouse.model.schema import build
 from tollhouse.stores.store import Reader, Row
+
+
+def check_given(kind: Kind, values: Mapping[str, Any]) -> None:
+    """Raises `Failure` for input that is judged alone, whatever else is wrong with it."""
+    target = values.get("target")
+    if kind.name == "targets" and isinstance(target, str) and validators.target(target) is not None:
+        raise violation({"target": "Invalid target; not a valid hostname or ip address"})
 
 
 async def check(reader: Reader, kind: Kind, row: Row) -> None:

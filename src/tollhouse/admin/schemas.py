@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
-from tollhouse.admin.bodies import given
+from tollhouse.admin import snis
+from tollhouse.admin.bodies import Given, given
 from tollhouse.admin.changes import Checker, instant
-from tollhouse.admin.failures import told
+from tollhouse.admin.failures import told, violation
 from tollhouse.admin.http import Answer, Call, Endpoints
 from tollhouse.model.describe import describe
 from tollhouse.model.entities import ENTITIES, Kind
@@ -68,7 +69,12 @@ class _Schemas:
         return self._validated(ENTITIES["vaults"], call)
 
     def _validated(self, kind: Kind, call: Call) -> Answer:
-        self._checker.whole(kind, given(call), instant(kind, 0))
+        body = given(call)
+        values = dict(body.values)
+        problems = snis.problems(snis.taken(kind, values) or ())
+        if problems:
+            raise violation({"snis": problems})
+        self._checker.whole(kind, Given(values, body.is_form), instant(kind, 0))
         return Answer(body=_VALID)
 
 

@@ -1,6 +1,6 @@
 """The names that go with a certificate: given and shown as its `snis`, kept as entities of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tollhouse.admin.bodies import Given
@@ -9,6 +9,7 @@ from tollhouse.admin.failures import violation
 from tollhouse.admin.lookups import every
 from tollhouse.model.constraints import UUID
 from tollhouse.model.entities import ENTITIES, Kind
+from tollhouse.model.judges import Wrong
 from tollhouse.stores.store import Reader, Row
 
 if TYPE_CHECKING:
@@ -40,6 +41,31 @@ def taken(kind: Kind, values: dict[str, Any]) -> list[str] | None:
         if given.count(name) > 1:
             raise violation({"snis": f"{name} is duplicated"})
     return list(given)
+
+
+def problems(wanted: Iterable[str]) -> list[str | None]:
+    """What is wrong with each name, up to the last that cannot be one; empty if all can."""
+    judge = ENTITIES["snis"].schema.fields["name"].judge
+    judged = [judge(name) for name in wanted]
+    found = [str(each.error) if isinstance(each, Wrong) else None for each in judged]
+    while found and found[-1] is None:
+        found.pop()
+    return found
+
+
+def replaced(kind: Kind, wanted: list[str] | None, text: str) -> list[str] | None:
+    """The names of a certificate that is put as a whole: those it does not have any more, it loses, but for
+    the one that it is called by."""
+    if kind.name != "certificates":
+        return None
+    if is_name(kind, text):
+        return [*(name for name in wanted or () if name != text), text]
+    return wanted or []
+
+
+def none_of(kind: Kind) -> list[str] | None:
+    """What is to be left of the names of an entity that goes."""
+    return [] if kind.name == "certificates" else None
 
 
 async def assign(transaction: "Recorded", certificate: Row, wanted: list[str] | None, now: float) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from tollhouse.admin.entities import Entities
 from tollhouse.admin.failures import coded, violation
-from tollhouse.admin.http import Answer, Call, Endpoints
+from tollhouse.admin.http import UNREADABLE, Answer, Call, Endpoints
 from tollhouse.admin.listing import bad_offset, page_body, page_size
 from tollhouse.model.entities import ENTITIES, Kind
 from tollhouse.model.validators import tag
@@ -35,7 +35,7 @@ class _Tags:
 
     async def one(self, call: Call) -> Answer:
         name = call.parameters["tags"]
-        problem = tag(name)
+        problem = _utf8_problem(name) or tag(name)
         if problem is not None:
             raise coded(400, 10, "invalid unique tag", problem)
         return await self._listed(call, name)
@@ -55,6 +55,13 @@ class _Tags:
                     break
                 rows.append(row)
         return Answer(body=page_body(call, rows, after))
+
+
+def _utf8_problem(text: str) -> str | None:
+    """Where a path has bytes that are no UTF-8: they have been read as the character that stands for such."""
+    before, found, _ = text.partition(UNREADABLE)
+    place = len(before.encode()) + 1
+    return f"invalid utf-8 character sequence detected at position {place}" if found else None
 
 
 def _start(offset: str | None) -> tuple[str | None, str | None, int]:

@@ -87,7 +87,8 @@ def run(settings: Settings, source: Source, *, single: bool = False) -> int:
 
 
 def _source(settings: Settings, file: Path | None) -> Source:
-    """What `-c` names, else what the environment does, else the providers whose keys it holds."""
+    """What `-c` names, else what the environment does, else the providers whose keys it holds unless it
+    asks for Kong's DB-less mode."""
     if settings.database != "off":
         return _database(settings, file)
     if file is None and settings.declarative_config is not None:
@@ -96,6 +97,8 @@ def _source(settings: Settings, file: Path | None) -> Source:
         return Source(file=file.absolute())
     if settings.declarative_config_string is not None:
         return Source(text=settings.declarative_config_string)
+    if "KONG_DATABASE" in os.environ:  # as in Kong, a node without a database waits to be told
+        return Source()
     return Source(generate=lambda: llm_gateway(os.environ))
 
 

@@ -42,6 +42,7 @@ from tollhouse.model.entities import (
     Route,
     as_json,
     variant,
+    with_references,
 )
 from tollhouse.model.schema import Record, Unchecked
 from tollhouse.model.snapshot import Snapshot
@@ -180,8 +181,7 @@ class _Loader:
 
     def _refuse(self, entry: Entry, errors: dict[str, Any]) -> dict[str, Any]:
         self._schemas_hold = False
-        for name in entry.kind.references.keys() & errors.keys():
-            errors[name] = _wrong_inside(entry, name) or errors[name]
+        errors = with_references(entry.kind, entry.raw, errors)
         for name in NOT_YET.intersection(errors):
             if errors[name] == "unknown field":
                 errors[name] = not_yet(name)
@@ -203,16 +203,6 @@ class _Loader:
     def shown_document(self) -> dict[str, Any]:
         """The document as errors show it: with derived ids once its entities are right by themselves."""
         return self._tree.with_ids(self._document) if self._schemas_hold else self._document
-
-
-def _wrong_inside(entry: Entry, field: str) -> dict[str, Any]:
-    """What is wrong with the fields of an entity that is written where one is only referred to."""
-    value = entry.raw.get(field)
-    referred = ENTITIES.get(entry.kind.references[field])
-    if referred is None or not isinstance(value, dict) or "id" in value:
-        return {}
-    _, errors = referred.schema.check(value)
-    return {name: text for name, text in errors.items() if name in value}
 
 
 def _unique_violation(kind: Kind, key: tuple[Any, ...]) -> str:

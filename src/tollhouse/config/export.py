@@ -25,19 +25,20 @@ def _text(dumper: Any, text: str) -> Any:
 _Dumper.add_representer(str, _text)
 
 
-def to_config_text(snapshot: Snapshot, flavor: str = "traditional_compatible") -> str:
-    """YAML that describes the same entities when it is loaded."""
+def to_config_text(snapshot: Snapshot, flavor: str = "traditional_compatible", *, nulls: bool = False) -> str:
+    """YAML that describes the same entities when it is loaded; `nulls` shows what is not set too."""
     return rows_to_text(
-        {name: [as_json(entity, flavor) for entity in getattr(snapshot, name)] for name in ENTITIES}
+        {name: [as_json(entity, flavor) for entity in getattr(snapshot, name)] for name in ENTITIES},
+        nulls=nulls,
     )
 
 
-def rows_to_text(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def rows_to_text(rows: Mapping[str, Sequence[Mapping[str, Any]]], *, nulls: bool = False) -> str:
     """The same of entities as JSON values, by kind."""
     document = dict(_HEAD)
     for name, kind in ENTITIES.items():
         if rows[name]:
-            document[name] = [_written(entity, kind.references) for entity in rows[name]]
+            document[name] = [_written(entity, kind.references, nulls=nulls) for entity in rows[name]]
     return to_yaml(document)
 
 
@@ -47,10 +48,11 @@ def to_yaml(value: Any) -> str:
     return text
 
 
-def _written(entity: Mapping[str, Any], references: Mapping[str, str]) -> dict[str, Any]:
-    """References by their id, and nothing that is null."""
+def _written(entity: Mapping[str, Any], references: Mapping[str, str], *, nulls: bool) -> dict[str, Any]:
+    """References by their id, and nothing that is null but, if `nulls`, fields of the entity itself."""
     shown = {name: value["id"] if name in references and value else value for name, value in entity.items()}
-    return _without_nulls(shown)
+    unset = dict.fromkeys(name for name, value in shown.items() if value is None) if nulls else {}
+    return _without_nulls(shown) | unset
 
 
 def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:

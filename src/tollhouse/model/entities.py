@@ -28,6 +28,7 @@ from tollhouse.model.credentials import (
     with_unlimited_ttl,
 )
 from tollhouse.model.fields import Field
+from tollhouse.model.judges import MISSING_KEY
 from tollhouse.model.key import Key, KeySet, Pem
 from tollhouse.model.plugin import PluginInstance, PluginSchemas, plugin_variant
 from tollhouse.model.route import Peer, Route, route_variant
@@ -165,6 +166,17 @@ def variant(
     return kind.schema
 
 
+def with_references(kind: Kind, given: Mapping[str, Any], errors: dict[str, Any]) -> dict[str, Any]:
+    """Errors of an entity; of those it refers to without an id, what is wrong with what is said of them."""
+    for field in kind.references.keys() & errors.keys():
+        about = given.get(field)
+        if errors[field] == MISSING_KEY and isinstance(about, Mapping):
+            _, wrong = ENTITIES[kind.references[field]].schema.check(about)
+            said = {name: text for name, text in wrong.items() if name in about} if wrong else {}
+            errors = {**errors, field: said or errors[field]}
+    return errors
+
+
 def as_json(entity: Any, flavor: str = "traditional_compatible") -> dict[str, Any]:
     """An entity as Kong's Admin API shows it; unset fields are null."""
     shown: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(entity))
@@ -208,4 +220,5 @@ __all__ = [
     "as_json",
     "random_key",
     "variant",
+    "with_references",
 ]

@@ -4,7 +4,7 @@ One judge is made per field when a schema is read. A judge never sees null: what
 on the field, not on its type.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from tollhouse.model.constraints import UUID, Test, is_reference
@@ -164,11 +164,15 @@ def record(judge_fields: Judge, tests: tuple[Test, ...]) -> Judge:
     return judge
 
 
+#: what is wrong with a reference that does not say to what
+MISSING_KEY: Final[Mapping[str, str]] = {"id": "missing primary key"}
+
+
 def foreign(value: Any) -> Any:
     """A reference to another entity, `{"id": uuid}`; anything else in it is left out."""
     found = value.get("id") if isinstance(value, dict) else None
     if found is None:
-        return Wrong({"id": "missing primary key"})
+        return Wrong(dict(MISSING_KEY))
     if not isinstance(found, str):
         return Wrong({"id": "expected a string"})
     if not UUID.fullmatch(found):

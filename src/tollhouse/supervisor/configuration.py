@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from tollhouse.config.settings import Settings
 from tollhouse.errors import ConfigError, ConfigErrors
 from tollhouse.model.common import STREAM_PROTOCOLS
 from tollhouse.model.entities import PluginInstance
-from tollhouse.model.snapshot import Snapshot, with_unchanged
+from tollhouse.model.snapshot import EMPTY_HASH, Snapshot, with_unchanged
 from tollhouse.plugins import Registry
 from tollhouse.routing import check_routes, route_problem, stream_router
 from tollhouse.supervisor.last_good import LastGood
@@ -96,6 +96,8 @@ def checked(
         route_problem=route_problem,
         warn=warn,
     )
+    if text == EMPTY:  # nobody has configured anything yet, which Kong tells by its hash
+        snapshot = replace(snapshot, hash=EMPTY_HASH)
     if before is not None:
         snapshot = with_unchanged(snapshot, before, now)
     _check_routes(snapshot, before, settings)

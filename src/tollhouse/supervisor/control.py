@@ -377,7 +377,11 @@ class Control:
         """Bytes in use and bytes there are, by name of what processes share."""
         slots = self.settings.counter_slots * SLOT_BYTES
         snapshot = sum(self._handover.sizes)
-        return {"kong": (snapshot, snapshot), "kong_rate_limiting_counters": (slots, slots)}
+        return {
+            "kong": (snapshot, snapshot),
+            "kong_db_cache": (0, 0),  # nothing is cached apart from the snapshot
+            "kong_rate_limiting_counters": (slots, slots),
+        }
 
     # Logging
 

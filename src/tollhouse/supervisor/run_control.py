@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tollhouse.admin.access import Gate
-from tollhouse.admin.api import admin_endpoints, status_endpoints
+from tollhouse.admin.api import admin_endpoints, status_api_endpoints
 from tollhouse.admin.audit import AuditTrail
 from tollhouse.admin.http import AdminHandler
 from tollhouse.config.listen import Listen
@@ -106,7 +106,7 @@ def _admin(control: Control, settings: Settings, tasks: Tasks, sinks: Sinks) -> 
 def _status(control: Control, settings: Settings, tasks: Tasks, sinks: Sinks) -> AdminHandler:
     log = AccessLog.to(settings.status_access_log, sinks, time.time)
     advertised = Advertised.of(settings.headers, ()).names
-    return AdminHandler(status_endpoints(control, drains=True), tasks, log, advertised=advertised)
+    return AdminHandler(status_api_endpoints(control, time.time), tasks, log, advertised=advertised)
 
 
 def _follow(follower: Follower | None, tasks: Tasks) -> None:

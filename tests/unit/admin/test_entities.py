@@ -222,9 +222,12 @@ async def test_a_target_is_found_with_and_without_its_port(entities: Entities) -
     assert made["created_at"] == NOW
     assert await entities.get(targets, "10.0.0.1", above) == made
     assert (await refused(entities.create(ME, targets, given(target="10.0.0.1:8000"), above)))["code"] == 5
-    assert (await refused(entities.upsert(ME, targets, "10.0.0.9:1", given(weight=1), above)))[
-        "status"
-    ] == 404
+    with pytest.raises(Failure):
+        await entities.update(ME, targets, "10.0.0.9:1", given(weight=1), above)
+    with pytest.raises(Failure):
+        await entities.delete(ME, targets, "10.0.0.9:1", above)
+    body = await refused(entities.create(ME, targets, given(target="a b"), above))
+    assert body["fields"] == {"target": "Invalid target; not a valid hostname or ip address"}
 
 
 async def test_what_is_unique_together_is_named_without_what_kong_does_not_have(entities: Entities) -> None:
@@ -243,10 +246,59 @@ async def test_a_certificate_is_made_by_a_name_that_nobody_has(entities: Entitie
     made = await entities.upsert(ME, CERTIFICATES, "a.test", given(**values, snis=["b.test"]), ())
     again = await entities.upsert(ME, CERTIFICATES, "a.test", given(**values, tags=["t"]), ())
 
-    assert made["snis"] == again["snis"] == ["a.test", "b.test"]
+    assert made["snis"] == ["a.test", "b.test"]
+    assert again["snis"] == ["a.test"]
     assert (again["id"], again["tags"]) == (made["id"], ["t"])
     unknown = await refused(entities.update(ME, CERTIFICATES, "c.test", given(tags=[]), ()))
     assert unknown == {"status": 404, "message": "SNI not found"}
+    await entities.delete(ME, CERTIFICATES, "a.test", ())
+    assert await entities.all(ENTITIES["snis"], {}) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "fields"),
+    [
+        (
+            {"name": "none"},
+            "foreign keys unresolved",
+            {
+                "name": "the foreign key cannot be resolved with '{name=\"none\"}' "
+                "for an existing 'services' entity"
+            },
+        ),
+        ({"name": None}, "schema violation", {"id": "missing primary key"}),
+        ({"retries": 2}, "schema violation", {"id": "missing primary key"}),
+        ({"retries": "two"}, "schema violation", {"retries": "expected an integer"}),
+    ],
+)
+async def test_a_reference_says_to_what(
+    entities: Entities, service: Mapping[str, Any], name: str, fields: Mapping[str, Any]
+) -> None:
+    body = await refused(entities.create(ME, ROUTES, given(paths=["/a"], service=service), ()))
+
+    assert (body["status"], body["name"], body["fields"]) == (400, name, {"service": fields})
+
+
+async def test_an_id_is_taken_once(entities: Entities) -> None:
+    made = await entities.create(ME, CONSUMERS, given(username="alice"), ())
+    body = await refused(entities.create(ME, CONSUMERS, given(username="bob", id=made["id"]), ()))
+
+    assert (body["status"], body["code"], body["fields"]) == (400, 3, {"id": made["id"]})
+    assert body["message"] == f"primary key violation on key '{{id=\"{made['id']}\"}}'"
+
+
+async def test_nothing_is_called_what_it_cannot_be_called(entities: Entities) -> None:
+    for work in (
+        entities.get(UPSTREAMS, "10.0.0.1", ()),
+        entities.upsert(ME, UPSTREAMS, "10.0.0.1", given(), ()),
+        entities.delete(ME, UPSTREAMS, "10.0.0.1", ()),
+    ):
+        assert await refused(work) == {
+            "status": 400,
+            "code": 10,
+            "name": "invalid unique name",
+            "message": "Invalid name ('10.0.0.1'); no ip addresses allowed",
+        }
 
 
 async def test_a_plugin_has_to_speak_what_its_route_speaks(entities: Entities) -> None:
