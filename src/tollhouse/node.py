@@ -111,7 +111,14 @@ class Node:
         self._queues = Queues(dropped, self._tasks)
         database = database_server(settings) if settings.database != "off" else None
         self._database = Database(database, self.metrics, self._tasks, time.time)
-        node = NodeInfo(identity.node_id, identity.hostname, worker, os.getpid(), identity.local_model)
+        node = NodeInfo(
+            identity.node_id,
+            identity.hostname,
+            worker,
+            os.getpid(),
+            identity.local_model,
+            settings.untrusted_lua != "off",
+        )
         self._services = self._make_services(node, identity.workspace_id, memory, resolver, alone=alone)
         self._workshop = Workshop(
             self._pools,

@@ -76,6 +76,13 @@ class Settings(NginxSettings):
     tracing_sampling_rate: float = option(
         "0.01", readers.share, "Share of traces that are sent, where neither client nor plugin says."
     )
+    untrusted_lua: str = option(
+        "sandbox",
+        readers.one_of("off", "sandbox", "on"),
+        "Whether Lua in the configuration is run: templates, custom fields of log records, pre-function, "
+        "post-function and exit-transformer. With `off` requests that need it fail, and custom fields are "
+        "left out; `on` is the same as `sandbox`: there is no Lua outside of it.",
+    )
     timing: str = option(
         "off",
         readers.one_of("off", "log", "on_request", "always"),

@@ -12,7 +12,7 @@ from tollhouse.config.settings import options
 
 _PREFIX: Final = "KONG_"
 _NO_NGINX: Final = "there is no nginx here to give directives to"
-_NO_LUA: Final = "there is no Lua runtime here to be limited or extended"
+_NO_LUA: Final = "Lua of the configuration runs in a sandbox of its own, without modules"
 _NO_HYBRID: Final = "there is no hybrid mode: nodes that serve the same share a database"
 _AT_ONCE: Final = "changes are served as soon as the database tells of them"
 _NO_CACHE: Final = "every entity is in memory, so there is no cache of rows"
@@ -40,7 +40,7 @@ _REASONS: Final[tuple[tuple[str, str], ...]] = (
     ("PG_POOL_SIZE", "PG_MAX_CONCURRENT_QUERIES limits the connections"),
     ("CASSANDRA_.*", "Cassandra is not supported, nor by Kong since 3.4"),
     ("DNS_(HOSTSFILE|ORDER|NO_SYNC)|NEW_DNS_CLIENT|RESOLVER_.*", _DNS),
-    ("LUA_.*|UNTRUSTED_LUA.*|OPENRESTY_.*", _NO_LUA),
+    ("LUA_.*|UNTRUSTED_LUA_.*|OPENRESTY_.*", _NO_LUA),
     ("CLUSTER_.*|INCREMENTAL_SYNC|KONNECT_.*|DEDICATED_CONFIG_PROCESSING", _NO_HYBRID),
     ("WASM.*", "there is no WebAssembly here"),
     ("NGINX_(HTTP_|PROXY_|LOCATION_|UPSTREAM_|ADMIN_|STATUS_|STREAM_|MAIN_|EVENTS_).*", _NO_NGINX),

@@ -80,7 +80,7 @@ class Serverless(Plugin[Config]):
         return super().schema().varied(dict.fromkeys(PHASES, code))
 
     def prepare(self) -> None:
-        sandbox = Sandbox()
+        sandbox = Sandbox(self.services.node.runs_lua)
         self._functions = {
             phase: [sandbox.resident(code, _DRESS + DRESS) for code in getattr(self.conf, phase)]
             for phase in PHASES

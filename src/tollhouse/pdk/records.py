@@ -38,7 +38,7 @@ class RecordSettings:
 
 def encoder(conf: RecordSettings, services: Services) -> Callable[[Logged], bytes]:
     """Gives the record of what has ended as one line of JSON."""
-    fields = compile_custom_fields(conf.custom_fields_by_lua or {})
+    fields = compile_custom_fields(conf.custom_fields_by_lua or {}, runs_lua=services.node.runs_lua)
     records, wall_clock = services.records, services.wall_clock
     record_of, session_of = records.record, records.session
 

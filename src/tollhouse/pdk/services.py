@@ -254,6 +254,8 @@ class NodeInfo:
     pid: int
     #: host and port of the embedded model, `None` where it is not installed
     local_model: tuple[str, int] | None = None
+    #: whether Lua of the configuration is run
+    runs_lua: bool = True
 
 
 @dataclass(frozen=True, slots=True)

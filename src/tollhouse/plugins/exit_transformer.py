@@ -58,7 +58,7 @@ class ExitTransformer(Plugin[Config]):
     Config = Config
 
     def prepare(self) -> None:
-        sandbox = Sandbox()
+        sandbox = Sandbox(self.services.node.runs_lua)
         self._functions = [sandbox.function(code) for code in self.conf.functions]
 
     def own_answer(self, ex: Exchange) -> None:

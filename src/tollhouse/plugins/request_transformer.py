@@ -111,7 +111,7 @@ class RequestTransformer(Plugin[Config]):
     protocols = PROTOCOLS
 
     def prepare(self) -> None:
-        conf, sandbox = self.conf, Sandbox()
+        conf, sandbox = self.conf, Sandbox(self.services.node.runs_lua)
 
         def operations(part: str) -> Operations[Template]:
             lists = (getattr(operation, part) for operation in (conf.replace, conf.add, conf.append))

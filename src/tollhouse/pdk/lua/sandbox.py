@@ -110,7 +110,9 @@ Names = Callable[[str], object]
 class Sandbox:
     """Runs Lua. Making one costs nothing; the interpreter is started when a chunk is compiled."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_allowed: bool = True) -> None:
+        #: without that everything compiles and fails when it is run
+        self.is_allowed = is_allowed
         self._lupa: Any = None
 
     def chunk(self, source: str, name: str | None = None) -> Callable[[Names], object]:
@@ -119,6 +121,8 @@ class Sandbox:
 
         Raises `LuaRefused` if it does not compile, or if no Lua is installed.
         """
+        if not self.is_allowed:
+            return _forbidden
         loaded = self._loaded(source, name)
 
         def run(names: Names) -> object:
@@ -130,12 +134,16 @@ class Sandbox:
     def function(self, source: str) -> Callable[..., list[object]]:
         """The function that a piece of Lua returns; called with the names it sees and its arguments, it
         gives all results. Raises `LuaRefused`."""
+        if not self.is_allowed:
+            return _forbidden
         loaded = self._loaded(source)
         return lambda names, *arguments: self._guarded(loaded, names, *arguments)
 
     def resident(self, source: str, dress: str) -> Callable[[Names], object]:
         """Code that keeps its local variables: it is run once, and what function it returns each time.
         `dress` is run before to change the tables that it sees. Raises `LuaRefused`."""
+        if not self.is_allowed:
+            return _forbidden
         loaded = self._loaded(source)
         runs = self._keep(loaded, self._loaded(dress))
         return lambda names: self._ran(names, lambda get: runs(INSTRUCTIONS, get))
@@ -206,6 +214,12 @@ class Sandbox:
         if items and all(key in items for key in range(1, len(items) + 1)):
             return [items[key] for key in range(1, len(items) + 1)]
         return {str(key): inner for key, inner in items.items()}
+
+
+def _forbidden(*_: object) -> Any:
+    raise LuaError(
+        "loading of untrusted Lua code disabled because 'untrusted_lua' config option is set to 'off'"
+    )
 
 
 def _deny(_object: object, name: str, _setting: bool) -> str:

@@ -1,6 +1,7 @@
 """Lua expressions that are built in: what they give, what fails, and what is left to a whole Lua."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -170,6 +171,21 @@ def test_a_whole_lua_has_limits_and_no_way_out(code: str) -> None:
     assert Template("$((function() return 1 end)())", SANDBOX).render(names) == "1", (
         "the next run is free again"
     )
+
+
+def test_where_lua_is_not_allowed_everything_compiles_and_nothing_runs() -> None:
+    closed = Sandbox(is_allowed=False)
+
+    assert Template("plain", closed).render(names) == "plain"
+    runs: tuple[Callable[[], object], ...] = (
+        lambda: Template("$(headers.x_in)", closed).render(names),
+        lambda: closed.chunk("return 1")(names),
+        lambda: closed.function("return function() end")(names, "argument"),
+        lambda: closed.resident("return 1", "")(names),
+    )
+    for run in runs:
+        with pytest.raises(LuaError, match="'untrusted_lua' config option is set to 'off'"):
+            run()
 
 
 def test_wrong_lua_is_refused() -> None:
