@@ -149,7 +149,11 @@ class Node:
             node=node,
             counters=SharedCounters(memory.counters, time.time, alone=alone),
             redis=RedisServers(
-                (settings.redis_host, settings.redis_port), self.metrics, self._tasks, time.time
+                (settings.redis_host, settings.redis_port),
+                self.metrics,
+                self._tasks,
+                time.time,
+                settings.lua_ssl_trusted_certificate,
             ),
             database=self._database,
             events=Nats(self._tasks),
@@ -160,7 +164,7 @@ class Node:
             sinks=self._sinks,
             queues=self._queues,
             issuing=self.issuing,
-            links=Links(resolver.resolve, settings.syslog_socket),
+            links=Links(resolver.resolve, settings.syslog_socket, settings.lua_ssl_trusted_certificate),
             records=LogRecords(lambda instant: instant + wall_offset, workspace_id),
             cloud=CloudAccess(os.environ, time.time),
             http=PooledClient(self._pools, resolver),

@@ -326,7 +326,7 @@ async def test_tls_with_a_certificate_that_is_checked(upstream: Upstream, tmp_pa
 
     front = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=issued.server_context())
     place = f"host: 127.0.0.1, port: {front.sockets[0].getsockname()[1]}, ssl: true"
-    trusting = {"SSL_CERT_FILE": str(authority.file)}
+    trusting = {"KONG_LUA_SSL_TRUSTED_CERTIFICATE": f"system,{authority.file}"}
     cases = {
         f"{place}, ssl_verify: true, server_name: redis.test": (trusting, [200, 200, 429]),
         f"{place}, ssl_verify: true, server_name: other.test": (trusting, [500]),

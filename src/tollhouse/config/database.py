@@ -29,6 +29,7 @@ def database_server(settings: Settings) -> "Server":
         schema=settings.pg_schema,
         use_tls=settings.pg_ssl,
         verify_tls=settings.pg_ssl_verify,
+        trusted=settings.lua_ssl_trusted_certificate,
         timeout=settings.pg_timeout,
         statement_timeout=settings.pg_timeout,
         max_connections=max(_FEWEST_CONNECTIONS, settings.pg_max_concurrent_queries or _USUAL_CONNECTIONS),

@@ -299,7 +299,8 @@ class Settings(NginxSettings):
     lua_ssl_trusted_certificate: tuple[str, ...] = option(
         "system",
         readers.authorities,
-        "Authorities that vouch for upstreams, PEM files; `system` are those of the machine.",
+        "Authorities that vouch for upstreams, Redis, PostgreSQL and collectors of logs: PEM files; `system` "
+        "are those of the machine.",
     )
     declarative_config: str | None = option("", readers.optional, "The declarative file to serve.")
     declarative_config_string: str | None = option("", readers.optional, "Its text, instead of a file.")

@@ -14,6 +14,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from tollhouse.pdk.delivery import TlsTo, Undelivered
+from tollhouse.stores.authorities import SYSTEM, client_context
 
 #: the addresses of a host, none if it has none
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
@@ -116,9 +117,11 @@ class DatagramLink:
 
 
 class Links:
-    """Makes links for one worker. `syslog` is the path of the system's socket."""
+    """Makes links for one worker. `syslog` is the path of the system's socket, `trusted` are files of
+    authorities that vouch for servers, and `system`."""
 
-    def __init__(self, resolve: Resolve, syslog: str) -> None:
+    def __init__(self, resolve: Resolve, syslog: str, trusted: tuple[str, ...] = SYSTEM) -> None:
+        self._trusted = trusted
         self._resolve = resolve
         self._syslog = syslog
 
@@ -132,7 +135,9 @@ class Links:
         tls: TlsTo | None = None,
     ) -> StreamLink:
         """A TCP connection, over TLS if asked."""
-        secured = (_context(tls), tls.server_name or host) if tls is not None else None
+        secured = None
+        if tls is not None:
+            secured = client_context(self._trusted, verify=tls.verify), tls.server_name or host
         return StreamLink(partial(self._at, host, port), timeout_seconds, keepalive_seconds, secured)
 
     def datagrams(self, host: str, port: int, *, timeout_seconds: float) -> DatagramLink:
@@ -162,11 +167,3 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _context(tls: TlsTo) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

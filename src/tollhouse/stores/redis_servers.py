@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 
 
 class RedisServers:
-    """`pdk.services.Redis` of one worker. `default` is the server of blocks that name none."""
+    """`pdk.services.Redis` of one worker. `default` is the server of blocks that name none; `trusted` are
+    files of authorities that vouch for servers, and `system`."""
 
     def __init__(
-        self, default: tuple[str, int], meter: Meter, tasks: Tasks, clock: Callable[[], float]
+        self,
+        default: tuple[str, int],
+        meter: Meter,
+        tasks: Tasks,
+        clock: Callable[[], float],
+        trusted: tuple[str, ...],
     ) -> None:
+        self._trusted = trusted
         self._default = default
         self._meter = meter
         self._tasks = tasks
@@ -31,7 +38,7 @@ class RedisServers:
             # An extra, and nobody without Redis should pay for importing it.
             from tollhouse.stores.redis.clients import Clients
 
-            self._known = Clients(self._default, self._meter, self._tasks, self._clock)
+            self._known = Clients(self._default, self._meter, self._tasks, self._clock, self._trusted)
         return self._known
 
     def client(self, settings: Settings) -> RedisClient:

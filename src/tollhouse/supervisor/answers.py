@@ -28,7 +28,7 @@ class KeptAnswers:
         self._snapshot = snapshot
         default = (settings.redis_host, settings.redis_port)
         # Nobody reads metrics of this process; its log tells of servers that cannot be reached.
-        self._redis = RedisServers(default, Metrics(), tasks, time.time)
+        self._redis = RedisServers(default, Metrics(), tasks, time.time, settings.lua_ssl_trusted_certificate)
         self._vaults = Vaults(
             os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
         )

@@ -6,6 +6,8 @@ from typing import Any
 
 import asyncpg
 
+from tollhouse.stores.authorities import SYSTEM, client_context
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
@@ -20,6 +22,8 @@ class Server:
     use_tls: bool = False
     #: whether the server's certificate must be from an authority this system trusts, for `host`
     verify_tls: bool = False
+    #: files of authorities that vouch for the server, and `system`
+    trusted: tuple[str, ...] = SYSTEM
     timeout: float = 5.0
     statement_timeout: float | None = 5.0
     max_connections: int = 10
@@ -55,11 +59,7 @@ class Server:
         }
 
     def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        if not self.verify_tls:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+        return client_context(self.trusted, verify=self.verify_tls)
 
 
 async def connect(server: Server) -> "asyncpg.Connection[Any]":

@@ -7,6 +7,7 @@ from tollhouse.pdk.meter import Meter
 from tollhouse.pdk.redis import Settings
 from tollhouse.pdk.services import SharedCounts
 from tollhouse.pdk.tasks import Tasks
+from tollhouse.stores.authorities import SYSTEM
 from tollhouse.stores.redis.client import Client
 from tollhouse.stores.redis.cluster import Cluster
 from tollhouse.stores.redis.connection import packed
@@ -24,9 +25,17 @@ _HELLO: Final = (packed(("SCRIPT", "LOAD", TAKE.text)),)
 
 
 class Clients:
-    """`default` is the server of blocks that name none."""
+    """`default` is the server of blocks that name none; `trusted` who vouches for servers."""
 
-    def __init__(self, default: Address, meter: Meter, tasks: Tasks, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        default: Address,
+        meter: Meter,
+        tasks: Tasks,
+        clock: Callable[[], float],
+        trusted: tuple[str, ...] = SYSTEM,
+    ) -> None:
+        self._trusted = trusted
         self._default = default
         self._meter = meter
         self._tasks = tasks
@@ -35,7 +44,7 @@ class Clients:
 
     def client(self, settings: Settings) -> Client:
         """The client of a block; to be released when its user goes."""
-        place = place_of(settings, self._default)
+        place = place_of(settings, self._default, self._trusted)
         client = self._clients.get(place)
         if client is None:
             watch = Watch(self._meter, "redis", "Redis", place.shown)

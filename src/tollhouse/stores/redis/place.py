@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tollhouse.pdk.redis import AdvancedRedis, Role, Settings
+from tollhouse.stores.authorities import SYSTEM
 
 Address = tuple[str, int]
 
@@ -41,6 +42,8 @@ class Place:
     sentinel_login: Login = Login(None, None)
     is_cluster: bool = False
     redirections: int = 5
+    #: files of authorities that vouch for the server, and `system`
+    trusted: tuple[str, ...] = SYSTEM
 
     @property
     def shown(self) -> str:
@@ -51,7 +54,7 @@ class Place:
         return f"{listed}/{self.database}"
 
 
-def place_of(settings: Settings, default: Address) -> Place:
+def place_of(settings: Settings, default: Address, trusted: tuple[str, ...] = SYSTEM) -> Place:
     """The place a block names; the node's own server where it names none."""
     timeouts = (settings.connect_timeout, settings.send_timeout, settings.read_timeout)
     shared_ms = 0 if isinstance(settings, AdvancedRedis) else settings.timeout
@@ -82,4 +85,5 @@ def place_of(settings: Settings, default: Address) -> Place:
         Login(settings.sentinel_username, settings.sentinel_password),
         bool(settings.cluster_nodes),
         5 if redirections is None else redirections,
+        trusted,
     )

@@ -7,13 +7,13 @@ once, and attempts go on in the background, less and less often.
 import asyncio
 import logging
 import random
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 import hiredis
 
 from tollhouse.pdk.tasks import Tasks
+from tollhouse.stores.authorities import client_context
 from tollhouse.stores.redis.connection import Batch, Connection, Lost, packed
 from tollhouse.stores.redis.place import Address, Login, Place
 from tollhouse.stores.watch import Watch
@@ -155,10 +155,7 @@ async def opened(place: Place, address: Address, lost: Callable[[Lost], None]) -
     """A connection to an address, over TLS if the place says so. Raises `OSError`."""
     context, server_name = None, None
     if place.tls:
-        context = ssl.create_default_context()
-        if not place.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+        context = client_context(place.trusted, verify=place.verify)
         server_name = place.server_name or address[0]
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(

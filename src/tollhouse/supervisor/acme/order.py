@@ -119,7 +119,7 @@ class Orders:
         self._settings = settings
         self._database_values = database_values
         default = (settings.redis_host, settings.redis_port)
-        self._redis = RedisServers(default, Metrics(), tasks, time.time)
+        self._redis = RedisServers(default, Metrics(), tasks, time.time, settings.lua_ssl_trusted_certificate)
         self._vaults = Vaults(
             os.environ, env_prefix=settings.vault_env_prefix, file_prefix=settings.vault_file_prefix
         )
