@@ -67,7 +67,9 @@ services:
   routes: [{{name: dead, paths: [/dead]}}]
 consumers:
 - {{id: {alice}, username: alice, custom_id: a-1, keyauth_credentials: [{{id: {key}, key: k}}]}}
-plugins: [{{name: file-log, config: {{path: {folder}/global.log}}}}]
+plugins:
+- {{name: file-log, config: {{path: {folder}/global.log}}}}
+- {{name: response-transformer, config: {{add: {{headers: ["X-For-All:1"]}}}}}}
 """
 
 
@@ -208,6 +210,31 @@ async def test_what_no_route_took_is_logged_by_the_global_plugin(node: Gateway, 
     assert told["upstream_uri"] == ""
     assert "route" not in told
     assert "service" not in told
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "method", "uri"),
+    [
+        (b"POST /plain?foo=bar HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 9000, 400, "POST", "/plain?foo=bar"),
+        (b"PUT /?foo=" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a", 414, "PUT", "/"),
+        (b"\x16\x03\x01\x02", 400, "", "/"),
+    ],
+    ids=["header", "line", "nonsense"],
+)
+async def test_what_is_no_request_is_told_by_what_is_for_everything(
+    node: Gateway, folder: Path, sent: bytes, status: int, method: str, uri: str
+) -> None:
+    had = lines_in(folder / "global.log")
+
+    answer = await node.send(sent + b"\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert b"x-for-all: 1" in answer.lower()
+    told = await record(folder / "global.log", had + 1)
+    assert (told["response"]["status"], told["source"]) == (status, "kong")
+    assert (told["request"]["method"], told["request"]["uri"]) == (method, uri)
+    assert (told["request"]["headers"], told["upstream_uri"]) == ({}, "")
+    assert "route" not in told
 
 
 async def test_every_attempt_that_failed_is_listed(node: Gateway, folder: Path) -> None:

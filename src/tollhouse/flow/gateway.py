@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from tollhouse.errors import BadRequest
-from tollhouse.flow import answers
+from tollhouse.flow import answers, respond
 from tollhouse.flow.advertise import PRODUCT, Advertised
 from tollhouse.flow.backend import Backend
 from tollhouse.flow.client import Client
@@ -81,24 +81,17 @@ class Gateway:
         client.flow = ex
         ex.begin(self)
 
-    def refuse(self, client: Client, error: BadRequest, request: Request | None) -> None:
+    def refuse(self, client: Client, error: BadRequest, request: Request) -> None:
         """Answers bytes that are no request, or one with a body that is not taken."""
         self._id += 1
-        request_id = f"{self._id_prefix}{self._id:016x}"
-        response = answers.error_page(request, error.status, request_id, pages=self.pages)
-        fields = self._more(response.status) + self._chosen(
-            ("x-kong-response-latency", "X-Kong-Response-Latency: 0\r\n"),
-            ("server", self.server_field),
-            ("x-kong-request-id", f"X-Kong-Request-Id: {request_id}\r\n"),
-        )
-        head = (
-            f"HTTP/1.1 {response.status} {answers.reason(response.status)}\r\nDate: {self.date()}\r\n"
-            f"Content-Type: {response.headers['content-type']}\r\nConnection: close\r\n"
-            f"Content-Length: {response.body}\r\n{fields}\r\n"
-        )
-        client.write(head.encode("latin-1") + (response.content or b""))
+        ex = Way(client, request, f"{self._id_prefix}{self._id:016x}", perf_counter())
+        ex.plan = self.snapshot.unmatched
+        ex.unexpected = True
+        response = answers.error_page(request, error.status, ex.request_id, pages=self.pages)
+        respond.refusal(ex, self, response)
         if self.access_log is not None:
-            self.access_log.refused(client.peer_ip, response.status, response.body, request_id, request)
+            known = request if request.method else None
+            self.access_log.refused(client.peer_ip, response.status, response.body, ex.request_id, known)
 
     async def settled(self, waiting: Awaitable[Any]) -> Any:
         """Waits for whatever a plugin or a connection attempt is waiting for."""

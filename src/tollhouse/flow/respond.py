@@ -286,19 +286,32 @@ def own(
 ) -> None:
     """Sends an answer that the gateway gives itself; `proxied` if an upstream had been tried."""
     give_up_upstream(ex)
+    client = ex.client
     if ex.head_sent:
-        ex.client.abort()
+        client.abort()
         return
+    keep_alive = ex.request.keep_alive = ex.request.keep_alive and not close
+    client.write(_own_answer(ex, gateway, response, proxied=proxied))
+    client.finish(keep_alive)
+
+
+def refusal(ex: DrivenExchange, gateway: "Gateway", response: Response) -> None:
+    """Answers bytes that are no request, of which plugins that are for everything learn all the same. What
+    becomes of the connection is for whoever holds it."""
+    ex.request.keep_alive = False
+    ex.client.write(_own_answer(ex, gateway, response, proxied=False))
+    run_quietly(ex, ex.plan.log)
+
+
+def _own_answer(ex: DrivenExchange, gateway: "Gateway", response: Response, *, proxied: bool) -> bytes:
+    """The whole answer on the wire, once plugins have seen it."""
     ex.response = response
     request = ex.request
     run_quietly(ex, ex.plan.own_answer)
     put_early(ex, response)
     run_quietly(ex, ex.plan.header_filter)
     put_early(ex, response)
-    content = response.content or b""
-    content = _filtered_quietly(ex, content)
-    keep_alive = request.keep_alive and not close
-    request.keep_alive = keep_alive
+    content = _filtered_quietly(ex, response.content or b"")
     headers = response.headers
     if ex.counts_as_proxied and headers.values.get("content-type", "").startswith("text/"):
         _add_charset(headers, headers["content-type"], gateway.charset)
@@ -309,7 +322,7 @@ def own(
         fields = gateway.proxied_headers(ex, response)
     else:
         fields += gateway.proxied_headers(ex) if proxied else gateway.own_headers(ex)
-    if not keep_alive or not request.minor or gateway.draining:
+    if not request.keep_alive or not request.minor or gateway.draining:
         fields += _connection_field(request, gateway)
     ex.gateway_fields = fields
     head = f"{fields}\r\n".encode("latin-1")
@@ -318,9 +331,7 @@ def own(
     ex.bytes_out += len(data)
     ex.head_bytes = len(data) - len(body)
     ex.ended_at = perf_counter()
-    client = ex.client
-    client.write(data)
-    client.finish(keep_alive)
+    return data
 
 
 def _filtered_quietly(ex: DrivenExchange, content: bytes) -> bytes:

@@ -3,11 +3,14 @@
 from collections.abc import Awaitable
 from typing import Final, Protocol
 
+from tollhouse.errors import BadRequest
 from tollhouse.wire.headers import Headers
-from tollhouse.wire.http1 import CHUNKED, RequestHead, ResponseHead
-from tollhouse.wire.uri import arguments
+from tollhouse.wire.http1 import CHUNKED, NO_BODY, RequestHead, ResponseHead
+from tollhouse.wire.uri import Target, arguments
 
 JSON_UTF8: Final = "application/json; charset=utf-8"
+#: the longest target that is kept of a head that is refused
+_SALVAGED_CHARACTERS: Final = 8192
 
 
 class ArrivingBody(Protocol):
@@ -73,6 +76,26 @@ class Http2Request(Request):
 
     __slots__ = ()
     versions = ("2.0", "2.0")
+
+
+def salvaged(kind: type[Request], text: bytes) -> Request:
+    """What can be said of a request whose head is refused: method and target if its first line has them, and
+    no fields."""
+    method, _, rest = text.lstrip(b"\r\n").partition(b"\r\n")[0].partition(b" ")
+    raw = rest.partition(b" ")[0].decode("latin-1")
+    request = kind()
+    request.method = method.decode("ascii") if rest and method.isalpha() and method.isupper() else ""
+    try:
+        request.target = Target(raw if len(raw) <= _SALVAGED_CHARACTERS else "/")
+    except (BadRequest, IndexError):  # there is none, or none that can be taken apart
+        request.target = Target("/")
+    request.minor = 1
+    request.head_bytes = len(text)
+    request.headers = Headers.new()
+    request.body = request.received = NO_BODY
+    request.framing, request.content = "", b""
+    request.keep_alive = request.expects_continue = False
+    return request
 
 
 def grouped_arguments(query: str | None) -> dict[str, str | bool | list[str | bool]]:

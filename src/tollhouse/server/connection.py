@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from tollhouse.errors import BadRequest, ClientGone, PeerError, Reject
 from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
-from tollhouse.pdk.messages import Request
+from tollhouse.pdk.messages import Request, salvaged
 from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
 from tollhouse.server.tls import agreed, common_name, shown_chain
@@ -89,9 +89,8 @@ class ClientConnection(asyncio.Protocol):
         self.body: RequestBody | None = None
         self.source: Source | None = None
         self.deadline = NEVER
-        self.requests, self.number = 0, 0
-        self.peer_ip, self.peer_port = "", 0
-        self.told_ip = told_ip
+        self.requests = self.number = 0
+        self.peer_ip, self.peer_port, self.told_ip = "", 0, told_ip
         #: the forwarded headers that every request of this connection sends, made by the flow
         self.forwarded = ""
         self.forwarded_host: str | None = _NOT_MADE
@@ -124,7 +123,7 @@ class ClientConnection(asyncio.Protocol):
             return self.scheme == "http"
         if self.flow is None and not (self.writing_paused and self._buffer):
             if self._buffer:
-                self._refuse(BadRequest("the request ended early"))
+                self._refuse(BadRequest("the request ended early"), begun=self._buffer)
             return False
         if self.body is not None and not self.body.done:
             self._abandon(ClientGone())
@@ -185,7 +184,7 @@ class ClientConnection(asyncio.Protocol):
             except BadRequest as error:
                 if data.startswith(b"\r\n"):
                     break
-                self._refuse(error)
+                self._refuse(error, begun=data)
                 return
             self.requests += 1
             self.deadline = NEVER
@@ -206,7 +205,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             self.limits.check_beginning(data, is_all=bool(self._eof_at))
         except BadRequest as error:
-            self._refuse(error)
+            self._refuse(error, begun=data)
 
     def _read_ahead(self, data: bytes) -> None:
         """Bytes while an exchange is under way: its body, or requests that wait for their turn."""
@@ -343,10 +342,9 @@ class ClientConnection(asyncio.Protocol):
         else:
             transport.close()
 
-    def _refuse(self, error: BadRequest, request: Request | None = None) -> None:
-        self._buffer = b""
-        self.body = None
-        self._listener.refuse(self, error, request)
+    def _refuse(self, error: BadRequest, request: Request | None = None, *, begun: bytes = b"") -> None:
+        self._buffer, self.body = b"", None
+        self._listener.refuse(self, error, request or salvaged(Request, begun))
         self._close(linger=True)
 
     def _abandon(self, error: Exception) -> None:
@@ -397,6 +395,6 @@ class ClientConnection(asyncio.Protocol):
         elif self._lingering or self.writing_paused:
             self.abort()
         elif self._buffer:
-            self._refuse(BadRequest("the request did not arrive in time", 408))
+            self._refuse(BadRequest("the request did not arrive in time", 408), begun=self._buffer)
         else:
             self._close(linger=False)

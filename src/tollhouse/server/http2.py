@@ -26,6 +26,7 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from tollhouse.errors import BadRequest
+from tollhouse.pdk.messages import Http2Request, salvaged
 from tollhouse.server.http2_stream import Http2Stream
 from tollhouse.server.limits import Limits
 from tollhouse.server.tls import agreed, common_name, shown_chain
@@ -195,12 +196,13 @@ class Http2Connection(asyncio.Protocol):
         self.requests += 1
         stream = self.streams[id_] = Http2Stream(self, id_)
         ended = event.stream_ended is not None
+        text = b""
         try:
             text = as_http1_request(cast("list[Field]", event.headers or ()), ended=ended)
             self.limits.check_head(text, len(text))
             stream.begin(self.listener.http2_reader.read(text), ended=ended)
         except BadRequest as error:
-            self.listener.refuse(stream, error, None)
+            self.listener.refuse(stream, error, salvaged(Http2Request, text))
             stream.finish(False)
         if self.requests >= self.limits.requests:
             self.drain()

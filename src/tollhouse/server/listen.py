@@ -33,7 +33,7 @@ class Handler(Protocol):
 
     def begin(self, client: Client, request: Request) -> None: ...
 
-    def refuse(self, client: Client, error: BadRequest, request: Request | None) -> None: ...
+    def refuse(self, client: Client, error: BadRequest, request: Request) -> None: ...
 
 
 class Connection(Protocol):
@@ -94,7 +94,7 @@ class Listener:
         self.connections: set[Connection] = set()
         self.draining = False
         self.begin: Callable[[Client, Request], None] = handler.begin
-        self.refuse: Callable[[Client, BadRequest, Request | None], None] = handler.refuse
+        self.refuse: Callable[[Client, BadRequest, Request], None] = handler.refuse
         self.now = time.perf_counter
         self.call_soon = self._loop.call_soon
 
