@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-START_SECONDS = 30
-READ_SECONDS = 15
+START_SECONDS = 60
+READ_SECONDS = 30
 
 
 @dataclass(slots=True)
