@@ -1,10 +1,17 @@
 """What Kong's AI plugins are told about a model: shared by all plugins that call one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from tollhouse.llm.provider import FormName
-from tollhouse.model.checks import Check, Conditional, ConditionalAtLeastOneOf, MutuallyRequired
+from tollhouse.model.checks import (
+    Check,
+    Conditional,
+    ConditionalAtLeastOneOf,
+    CustomEntity,
+    MutuallyRequired,
+)
 from tollhouse.model.validators import url
 from tollhouse.pdk import setting
 
@@ -221,3 +228,18 @@ CHECKS: Final[tuple[Check, ...]] = (
     _needed("azure", "azure_deployment_id", "azure provider"),
     _needed("llama2", "upstream_url", "self-hosted providers/models"),
 )
+
+
+def _statistics(record: Mapping[str, Any]) -> str | None:
+    provider, route_type = record["model"]["provider"], record["route_type"]
+    if (
+        provider != "anthropic"
+        or route_type != "llm/v1/completions"
+        or not record["logging"]["log_statistics"]
+    ):
+        return None
+    return f"{provider} does not support statistics when route_type is {route_type}"
+
+
+#: Kong's check of a record with `route_type` and `logging` as well
+STATISTICS: Final = CustomEntity(("route_type", "model", "logging"), _statistics)

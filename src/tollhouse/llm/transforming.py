@@ -55,12 +55,16 @@ class Llm:
         settings.Logging, required=True, doc="What log and metrics plugins may know."
     )
 
-    CHECKS = (*settings.CHECKS, Custom(_is_served))
+    CHECKS = (*settings.CHECKS, settings.STATISTICS, Custom(_is_served))
 
 
-def no_proxy(value: str) -> str | None:
-    """Validates the host of a proxy towards the model."""
-    return f"calls of models through a proxy are not supported: {value}"
+def _no_proxy(config: Mapping[str, Any]) -> str | None:
+    """A host alone is told from a whole address by Kong's own checks."""
+    for scheme in ("http", "https"):
+        host, port = config[f"{scheme}_proxy_host"], config[f"{scheme}_proxy_port"]
+        if host is not None and port is not None:
+            return f"calls of models through a proxy are not supported: {host}"
+    return None
 
 
 def pattern_problem(text: str) -> str | None:
@@ -85,13 +89,9 @@ class Transforming:
     max_request_body_size: int = setting(
         8192, gt=0, unit="B", doc="Largest request that is taken; the default stands for 1 MiB."
     )
-    http_proxy_host: str | None = setting(
-        None, validator=no_proxy, doc="Refused: models are called directly."
-    )
+    http_proxy_host: str | None = setting(None, doc="Refused: models are called directly.")
     http_proxy_port: int | None = setting(None, between=(0, 65535), doc="Needs `http_proxy_host`.")
-    https_proxy_host: str | None = setting(
-        None, validator=no_proxy, doc="Refused: models are called directly."
-    )
+    https_proxy_host: str | None = setting(None, doc="Refused: models are called directly.")
     https_proxy_port: int | None = setting(None, between=(0, 65535), doc="Needs `https_proxy_host`.")
     llm: Llm = setting(required=True, doc="The model, as `ai-proxy` is told of one.")
 
@@ -106,6 +106,7 @@ class Transforming:
         ),
         MutuallyRequired("config.http_proxy_host", "config.http_proxy_port"),
         MutuallyRequired("config.https_proxy_host", "config.https_proxy_port"),
+        Custom(_no_proxy),
     )
 
 

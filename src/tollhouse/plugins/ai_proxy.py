@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from tollhouse.llm import settings
 from tollhouse.llm.endpoint import Unserved, served
-from tollhouse.llm.formats.openai_chat.forward import COMPLETIONS
 from tollhouse.llm.limits import Limits, Price
 from tollhouse.llm.operations.choice import place_for
 from tollhouse.llm.operations.places import ROUTE_OPERATIONS
@@ -21,12 +20,10 @@ from tollhouse.pdk.services import Services
 
 def _is_served(config: Mapping[str, Any]) -> str | None:
     """What is wrong with a configuration that satisfies Kong's own checks."""
-    model, logging = config["model"], config["logging"]
+    model = config["model"]
     name, options = model["provider"], model["options"] or {}
     if config["route_type"] in ROUTE_OPERATIONS:
         return _has_operation(config)
-    if name == "anthropic" and config["route_type"] == COMPLETIONS and logging["log_statistics"]:
-        return f"anthropic does not support statistics when route_type is {COMPLETIONS}"
     try:
         served(
             name,
@@ -89,6 +86,7 @@ class Config:
 
     CHECKS = (
         *settings.CHECKS,
+        settings.STATISTICS,
         Conditional(
             "config.llm_format",
             {"one_of": ("bedrock", "gemini")},

@@ -34,6 +34,8 @@ def model(provider: str, **options: Any) -> dict[str, Any]:
         {"model": {"provider": "openai"}},
         {"model": model("ollama")},
         {"model": model("local")},
+        {"model": model("azure", azure_instance="i", azure_deployment_id="d")},
+        {"model": model("llama2", llama2_format="raw", **URL)},
         {"model": model("llama2", llama2_format="ollama", **URL)},
         {"model": model("mistral", mistral_format="openai", **URL)},
         {"model": model("openai", input_cost=1.5, output_cost=2)},
@@ -69,6 +71,14 @@ def test_what_kong_accepts_is_accepted(config: dict[str, Any]) -> None:
         ({"model": model("azure")}, "must set 'model.options.azure_instance' for azure provider"),
         ({"auth": {"header_name": "A"}}, "all or none of these fields must be set"),
         ({"auth": {"param_name": "A", "param_value": "v"}}, "all or none of these fields must be set"),
+        (
+            {
+                "route_type": "llm/v1/completions",
+                "model": model("anthropic", anthropic_version="1"),
+                "logging": {"log_statistics": True},
+            },
+            "{'@entity': ['anthropic does not support statistics when route_type is llm/v1/completions']}",
+        ),
         ({"response_streaming": "maybe"}, "expected one of: allow, deny, always"),
         ({"max_request_body_size": 0}, "value must be greater than 0"),
     ],
