@@ -1,6 +1,7 @@
 """The model that a request is for and where it is called, as far as the settings leave that open."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from tollhouse.llm.form import Refusal
 from tollhouse.llm.formats.openai_chat.forward import NULL, Members, text_of
 from tollhouse.llm.provider import FormName, Provider
 from tollhouse.llm.providers import azure
-from tollhouse.llm.settings import Model, Options, RouteType
+from tollhouse.llm.settings import Gemini, Model, Options, RouteType
 from tollhouse.llm.templates import filled, is_template
 from tollhouse.pdk import Exchange
 from tollhouse.wire.uri import without_arguments
@@ -22,6 +23,13 @@ _KNOWN_AT_MOST: Final = 1024
 _FIELD_CHARACTERS: Final = 1000
 _NOT_PRINTABLE: Final = re.compile(r"[^ -~]")
 _NO_LOCAL_MODEL: Final = "the embedded model is not installed on this node: pip install 'tollhouse[local]'"
+#: settings that may say where in a request their value is
+_TEMPLATES: Final = (
+    *("upstream_url", "upstream_path"),
+    *("azure_instance", "azure_deployment_id", "azure_api_version"),
+)
+#: those of models on Google Cloud
+_CLOUD_TEMPLATES: Final = ("api_endpoint", "project_id", "location_id")
 _NO_MODEL: Final = "model parameter not found in request, nor in gateway configuration"
 
 
@@ -87,11 +95,15 @@ class Destinations:
         self._local = local
         self._region = region
         self._is_missing = provider.name == "local" and options.upstream_url is None and local is None
-        self._known: dict[tuple[str, str | None, str | None], Destination] = {}
-        name, url, path = model.name, self._url(), options.upstream_path
-        varies = name is None or any(is_template(text) for text in (name, url, path))
+        self._known: dict[tuple[str, ...], Destination] = {}
+        texts = {name: getattr(options, name) for name in _TEMPLATES}
+        #: settings that are filled in from each request
+        self._templates = {name: text for name, text in texts.items() if is_template(text)}
+        cloud = {name: getattr(options.gemini, name, None) for name in _CLOUD_TEMPLATES}
+        self._cloud_templates = {name: text for name, text in cloud.items() if is_template(text)}
+        varies = model.name is None or is_template(model.name) or self._templates or self._cloud_templates
         #: the one that all requests go to, if it does not depend on them
-        self.only = None if varies or self._is_missing else self._fixed(name or "", url, path)
+        self.only = None if varies or self._is_missing else self._fixed(model.name or "")
 
     def of(self, ex: Exchange, members: Members | None) -> Destination:
         """The destination for this request; `None` for members: it does not tell a model.
@@ -102,15 +114,14 @@ class Destinations:
             return self.only
         if self._is_missing:
             raise Refusal(_NO_LOCAL_MODEL, 503)
-        options = self._options
-        url = self._url()
-        url = None if url is None else filled(url, ex)
-        path = None if options.upstream_path is None else filled(options.upstream_path, ex)
-        key = (self._model(ex, members), url, path)
+        told = {name: filled(text, ex) for name, text in self._templates.items()}
+        cloud = {name: filled(text, ex) for name, text in self._cloud_templates.items()}
+        model = self._model(ex, members)
+        key = (model, *told.values(), *cloud.values())
         found = self._known.get(key)
         if found is None:
             try:
-                found = self._at(*key)
+                found = self._at(model, self._options_with(told, cloud))
             except ValueError as error:
                 raise Refusal(str(error)) from None
             if len(self._known) >= _KNOWN_AT_MOST:
@@ -118,9 +129,13 @@ class Destinations:
             self._known[key] = found
         return found
 
-    def _url(self) -> str | None:
-        """Where the settings say that the model is; it may depend on the request."""
-        options = self._options
+    def _options_with(self, told: Mapping[str, str], cloud: Mapping[str, str]) -> Options:
+        """The settings as a request fills them in."""
+        options = replace(self._options, **told)
+        return replace(options, gemini=replace(options.gemini or Gemini(), **cloud)) if cloud else options
+
+    def _url(self, options: Options) -> str | None:
+        """Where the settings say that the model is."""
         if self._provider.name != azure.PROVIDER.name or options.azure_instance is None:
             return options.upstream_url
         completions = self._route_type == "llm/v1/completions"
@@ -138,27 +153,27 @@ class Destinations:
             raise Refusal(_NO_MODEL)
         return asked
 
-    def _fixed(self, model: str, url: str | None, path: str | None) -> Destination | None:
+    def _fixed(self, model: str) -> Destination | None:
         """`None` for what is no address: each request is told so."""
         try:
-            return self._at(model, url, path)
+            return self._at(model, self._options)
         except ValueError:
             return None
 
-    def _at(self, model: str, url: str | None, path: str | None) -> Destination:
+    def _at(self, model: str, options: Options) -> Destination:
         endpoint = endpoint_of(
             self._provider,
             self._form,
             self._route_type,
             model=model,
-            upstream_url=url,
-            upstream_path=path,
+            upstream_url=self._url(options),
+            upstream_path=options.upstream_path,
             local=self._local,
-            google_cloud=self._options.gemini,
+            google_cloud=options.gemini,
             region=self._region,
         )
-        if self._provider.name == azure.PROVIDER.name and self._options.azure_instance is not None:
-            endpoint = replace(endpoint, usual_argument=(azure.VERSION, self._options.azure_api_version))
+        if self._provider.name == azure.PROVIDER.name and options.azure_instance is not None:
+            endpoint = replace(endpoint, usual_argument=(azure.VERSION, options.azure_api_version))
         provider, named = self._settings.provider, printable(model)
         shown = f"X-Kong-LLM-Model: {printable(f'{provider}/{model}')}\r\n"
         who = f"X-Tollhouse-Provider: {provider}\r\nX-Tollhouse-Model: {named}\r\n"

@@ -12,6 +12,7 @@ from tollhouse.llm.operations.places import ROUTE_OPERATIONS
 from tollhouse.llm.operations.route import COUNTING_FORMS, CountingUpstream, RouteUpstream, asked_on
 from tollhouse.llm.provider import FormName
 from tollhouse.llm.providers import PROVIDERS
+from tollhouse.llm.templates import is_template
 from tollhouse.llm.upstream_model import UpstreamModel
 from tollhouse.model.checks import Conditional, Custom
 from tollhouse.pdk import Plugin, setting
@@ -24,6 +25,9 @@ def _is_served(config: Mapping[str, Any]) -> str | None:
     name, options = model["provider"], model["options"] or {}
     if config["route_type"] in ROUTE_OPERATIONS:
         return _has_operation(config)
+    region = (options.get("bedrock") or {}).get("aws_region")
+    if is_template(region):
+        return f"model.options.bedrock.aws_region cannot depend on the request: {region}"
     try:
         served(
             name,

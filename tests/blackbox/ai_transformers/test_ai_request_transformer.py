@@ -167,7 +167,10 @@ async def test_what_the_gateway_spends_is_a_line_of_its_own(
         ({"http_proxy_host": "proxy.test", "http_proxy_port": 3128}, "through a proxy are not supported"),
         ({"https_proxy_host": "proxy.test", "https_proxy_port": 3128}, "through a proxy are not supported"),
         ({"http_proxy_port": 3128}, "http_proxy_host"),
-        ({"http_proxy_host": "proxy.test"}, '"fields":{"@entity":["all or none of these fields must be set: '),
+        (
+            {"http_proxy_host": "proxy.test"},
+            '"fields":{"@entity":["all or none of these fields must be set: ',
+        ),
         ({"https_proxy_port": 3128}, "https_proxy_host"),
         ({"transformation_extract_pattern": "("}, "not a valid regex"),
         ({"llm": {"model": {"provider": "openai"}}}, "model.name is needed"),

@@ -8,7 +8,7 @@ from tollhouse.llm.destination import Destinations, printable
 from tollhouse.llm.form import Refusal
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.providers import PROVIDERS
-from tollhouse.llm.settings import Auth, Model, Options
+from tollhouse.llm.settings import Auth, Gemini, Model, Options
 
 
 def destinations(local: tuple[str, int] | None = None, **settings: Any) -> Destinations:
@@ -53,6 +53,32 @@ def test_names_and_addresses_may_come_from_the_request() -> None:
     assert (one.model, one.endpoint.address) == ("m1", ("http", "a.test", 81))
     assert (other.model, other.endpoint.address) == ("m2", ("http", "b.test", 81))
     assert found.of(exchange("/?host=a.test", {"x-model": "m1"}), members()) is one
+
+
+def test_every_setting_of_azure_may_come_from_the_request() -> None:
+    options = Options(
+        azure_instance="$(headers.x-instance)",
+        azure_deployment_id="$(query_params.deployment)",
+        azure_api_version="$(headers.x-version)",
+        upstream_path="$(query_params.operation)",
+    )
+    found = destinations(provider="azure", name="m", options=options)
+
+    for version in ("1", "2"):
+        asked = exchange("/?deployment=d&operation=/some/thing", {"x-instance": "i", "x-version": version})
+        endpoint = found.of(asked, members()).endpoint
+        assert endpoint.address == ("https", "i.openai.azure.com", 443)
+        assert endpoint.path == "/openai/deployments/d/some/thing"
+        assert endpoint.usual_argument == ("api-version", version)
+
+
+def test_so_may_the_place_of_a_model_on_google_cloud() -> None:
+    region = "$(headers.x-region)"
+    place = Gemini(api_endpoint="a.test", project_id="p", location_id=region)
+    found = destinations(provider="gemini", name="m", options=Options(gemini=place))
+
+    for name in ("eu", "us"):
+        assert f"/locations/{name}/" in found.of(exchange("/", {"x-region": name}), members()).endpoint.path
 
 
 @pytest.mark.parametrize("host", ["", "a%0d%0aX:%20y", "a b", "%ff"])
