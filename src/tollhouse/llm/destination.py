@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -131,8 +131,10 @@ class Destinations:
 
     def _options_with(self, told: Mapping[str, str], cloud: Mapping[str, str]) -> Options:
         """The settings as a request fills them in."""
-        options = replace(self._options, **told)
-        return replace(options, gemini=replace(options.gemini or Gemini(), **cloud)) if cloud else options
+        values: dict[str, Any] = dict(told)
+        if cloud:
+            values["gemini"] = replace(self._options.gemini or Gemini(), **cloud)
+        return replace(self._options, **values)
 
     def _url(self, options: Options) -> str | None:
         """Where the settings say that the model is."""

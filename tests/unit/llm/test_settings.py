@@ -80,7 +80,10 @@ def test_what_kong_accepts_is_accepted(config: dict[str, Any]) -> None:
             "{'@entity': ['anthropic does not support statistics when route_type is llm/v1/completions']}",
         ),
         (
-            {"model": model("bedrock", bedrock={"aws_region": "$(headers.x-region)"})},
+            {
+                "auth": {"allow_override": False},
+                "model": model("bedrock", bedrock={"aws_region": "$(headers.x-region)"}),
+            },
             "aws_region cannot depend on the request",
         ),
         ({"response_streaming": "maybe"}, "expected one of: allow, deny, always"),
