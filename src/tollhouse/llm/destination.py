@@ -99,7 +99,7 @@ class Destinations:
         texts = {name: getattr(options, name) for name in _TEMPLATES}
         #: settings that are filled in from each request
         self._templates = {name: text for name, text in texts.items() if is_template(text)}
-        cloud = {name: getattr(options.gemini, name, None) for name in _CLOUD_TEMPLATES}
+        cloud = {name: getattr(options.gemini, name, None) or "" for name in _CLOUD_TEMPLATES}
         self._cloud_templates = {name: text for name, text in cloud.items() if is_template(text)}
         varies = model.name is None or is_template(model.name) or self._templates or self._cloud_templates
         #: the one that all requests go to, if it does not depend on them
