@@ -17,6 +17,9 @@ services:
   routes:
   - {{name: plain, paths: [/plain]}}
   - {{name: mapped, hosts: ["a.test:81"], paths: [/mapped]}}
+- name: stream
+  url: tcp://127.0.0.1:{port}
+  routes: [{{name: stream, protocols: [tcp], destinations: [{{port: 82}}]}}]
 """
 ID = "00000001-0000-4000-8000-000000000001"
 TEMPLATE = '{"said":"%s","id":"%s","braces":"{}"}'
@@ -33,12 +36,13 @@ def free_port() -> int:
 async def node(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     template = tmp_path_factory.mktemp("templates") / "error.json"
     template.write_text(TEMPLATE)
-    port = free_port()
+    port, stream = free_port(), free_port()
     gateway = await Gateway.start(
-        CONFIG.format(url=upstream.url),
+        CONFIG.format(url=upstream.url, port=upstream.port),
         environment={
             "KONG_PROXY_LISTEN": f"127.0.0.1:{port} reuseport backlog=100",
-            "KONG_PORT_MAPS": f"81:{port}, 444:8443",
+            "KONG_STREAM_LISTEN": f"127.0.0.1:{stream}",
+            "KONG_PORT_MAPS": f"81:{port}, 82:{stream}, 444:8443",
             "KONG_ERROR_TEMPLATE_JSON": str(template),
             "KONG_ALLOW_DEBUG_HEADER": "on",
             "KONG_NODE_ID": ID,
@@ -70,7 +74,7 @@ async def test_a_client_that_asks_is_told_route_and_service(node: Gateway) -> No
 
 
 async def test_without_the_setting_nobody_is_told(upstream: Upstream) -> None:
-    gateway = await Gateway.start(CONFIG.format(url=upstream.url))
+    gateway = await Gateway.start(CONFIG.format(url=upstream.url, port=upstream.port))
     try:
         reply = await request(gateway.proxy, "GET", "/plain", {"Kong-Debug": "1"})
     finally:
@@ -85,6 +89,10 @@ async def test_the_port_that_clients_see_is_told_and_routed_by(node: Gateway, up
 
     assert reply.status == 200
     assert upstream.received[-1].headers["x-forwarded-port"] == "81"
+
+
+async def test_streams_are_routed_by_the_port_that_clients_see(node: Gateway) -> None:
+    assert (await request(node.addresses["stream0"], "GET", "/")).status == 200
 
 
 async def test_error_pages_follow_the_template(node: Gateway) -> None:

@@ -141,7 +141,7 @@ class DatagramListener(asyncio.DatagramProtocol):
         self._draining = self._is_full = False
 
     async def start(self, sock: socket.socket) -> None:
-        self.local = sock.getsockname()[:2]
+        self.local = (sock.getsockname()[0], self.port)
         await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=sock)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from tollhouse.flow.backend import Endpoint
 from tollhouse.pdk.session import SessionTls
 from tollhouse.routing import Connected
 from tollhouse.stream.peek import peeked
@@ -41,8 +42,9 @@ class Session(Routed):
         plan = await self._route()
         client = self._client = await self._accept(plan)
         backend = await self.admit(plan)
+        name = self.server_name if plan.route.preserve_host else None
         upstream = self._upstream = await self.reach(
-            backend, lambda to: to.pool.establish(lambda: End(self._gone), backend.timeouts.connect)
+            backend, lambda to: _asked_by(to, name).pool.establish(self._far_end, backend.timeouts.connect)
         )
         self._relay = Relay(client, upstream, backend.timeouts, perf_counter())
         if client.is_open or upstream.is_open:
@@ -52,10 +54,11 @@ class Session(Routed):
         listener = self._listener
         if listener.tls is not None:
             self.server_name = (await peeked(self._sock, listener.handshake_seconds)).server_name
+        host, port = end_of(self._sock.getsockname)
         connected = Connected(
             listener.protocols,
             (self.client_ip, self.client_port),
-            end_of(self._sock.getsockname),
+            (host, listener.port if port else port),
             self.server_name,
         )
         return self.route_by(listener.snapshot(), connected)
@@ -73,6 +76,9 @@ class Session(Routed):
             cipher = secured.cipher()
             self.tls = SessionTls(secured.version() or "", cipher[0] if cipher else "")
         return client
+
+    def _far_end(self) -> End:
+        return End(self._gone)
 
     # Ending
 
@@ -107,6 +113,11 @@ class Session(Routed):
         for end in (self._client, self._upstream):
             if end is not None:
                 end.abort()
+
+
+def _asked_by(endpoint: Endpoint, name: str | None) -> Endpoint:
+    """The endpoint, in TLS asked for by the name that the client has asked for, if it is to be."""
+    return endpoint.for_host(name) if name and endpoint.pool.address.tls else endpoint
 
 
 def end_of(name: Callable[[], object]) -> tuple[str, int]:

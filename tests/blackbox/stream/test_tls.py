@@ -35,6 +35,8 @@ services:
   routes: [{{name: distrusted, protocols: [tls], snis: [c.ended.test]}}]
 - {{name: usual, protocol: tls, host: pool, retries: 0, routes: [
     {{name: usual, protocols: [tls], snis: [d.ended.test]}}]}}
+- {{name: kept, protocol: tls, host: pool, retries: 0, tls_verify: false, routes: [
+    {{name: kept, protocols: [tls], snis: [f.ended.test], preserve_host: true}}]}}
 - {{name: misnamed, url: "tls://127.0.0.1:{secured}", retries: 0, routes: [
     {{name: misnamed, protocols: [tls], snis: [e.ended.test]}}]}}
 upstreams:
@@ -133,6 +135,15 @@ async def test_services_that_say_nothing_are_verified_and_shown_what_the_node_sa
     assert servers["secured"].shown[-1] is True
     async with talking(node.addresses["stream0"], tls=tls, name="e.ended.test") as client:
         assert await client.rest() == b""
+
+
+async def test_a_target_is_asked_for_by_the_name_that_is_preserved(
+    node: Gateway, authority: Authority, servers: dict[str, TcpServer]
+) -> None:
+    tls = authority.client_context()
+    async with talking(node.addresses["stream0"], tls=tls, name="f.ended.test") as client:
+        assert await client.line() == b"secured\n"
+    assert servers["secured"].asked[-1] == "f.ended.test"
 
 
 async def test_megabytes_pass_through_tls(node: Gateway, authority: Authority) -> None:
