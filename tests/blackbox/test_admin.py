@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -119,10 +120,13 @@ async def test_the_status_api_shows_upstreams_and_changes_none(node: Gateway) ->
     assert (await request(status, "PUT", f"{target}/healthy")).status == 404
 
 
-async def test_a_node_without_a_database_waits_to_be_configured() -> None:
-    node = await Gateway.start(
-        None, environment={"KONG_DATABASE": "off", "KONG_STATUS_LISTEN": "127.0.0.1:0"}
-    )
+async def test_a_node_without_a_database_waits_to_be_configured(tmp_path: Path) -> None:
+    environment = {
+        "KONG_DATABASE": "off",
+        "KONG_STATUS_LISTEN": "127.0.0.1:0",
+        "KONG_PREFIX": str(tmp_path),
+    }
+    node = await Gateway.start(None, environment=environment)
     try:
         ready = await request(node.addresses["status"], "GET", "/status/ready")
         assert (ready.status, body(await get(node, "/services"))["data"]) == (503, [])
@@ -135,6 +139,11 @@ async def test_a_node_without_a_database_waits_to_be_configured() -> None:
                 assert node.process.returncode is None
     finally:
         await node.stop()
+    again = await Gateway.start(None, environment=environment)
+    try:
+        assert body(await get(again, "/consumers/bob"))["username"] == "bob"
+    finally:
+        await again.stop()
 
 
 async def test_bytes_that_are_no_request_are_refused(node: Gateway) -> None:

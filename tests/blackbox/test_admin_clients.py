@@ -172,4 +172,10 @@ async def test_a_form_means_what_the_same_json_means(node: Gateway) -> None:
     emptied = await node.admin_request("PATCH", "/routes/form", FORM, b"headers=")
     assert emptied.json()["headers"] is None  # type: ignore[index]
     assert (await sent(node, "GET", "/tags/paged")).status == 200
+    many = "&".join(["paths[]=/a"] * 1001).encode()
+    for reply in (
+        await node.admin_request("POST", "/routes", FORM, many),
+        await node.admin_request("GET", f"/routes?{'&'.join(['a=1'] * 1001)}"),
+    ):
+        assert (reply.status, reply.json()) == (400, {"message": "Too many arguments"})
     assert (await sent(node, "PUT", "/debug/node/log-level/debug")).json() == {"message": "log level changed"}

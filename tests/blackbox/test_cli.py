@@ -113,7 +113,7 @@ async def test_health_of_a_node_that_is_well(node: Gateway) -> None:
     assert ended.output == (
         f"supervisor....running (pid {node.process.pid})\n"
         f"proxy.........127.0.0.1:{node.proxy[1]}\n"
-        f"admin.........127.0.0.1:{node.admin[1]}\n\nTollhouse is healthy\n"
+        f"admin.........127.0.0.1:{node.admin[1]}\n\nTollhouse is healthy at {node.folder}\n"
     )
 
 

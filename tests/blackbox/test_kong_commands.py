@@ -91,32 +91,44 @@ async def test_a_reference_is_looked_up(reference: str) -> None:
     assert (ended.code, ended.output) == (0, "s3cret\n")
 
 
-@pytest.mark.parametrize("reference", ["{vault://env/nothing}", "nowhere/x", "{nonsense}"])
-async def test_a_reference_that_leads_nowhere_is_told(reference: str) -> None:
+@pytest.mark.parametrize(
+    ("reference", "why"),
+    [
+        ("{vault://env/nothing}", "could not get value from external vault"),
+        ("nowhere/x", "could not find vault (nowhere)"),
+        ("{nonsense}", "is no reference"),
+    ],
+)
+async def test_a_reference_that_leads_nowhere_is_told(reference: str, why: str) -> None:
     ended = await tollhouse("vault", "get", reference)
 
     assert ended.code == 1
     assert reference in ended.errors
+    assert why in ended.errors
 
 
 async def test_a_node_quits() -> None:
     node = await Gateway.start(FILE)
     try:
-        ended = await tollhouse("quit", "-t", "20", KONG_PREFIX=str(node.folder))
+        ended = await tollhouse("quit", "-t", "20", "--prefix", str(node.folder))
         assert (ended.code, ended.output) == (0, "Tollhouse stopped (gracefully)\n")
     finally:
         await node.stop()
+    nowhere = await tollhouse("health", "-p", str(node.folder / "gone"))
+    assert (nowhere.code, nowhere.errors) == (1, f"Error: no such prefix: {node.folder / 'gone'}\n")
     gone = await tollhouse("quit")
     assert gone.code == 1
     assert "is not running" in gone.errors
 
 
 async def test_a_node_drains() -> None:
-    node = await Gateway.start(FILE, environment={"KONG_STATUS_LISTEN": "127.0.0.1:0"})
+    node = await Gateway.start(FILE, environment={"KONG_STATUS_LISTEN": "127.0.0.1:0, 127.0.0.1:0 ssl"})
     try:
         host, port = node.addresses["status"]
+        status = next(line for line in node.output if line.strip().startswith("status"))
+        secured = status.rpartition("https://")[2].strip()
         wrong = await request((host, port), "POST", "/status/ready", FORM, b"status=gone")
-        ended = await tollhouse("drain", KONG_STATUS_LISTEN=f"{host}:{port}")
+        ended = await tollhouse("drain", KONG_STATUS_LISTEN=f"{secured} ssl")
         ready = await request((host, port), "GET", "/status/ready")
         served = await request(node.proxy, "GET", "/")
     finally:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.admin.failures import page, told
-from tollhouse.admin.http import Call, as_text
+from tollhouse.admin.http import MOST_ARGUMENTS, Call, as_text
 from tollhouse.model.fields import Shape
 from tollhouse.model.schema import Record
 from tollhouse.pdk.body import FORM, MULTIPART
@@ -43,6 +43,8 @@ def given(call: Call) -> Given:
         return Given({})
     if media_type == "application/json":
         return Given(_json_object(call.content))
+    if media_type == FORM and call.content.count(b"&") >= MOST_ARGUMENTS:
+        raise told(400, "Too many arguments")
     if media_type in (FORM, MULTIPART):
         return Given(_nested(call.form()), is_form=True)
     raise page(415)

@@ -84,6 +84,10 @@ Endpoint = Callable[[Call], Awaitable[Answer]]
 Endpoints = Mapping[str, Mapping[str, Endpoint]]
 
 
+#: of a query or a form: Kong refuses more than it would read
+MOST_ARGUMENTS: Final = 1000
+
+
 class Failure(Exception):
     """A call failed; `answer` is what the operator gets."""
 
@@ -218,6 +222,8 @@ class AdminHandler:
             return Answer(401, {"message": "Invalid credentials. Token or User credentials required"})
         if not is_allowed(actor, request):
             return Answer(403, {"message": f"'{actor.name}' may only read"})
+        if request.target.query is not None and request.target.query.count("&") >= MOST_ARGUMENTS:
+            return Answer(400, {"message": "Too many arguments"})
         if request.method in _WITH_BODY and not _is_readable(request, content):
             return Answer(415, nginx_html(415), "text/html; charset=UTF-8")
         endpoint = methods.get("GET" if request.method == "HEAD" else request.method)

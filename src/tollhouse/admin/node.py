@@ -16,7 +16,7 @@ from tollhouse.config.settings import Settings
 from tollhouse.model.entities import ENTITIES
 from tollhouse.model.snapshot import EMPTY_HASH
 from tollhouse.stores.store import Store, Unavailable
-from tollhouse.telemetry.exposition import CONTENT_TYPE
+from tollhouse.telemetry.exposition import CONTENT_TYPE, NodeState
 
 #: the version of Kong whose Admin API this is: tools look at it to know what they may ask
 KONG_VERSION: Final = "3.9.1"
@@ -98,37 +98,27 @@ class _Node:
             raise told(400, f"invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')")
         if scale not in ("0", "1", "2", "3"):
             raise told(400, f"invalid scale '{scale}' (expected an integer from 0 to 3)")
-        body: dict[str, Any] = {"memory": self._memory(unit.lower(), scale), "server": self._server()}
+        state = await self._control.asked()
+        body: dict[str, Any] = {
+            "memory": self._memory(state, unit.lower(), scale),
+            "server": _server(state),
+        }
         if self._control.store.read_only:
             body["configuration_hash"] = self._control.snapshot.hash
         else:
             body["database"] = {"reachable": await _is_reachable(self._control.store)}
         return Answer(body=body)
 
-    def _memory(self, unit: str, scale: str) -> dict[str, Any]:
+    def _memory(self, state: NodeState, unit: str, scale: str) -> dict[str, Any]:
         workers = [
             {"pid": worker.pid, "http_allocated_gc": _size(worker.resident_bytes, unit, scale)}
-            for worker in self._control.state().workers
+            for worker in state.workers
         ]
         shared = {
             name: {"allocated_slabs": _size(used, unit, scale), "capacity": _size(there, unit, scale)}
             for name, (used, there) in self._control.shared_memory().items()
         }
         return {"workers_lua_vms": workers, "lua_shared_dicts": shared}
-
-    def _server(self) -> dict[str, Any]:
-        state = self._control.state()
-        active = sum(worker.active for worker in state.workers)
-        writing = sum(worker.writing for worker in state.workers)
-        return {
-            "connections_accepted": state.accepted,
-            "connections_handled": state.accepted,
-            "connections_active": active,
-            "connections_reading": 0,
-            "connections_writing": writing,
-            "connections_waiting": active - writing,
-            "total_requests": state.requests,
-        }
 
     async def ready(self, call: Call) -> Answer:
         if self._control.is_draining:
@@ -195,6 +185,20 @@ class _Node:
 
     async def no_cluster(self, call: Call) -> Answer:
         raise told(400, _NO_CLUSTER)
+
+
+def _server(state: NodeState) -> dict[str, Any]:
+    active = sum(worker.active for worker in state.workers)
+    writing = sum(worker.writing for worker in state.workers)
+    return {
+        "connections_accepted": state.accepted,
+        "connections_handled": state.accepted,
+        "connections_active": active,
+        "connections_reading": 0,
+        "connections_writing": writing,
+        "connections_waiting": active - writing,
+        "total_requests": state.requests,
+    }
 
 
 async def _is_reachable(store: Store) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tollhouse.cli.nodes import the_node
-from tollhouse.cli.options import allow_missing_plugins
+from tollhouse.cli.options import allow_missing_plugins, running_prefix
 from tollhouse.cli.output import fail_config, say, warn
 from tollhouse.config.settings import from_environment
 from tollhouse.errors import ConfigErrors
@@ -19,6 +19,7 @@ from tollhouse.supervisor.configuration import Source, checked
 
 @click.command("reload")
 @click.option("--pid", type=int, help="Which node, if several are running.")
+@running_prefix
 @allow_missing_plugins
 def command(pid: int | None) -> None:
     """Let a running node read its configuration again. A file with errors is not taken over."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tollhouse.cli.announce import announce_node
-from tollhouse.cli.options import allow_missing_plugins
+from tollhouse.cli.options import allow_missing_plugins, prefix
 from tollhouse.cli.output import fail_config
 from tollhouse.config.database import database_server
 from tollhouse.config.settings import Settings, from_environment
@@ -20,6 +20,7 @@ from tollhouse.supervisor.configuration import Source, at_start
 from tollhouse.supervisor.database import first_snapshot
 from tollhouse.supervisor.environment import kept_private, llm_gateway
 from tollhouse.supervisor.instances import Instance, recorded
+from tollhouse.supervisor.last_good import LastGood
 from tollhouse.telemetry import error_log
 
 log = logging.getLogger("tollhouse")
@@ -37,6 +38,7 @@ log = logging.getLogger("tollhouse")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes; 1 runs everything in one process."
 )
+@prefix
 @allow_missing_plugins
 def command(file: Path | None, workers: int | None) -> None:
     """Serve a configuration in the foreground.
@@ -98,7 +100,7 @@ def _source(settings: Settings, file: Path | None) -> Source:
     if settings.declarative_config_string is not None:
         return Source(text=settings.declarative_config_string)
     if "KONG_DATABASE" in os.environ:  # as in Kong, a node without a database waits to be told
-        return Source()
+        return Source(posted=LastGood(settings.prefix, settings.prefix / "config"))
     return Source(generate=lambda: llm_gateway(os.environ))
 
 

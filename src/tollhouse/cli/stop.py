@@ -7,12 +7,14 @@ import time
 import click
 
 from tollhouse.cli.nodes import the_node
+from tollhouse.cli.options import running_prefix
 from tollhouse.cli.output import fail, say
 from tollhouse.supervisor.instances import is_alive
 
 
 @click.command("stop")
 @click.option("--pid", type=int, help="Which node, if several are running.")
+@running_prefix
 @click.option("-t", "--timeout", default=40.0, show_default=True, help="Seconds to wait for its end.")
 def command(pid: int | None, timeout: float) -> None:
     """Let a running node finish its work and end."""

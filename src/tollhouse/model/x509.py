@@ -180,25 +180,18 @@ def pem_problem(values: Mapping[str, Any]) -> str | None:
     return None
 
 
-def jwk_problem(text: str) -> str | None:
-    """Why a text is no JSON Web Key."""
+def jwk_problem(text: str, kid: object) -> str | None:
+    """Why a text is no JSON Web Key of that `kid`."""
     try:
         key = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError:
-        return "could not load JWK, likely not a valid key"
+        return "could not json decode jwk string"
+    if key.get("kid") != kid:
+        return "kid in jwk.kid must be equal to keys.kid"
     members = _JWK_MEMBERS.get(str(key.get("kty")))
     if members is None or not all(_is_base64url(key.get(name)) for name in members):
         return "could not load JWK, likely not a valid key"
     return None
-
-
-def jwk_id(text: str) -> str | None:
-    """The `kid` of a JSON Web Key."""
-    try:
-        found = msgspec.json.decode(text, type=dict[str, Any]).get("kid")
-    except msgspec.DecodeError:
-        return None
-    return found if isinstance(found, str) else None
 
 
 def _is_base64url(text: Any) -> bool:

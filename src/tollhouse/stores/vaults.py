@@ -32,6 +32,14 @@ class Unresolvable(LookupError):
     """A reference stands for nothing; the text says why and holds no secret."""
 
 
+class NoVault(Unresolvable):
+    """There is no vault of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no vault '{name}', neither env, file nor the prefix of an entity")
+        self.name = name
+
+
 class Vaults:
     """Resolves references. Secrets are read anew each time, so that a reload takes rotated ones."""
 
@@ -93,7 +101,7 @@ class Vaults:
             return name, {}
         entity = self._entities.get(name)
         if entity is None:
-            raise Unresolvable(f"there is no vault '{name}', neither env, file nor the prefix of an entity")
+            raise NoVault(name)
         return entity.name, entity.config
 
     def _variable(self, resource: str, version: str | None) -> str:

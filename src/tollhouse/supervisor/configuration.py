@@ -32,12 +32,14 @@ MODEL_MISSING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A declarative file, a text, something that writes one, or the name of a database."""
+    """A declarative file, a text, something that writes one, what `POST /config` left when the node ran
+    before, or the name of a database."""
 
     file: Path | None = None
     text: str | None = None
     generate: Callable[[], str] | None = None
     database: str | None = None
+    posted: LastGood | None = None
 
     @property
     def name(self) -> str | None:
@@ -51,6 +53,8 @@ class Source:
         """Who decides what entities there are, in characters that a header may hold."""
         if self.database is not None:
             return "database"
+        if self.posted is not None:
+            return "config-api"
         return f"file:{quote(self.file.name)}" if self.file is not None else "environment"
 
     def read(self) -> str:
@@ -63,6 +67,8 @@ class Source:
                 raise ConfigErrors([ConfigError("", f"cannot read {self.file}: {reason}")]) from error
         if self.generate is not None:
             return self.generate()
+        if self.posted is not None:
+            return self.posted.text() or EMPTY
         return self.text if self.text is not None else EMPTY
 
 
@@ -144,6 +150,9 @@ def at_start(source: Source, settings: Settings, registry: Registry) -> Snapshot
         text = source.read()
         snapshot = checked(text, settings, registry, source.name)
     except ConfigErrors as errors:
+        if source.posted is not None:
+            log.critical("what POST /config left cannot be served any more:\n%s", errors)
+            return checked(EMPTY, settings, registry)
         former = kept.text() if kept is not None else None
         if former is None:
             raise

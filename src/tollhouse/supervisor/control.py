@@ -145,6 +145,8 @@ class Control:
                 await self._hand_over(snapshot)
             except WorkersFailed as failure:
                 raise ConfigErrors([ConfigError("", str(failure))]) from failure
+            if self._source.posted is not None:
+                await asyncio.to_thread(self._source.posted.keep, text)
             self.text = text
             self._owner = self._source.owner if file == self._source.name else "config-api"
             return snapshot
@@ -325,6 +327,12 @@ class Control:
                 await self._changed.wait_for(everyone)
         except TimeoutError:
             log.warning("not every worker answered; its newest counts are missing")
+
+    async def asked(self) -> NodeState:
+        """How the node is; workers that have not told anything yet are waited for."""
+        if any(link.report is None for link in self._links.values()):
+            await self._collect()
+        return self.state()
 
     def state(self) -> NodeState:
         """How the node is, as far as is known without asking."""

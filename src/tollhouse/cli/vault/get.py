@@ -8,7 +8,7 @@ from tollhouse.cli.output import fail, fail_config, say
 from tollhouse.config.settings import from_environment
 from tollhouse.errors import ConfigErrors
 from tollhouse.model.constraints import is_reference
-from tollhouse.stores.vaults import Unresolvable, Vaults
+from tollhouse.stores.vaults import NoVault, Unresolvable, Vaults
 
 
 @click.command("get")
@@ -26,5 +26,7 @@ def command(reference: str) -> None:
         say(vaults.secret(whole))
     except ConfigErrors as errors:
         fail_config(errors)
+    except NoVault as error:
+        fail(f"could not find vault ({error.name}): '{reference}' cannot be resolved: {error}")
     except Unresolvable as error:
-        fail(f"'{reference}' cannot be resolved: {error}")
+        fail(f"could not get value from external vault ({error}): '{reference}' cannot be resolved")
