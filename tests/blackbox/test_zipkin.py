@@ -40,6 +40,8 @@ async def node(upstream: Upstream, collector: Upstream) -> AsyncIterator[Gateway
     )
     gateway = await Gateway.start(
         f"_format_version: '3.0'\nservices:\n- url: {upstream.url}\n  routes:\n{lines}\n"
+        f"plugins: [{{name: zipkin, config: "
+        f"{{http_endpoint: '{collector.url}/no', sample_ratio: 1, {BATCH}}}}}]\n"
         f"consumers: [{{id: {ALICE}, username: a, keyauth_credentials: [{{id: {KEY}, key: k}}]}}]\n"
     )
     yield gateway
@@ -75,8 +77,13 @@ async def test_request_proxy_and_attempt_are_spans_of_the_clients_trace(
     assert (tags["kong.consumer"], tags["kong.credential"]) == (ALICE, KEY)
     assert tags["http.status_code"] == "200"
     assert attempt["remoteEndpoint"] == {"ipv4": "127.0.0.1", "port": upstream.port}
-    assert {"kas", "kaf", "khs", "khf"} <= {each["value"] for each in proxy["annotations"]}
-    assert attempt["tags"]["kong.balancer.try"] == "1"
+    told = {each["value"]: each["timestamp"] for each in [*root["annotations"], *proxy["annotations"]]}
+    assert sorted(told) == ["kaf", "kas", "kbf", "kbs", "khf", "khs", "krf", "krs"]
+    for earlier, later in (("krs", "krf"), ("kas", "kaf"), ("khs", "khf"), ("khs", "kbs"), ("kbs", "kbf")):
+        assert told[earlier] <= told[later]
+    assert (tags["http.host"], tags["http.protocol"]) == ("gw.test", "HTTP/1.1")
+    names = ("kong.balancer.try", "kong.route_name", "kong.service_name")
+    assert [attempt["tags"].get(name) for name in names] == ["1", "plain", None]
 
 
 async def test_fields_say_how_spans_look(node: Gateway, upstream: Upstream, collector: Upstream) -> None:
@@ -90,6 +97,15 @@ async def test_fields_say_how_spans_look(node: Gateway, upstream: Upstream, coll
     assert proxy["annotations"] == []
     assert "kong.access.duration_ms" in proxy["tags"]
     assert upstream.received[-1].headers["uber-trace-id"].startswith(root["traceId"].rjust(32, "0"))
+
+
+async def test_a_request_that_no_route_takes_has_spans_too(node: Gateway, collector: Upstream) -> None:
+    assert (await node.request("GET", "/no", {"x-b3-traceid": T[16:], "X-B3-Sampled": "1"})).status == 404
+    await collector.until(1, "/no")
+    body = next(each.body for each in collector.received if each.target == "/no")
+    root, proxy = msgspec.json.decode(body)
+    assert (root["traceId"], root["name"], proxy["name"]) == (T[16:], "GET", "GET (proxy)")
+    assert (root["tags"]["http.status_code"], "remoteEndpoint" in proxy) == ("404", False)
 
 
 async def test_propagation_decides_about_headers(node: Gateway, upstream: Upstream) -> None:

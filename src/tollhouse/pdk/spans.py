@@ -63,8 +63,10 @@ def begun(
     trace_digits: int = 32,
     shares_spans: bool = False,
     tells_attempts: bool = True,
+    tells_upstream: bool = True,
 ) -> Traced:
-    """Begins a trace, or goes on with the client's, and tells the upstream and the log record.
+    """Begins a trace, or goes on with the client's, and tells the upstream and the log record, unless there
+    is no upstream.
 
     `decide` gets what the client has decided about sampling. With `shares_spans` the request's span is the
     client's own where its format means it so; without `tells_attempts` the upstream sees that span.
@@ -79,6 +81,8 @@ def begun(
         traced.root_id, traced.parent_id = context.span_id, context.parent_id
     traced.upstream_id = new_id(16) if tells_attempts else traced.root_id
     traced.sampled = decide(context.sampled)
+    if not tells_upstream:
+        return traced
     there = replace(
         context,
         trace_id=traced.trace_id,

@@ -127,23 +127,39 @@ class Zipkin(Plugin[Config]):
         self._queue.close()
 
     def access(self, ex: Exchange) -> None:
-        digits = self.conf.traceid_byte_count * 2
-        traced = begun(ex, self._rule, self._decide, trace_digits=digits, shares_spans=True)
+        self._begin(ex)
+
+    def _begin(self, ex: Exchange, *, tells_upstream: bool = True) -> _Trace:
+        traced = begun(
+            ex,
+            self._rule,
+            self._decide,
+            trace_digits=self.conf.traceid_byte_count * 2,
+            shares_spans=True,
+            tells_upstream=tells_upstream,
+        )
         kept = ex.slot(_Trace)
         for name in Traced.__slots__:
             setattr(kept, name, getattr(traced, name))
+        return kept
+
+    def _trace(self, ex: Exchange) -> _Trace:
+        """The trace; one that begins now where no route was found, so that there was no access phase."""
+        return ex.peek(_Trace) or self._begin(ex, tells_upstream=False)
 
     def _decide(self, sampled: bool | None) -> bool:
         return random() < self.conf.sample_ratio if sampled is None else sampled  # noqa: S311 - nobody gains by guessing
 
     def header_filter(self, ex: Exchange) -> None:
-        name, traced = self.conf.http_response_header_for_traceid, ex.peek(_Trace)
-        if name is not None and traced is not None and ex.response is not None:
-            ex.response.headers.set(name, traced.trace_id)
+        name = self.conf.http_response_header_for_traceid
+        if name is not None and ex.response is not None:
+            ex.response.headers.set(name, self._trace(ex).trace_id)
 
     def log(self, ex: Exchange) -> None:
-        traced = ex.peek(_Trace)
-        if traced is None or not traced.sampled or self.conf.http_endpoint is None:
+        if self.conf.http_endpoint is None:
+            return
+        traced = self._trace(ex)
+        if not traced.sampled:
             return
         for span in self._spans(ex, traced):
             self._queue.add(msgspec.json.encode(span))
@@ -155,14 +171,15 @@ class Zipkin(Plugin[Config]):
         root, *attempts = spans_of(ex, traced, self.services, Tracing(frozenset({"balancer"})))
         root.name = name
         root.attributes = self._tags(ex)
-        shown = [self._shown(ex, traced, root, SERVER)]
+        request_told = self._shown(ex, traced, root, SERVER)
+        shown = [request_told]
         began = ex.peek(Timings)
         routed = began.routed_at() if began is not None else None
         started = root.started + int(((routed or ex.started) - ex.started) * 1e9)
         proxied = Span(f"{name} (proxy)", CLIENT, traced.upstream_id, root.span_id, started, root.ended)
         proxied.attributes = _about_service(ex) | ({"peer.hostname": ex.service.host} if ex.service else {})
         told = self._shown(ex, traced, proxied, CLIENT)
-        self._tell_phases(ex, root, told)
+        self._tell_phases(ex, root, request_told, told)
         shown.append(told)
         for number, attempt in enumerate(attempts, 1):
             # The proxied request has the id that the upstream sees; attempts have their own.
@@ -180,31 +197,30 @@ class Zipkin(Plugin[Config]):
         tags = {
             "lc": "kong",
             "http.method": ex.request.method,
+            "http.host": ex.request.headers.values.get("host", "").partition(":")[0].lower(),
+            "http.protocol": f"HTTP/{float(ex.request.versions[ex.request.minor]):g}",
             "http.path": ex.request.path,
             "http.status_code": str(status_of(ex)),
             "kong.node.id": self.services.node.node_id,
             **self._static,
         }
-        for part in ex.request.headers.values.get(self.conf.tags_header.lower(), "").split(";"):
-            name, equals, value = part.strip().partition("=")
-            if equals and name:
-                tags[name.strip()] = value.strip()
+        for part in ";".join(ex.request.headers.get_all(self.conf.tags_header.lower())).split(";"):
+            name, value = (text.strip() for text in part.partition("=")[::2])
+            if value and len(name.split()) == 1:
+                tags[name] = value
         if ex.consumer is not None:
             tags["kong.consumer"] = ex.consumer.id
         if ex.credential is not None and self.conf.include_credential:
             tags["kong.credential"] = ex.credential.id
         return tags
 
-    def _tell_phases(self, ex: Exchange, root: Span, told: dict[str, Any]) -> None:
+    def _tell_phases(
+        self, ex: Exchange, root: Span, request_told: dict[str, Any], proxied_told: dict[str, Any]
+    ) -> None:
         """When each phase began and ended, in microseconds."""
-        timings = ex.peek(Timings)
-        phases: dict[str, tuple[float, float]] = {}
-        for (phase, _), (started, ended, _) in timings.entries.items() if timings is not None else ():
-            first, last = phases.get(phase, (started, ended))
-            phases[phase] = (min(first, started), max(last, ended))
-        for phase, (first, last) in phases.items():
-            if phase not in _LETTERS:
-                continue
+        for phase, (first, last) in _phases(ex).items():
+            # The phase before the route is known is the request's, not the proxy's.
+            told = request_told if phase == "rewrite" else proxied_told
             if self.conf.phase_duration_flavor == "tags":
                 told["tags"][f"kong.{phase}.duration_ms"] = f"{(last - first) * 1000:.3f}"
                 continue
@@ -215,7 +231,8 @@ class Zipkin(Plugin[Config]):
     def _shown(self, ex: Exchange, traced: Traced, span: Span, kind: str) -> dict[str, Any]:
         conf, service = self.conf, ex.service
         shown: dict[str, Any] = {
-            "traceId": traced.trace_id,
+            # As Zipkin's servers show them: no more than 16 digits where the others are zero.
+            "traceId": traced.trace_id.removeprefix("0" * 16),
             "id": span.span_id,
             "name": span.name,
             "kind": kind,
@@ -251,12 +268,32 @@ class Zipkin(Plugin[Config]):
             raise Undelivered(f"the server answered {answer.status}")
 
 
+def _phases(ex: Exchange) -> dict[str, tuple[float, float]]:
+    """When phases began and ended: as plugins ran in them, else as the exchange went."""
+    timings = ex.peek(Timings)
+    found: dict[str, tuple[float, float]] = {}
+    for (phase, _), (started, ended, _) in timings.entries.items() if timings is not None else ():
+        first, last = found.get(phase, (started, ended))
+        found[phase] = (min(first, started), max(last, ended))
+    routed = (timings.routed_at() if timings is not None else None) or ex.started
+    answered = ex.answered_at or ex.ended_at
+    head = found.get("header_filter", (answered, answered))
+    usual = {
+        "rewrite": (ex.started, routed),
+        "access": (routed, ex.sent_at or answered),
+        "header_filter": head,
+        "body_filter": (head[1], max(head[1], ex.ended_at)),
+    }
+    return {phase: found.get(phase, usual[phase]) for phase in _LETTERS}
+
+
 def _about_service(ex: Exchange) -> dict[str, Any]:
     about = {}
-    if ex.service is not None:
-        about["kong.service"] = ex.service.id
-    if ex.route is not None:
-        about["kong.route"] = ex.route.id
+    for kind, entity in (("service", ex.service), ("route", ex.route)):
+        if entity is not None:
+            about[f"kong.{kind}"] = entity.id
+            if entity.name:
+                about[f"kong.{kind}_name"] = entity.name
     return about
 
 
