@@ -29,7 +29,11 @@ services:
 - {{name: both, host: pool.test, routes: [{{paths: [/both]}}]}}
 - {{name: lost, host: lost.test, routes: [{{paths: [/lost]}}]}}
 - {{name: checked, host: checked.test, routes: [{{paths: [/checked]}}]}}
+- {{name: served, host: served.test, routes: [{{paths: [/served]}}]}}
+- {{name: called, host: called.test, routes: [{{paths: [/called]}}]}}
 upstreams:
+- {{name: served.test, targets: [{{target: "_here._tcp.test:80"}}]}}
+- {{name: called.test, use_srv_name: true, targets: [{{target: "_here._tcp.test:80"}}]}}
 - name: checked.test
   healthchecks: {{passive: {{unhealthy: {{http_failures: 1}}}}}}
   targets:
@@ -251,6 +255,16 @@ async def test_the_health_of_names_is_told_apart_though_they_stand_for_one_addre
     assert [(await ask(node, "/checked")).status for _ in range(3)] == [200] * 3
     await decide(f"one.test:{port}", "unhealthy")
     assert (await ask(node, "/checked")).status == 503
+
+
+@pytest.mark.parametrize(("path", "host"), [("/served", "_here._tcp.test"), ("/called", "one.test")])
+async def test_targets_are_asked_by_their_names_or_those_of_their_services(
+    node: Gateway, upstream: Upstream, names: NameServer, path: str, host: str
+) -> None:
+    names.zones["_here._tcp.test"] = Zone(services=((1, 1, upstream.port, "one.test"),))
+
+    assert (await ask(node, path)).status == 200
+    assert upstream.received[-1].headers["host"] == f"{host}:{upstream.port}"
 
 
 async def test_an_upstream_whose_targets_have_no_address_has_no_peer(node: Gateway) -> None:

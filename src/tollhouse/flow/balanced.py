@@ -26,6 +26,8 @@ NO_OTHER_PEER: Final = "The upstream server is currently unavailable"
 _LOOK_SECONDS: Final = 0.5
 
 _Member: TypeAlias = Member[Endpoint]
+#: an address with its port and weight, the target's host, and the name that requests to it ask for
+_Address: TypeAlias = tuple[str, int, int, str, str]
 
 
 class Asking(Protocol):
@@ -112,7 +114,7 @@ class Balanced(Generic[A]):
         self._slow_start = upstream.slow_start or 0.0
         self._members: list[_Member] = []
         self._chooser: Chooser[Endpoint] = RoundRobin((), random.SystemRandom().shuffle)
-        self._known: list[tuple[str, int, int, str]] | None = None
+        self._known: list[_Address] | None = None
         self._look_at = 0.0
 
     def now(self, asking: A) -> Endpoint | None:
@@ -135,16 +137,23 @@ class Balanced(Generic[A]):
 
     def _look(self, now: float) -> bool:
         """Brings the members up to date; False if some name was never looked up."""
-        known: list[tuple[str, int, int, str]] = []
+        known: list[_Address] = []
         for target in self.configured:
             if target.is_ip:
-                known.append((target.host.strip("[]"), target.port, target.weight, target.host.strip("[]")))
+                ip = target.host.strip("[]")
+                known.append((ip, target.port, target.weight, ip, ip))
                 continue
             records = self._names.known(target.host)
             if records is None:
                 return False
             known.extend(
-                (record.ip, record.port or target.port, record.weight or target.weight, target.host)
+                (
+                    record.ip,
+                    record.port or target.port,
+                    record.weight or target.weight,
+                    target.host,
+                    (record.host if self._upstream.use_srv_name else None) or target.host,
+                )
                 for record in records
             )
         self._look_at = now + _LOOK_SECONDS
@@ -155,8 +164,8 @@ class Balanced(Generic[A]):
             self._chooser = self._make_chooser()
         return True
 
-    def _member(self, ip: str, port: int, weight: int, name: str) -> _Member:
-        endpoint = self._dial.endpoint(ip, port, self._upstream.host_header or name)
+    def _member(self, ip: str, port: int, weight: int, name: str, shown: str) -> _Member:
+        endpoint = self._dial.endpoint(ip, port, self._upstream.host_header or shown)
         condition = self._health.condition((self._upstream.id, name, ip, port))
         return Member(ip, port, weight, endpoint, condition, self._slow_start, name)
 

@@ -190,7 +190,7 @@ class Upstream:
     client_certificate: Ref | None = setting(
         None, reference="certificates", doc="The certificate to show to the targets."
     )
-    use_srv_name: bool | None = setting(False, doc="Whether the balancer uses the names of SRV records.")
+    use_srv_name: bool | None = setting(False, doc="Ask targets by the names of their SRV records.")
 
     CHECKS = (
         _needs("hash_on", "header", "hash_on_header"),
