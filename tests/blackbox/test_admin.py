@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from tests.support.entities import EC, certificate, pem
 from tests.support.gateway import Gateway, Reply, request, send
 from tests.support.upstream import Upstream
 
@@ -381,6 +382,38 @@ async def test_fields_that_kongs_version_lacks_are_shown_when_they_are_set(paged
     assert [config.get("allow_origin_absent", "-") for config in configs] == ["-", False]
     assert told == {"plain": "-", "strict": False}
     assert "allow_origin_absent" in str(published)
+
+
+async def test_schemas_of_what_is_not_kept_are_there(node: Gateway) -> None:
+    for name, first in (("tags", "tag"), ("workspaces", "id")):
+        assert first in body(await get(node, f"/schemas/{name}"))["fields"][0]
+    refused = await node.admin_request("POST", "/schemas/workspaces/validate", JSON, b'{"name": "tags"}')
+    assert body(refused)["fields"]["name"].startswith("must not be one of: workspaces, ")
+
+
+PAIR = {"cert": certificate(EC), "key": pem(EC)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "fields"),
+    [
+        ("certificates", {**PAIR, "snis": ["a.test"]}, None),
+        ("certificates", {**PAIR, "snis": ["a.test", "10.0.0.1"]}, {"snis": [None, "must not be an IP"]}),
+        ("vaults", {"name": "env", "prefix": "env"}, {"prefix": "must not be one of: env"}),
+        (
+            "keys",
+            {"kid": "k", "jwk": '{"kid": "k"}'},
+            {"@entity": ["could not load JWK, likely not a valid key"]},
+        ),
+    ],
+)
+async def test_what_would_be_wrong_is_told_before(
+    node: Gateway, kind: str, given: dict[str, Any], fields: dict[str, Any] | None
+) -> None:
+    path = f"/schemas/{kind}/validate"
+    reply = await node.admin_request("POST", path, JSON, msgspec.json.encode(given))
+
+    assert (reply.status, body(reply).get("fields")) == (200 if fields is None else 400, fields)
 
 
 async def test_what_kong_leaves_to_nginx_is_a_page(node: Gateway) -> None:

@@ -8,6 +8,7 @@ from tollhouse.admin.changes import Checker, instant
 from tollhouse.admin.failures import told, violation
 from tollhouse.admin.http import Answer, Call, Endpoints
 from tollhouse.model.describe import describe
+from tollhouse.model.described import DESCRIBED
 from tollhouse.model.entities import ENTITIES, Kind
 from tollhouse.model.plugin import SCOPES, plugin_schema
 from tollhouse.model.route import route_schema
@@ -79,7 +80,7 @@ class _Schemas:
 
 
 def _kind(name: str) -> Kind:
-    kind = ENTITIES.get(name)
+    kind = ENTITIES.get(name) or DESCRIBED.get(name)
     if kind is None:
         raise told(404, f"No entity named '{name}'")
     return kind

@@ -117,6 +117,7 @@ def reset(yes: bool) -> None:
 
     done = _run(migrations.reset(server))
     say("Database successfully reset" if done else "Database not bootstrapped, nothing to reset")
+    sys.exit(0 if done else 1)
 
 
 def _server() -> "Server":
