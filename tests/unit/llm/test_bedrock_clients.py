@@ -13,6 +13,7 @@ from tollhouse.llm.chat import (
     Message,
     Options,
     OtherPart,
+    OtherTool,
     Part,
     Text,
     Thinking,
@@ -317,3 +318,11 @@ def test_an_effort_in_the_makers_words_stays_there(effort: str) -> None:
 
     assert chat.effort == ("low" if effort == "low" else None)
     assert encode_request(chat, [])["additionalModelRequestFields"] == fields
+
+
+def test_a_tool_that_takes_nothing_may_say_so_by_silence() -> None:
+    tools = [{"toolSpec": {"name": "f"}}, {"toolSpec": {"name": "g", "inputSchema": {"other": 1}}}]
+    body = msgspec.json.encode({"messages": [], "toolConfig": {"tools": tools}})
+    first, second = decode_request(body, MODEL).tools
+    assert first == Tool("f")
+    assert isinstance(second, OtherTool)

@@ -348,3 +348,19 @@ def test_any_json_is_a_request_or_refused(members: dict[str, Any], contents: Any
             encode_request(chat, [])
         except Refusal:
             pass
+
+
+def test_one_object_stands_for_a_list_of_it() -> None:
+    listed = read(
+        HELLO,
+        {"role": "model", "parts": [{"text": "yes"}]},
+        tools=[{"functionDeclarations": [{"name": "f"}]}],
+        systemInstruction={"parts": [{"text": "be brief"}]},
+    )
+    alone = read(
+        {"role": "user", "parts": {"text": "hi"}},
+        {"role": "assistant", "parts": {"text": "yes"}},
+        tools={"functionDeclarations": {"name": "f"}},
+        systemInstruction={"parts": {"text": "be brief"}},
+    )
+    assert alone == listed

@@ -73,7 +73,8 @@ class _InputSchema(msgspec.Struct):
 
 class _ToolSpec(msgspec.Struct):
     name: str
-    inputSchema: _InputSchema
+    #: AWS's own SDKs always send one, others not for tools that take nothing
+    inputSchema: _InputSchema | None = None
     description: str | None = None
     strict: bool | None = None
 
@@ -165,14 +166,18 @@ def _tools(given: list[dict[str, Any]]) -> list[Tool | OtherTool]:
         match raw:
             case {"cachePoint": _} if tools and isinstance(tools[-1], Tool) and cache_mark(raw):
                 tools[-1] = replace(tools[-1], cache=cache_mark(raw))
-            case {"toolSpec": {"inputSchema": {"json": _}} as spec}:
+            case {"toolSpec": dict() as spec} if _takes_json(spec.get("inputSchema")):
                 typed = msgspec.convert(spec, _ToolSpec)
                 extra = members_beyond(spec, _KNOWN_OF_TOOL)
-                schema = typed.inputSchema.json
+                schema = None if typed.inputSchema is None else typed.inputSchema.json
                 tools.append(Tool(typed.name, typed.description, schema, typed.strict, extra))
             case _:
                 tools.append(OtherTool(next(iter(raw), ""), raw))
     return tools
+
+
+def _takes_json(schema: Any) -> bool:
+    return schema is None or (isinstance(schema, dict) and "json" in schema)
 
 
 def _tool_choice(given: Mapping[str, Any] | None) -> ToolChoice | None:

@@ -46,6 +46,8 @@ _EFFORTS: Final[Mapping[str, Effort]] = {
     "XHIGH": "xhigh",
 }
 _MODES: Final = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
+#: the second is what clients of other APIs call it; Kong lets it through
+_MODEL: Final = ("model", "assistant")
 _SPEAKERS: Final = frozenset({"", "user", "function", "tool"})
 
 
@@ -230,10 +232,10 @@ def _format(typed: _Config, extra: dict[str, Any]) -> ResponseFormat | None:
 
 
 def _tools(given: Any) -> Iterator[Tool | OtherTool]:
-    for tool in msgspec.convert(given, type=list[dict[str, Any]]):
+    for tool in _several(given):
         for kind, raw in camel(tool).items():
             if kind == "functionDeclarations":
-                yield from (_function(camel(one)) for one in msgspec.convert(raw, type=list[dict[str, Any]]))
+                yield from (_function(camel(one)) for one in _several(raw))
             elif raw is not None:
                 yield OtherTool(kind, {kind: raw})
 
@@ -276,14 +278,14 @@ def _system(given: Any) -> Iterator[Message]:
 
 def _messages(given: dict[str, Any]) -> Iterator[Message]:
     """Results become messages of their own, for in other forms they are."""
-    contents = msgspec.convert(given.get("contents"), type=list[dict[str, Any]])
+    contents = _several(given.get("contents"))
     open_calls: list[ToolCall] = []
     for place, content in enumerate(contents):
         role = msgspec.convert(content.get("role"), type=str | None) or ""
-        if role != "model" and role not in _SPEAKERS:
+        if role not in _MODEL and role not in _SPEAKERS:
             raise Refusal(f"contents[{place}].role: please use a valid role: user, model")
         parts = [part for one, raw in _read([content]) for part in _parts(one, raw, f"{place}", open_calls)]
-        if role == "model":
+        if role in _MODEL:
             numbered = [part for part in parts if isinstance(part, ToolCall)]
             open_calls += numbered
             yield Message("assistant", tuple(parts))
@@ -305,10 +307,16 @@ def _turn(parts: list[Part]) -> Message:
 def _read(contents: list[Any]) -> Iterator[tuple[list[_Part], list[dict[str, Any]]]]:
     for content in contents:
         given = content if isinstance(content, dict) else {"parts": [{"text": content}]}
-        raw = [
-            _renamed(part) for part in msgspec.convert(given.get("parts") or [], type=list[dict[str, Any]])
-        ]
+        raw = [_renamed(part) for part in _several(given.get("parts") or [])]
         yield msgspec.convert(raw, type=list[_Part]), raw
+
+
+def _several(given: Any) -> list[dict[str, Any]]:
+    """A list of objects. Google's JSON takes one alone for a list of it, as its own examples have it."""
+    objects: list[dict[str, Any]] = msgspec.convert(
+        [given] if isinstance(given, dict) and given else given, type=list[dict[str, Any]]
+    )
+    return objects
 
 
 def _renamed(part: dict[str, Any]) -> dict[str, Any]:
