@@ -12,13 +12,15 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tollhouse.model.common import PROTOCOLS
+from tollhouse.model.entities import Service
 from tollhouse.model.validators import url
 from tollhouse.pdk import Exchange, Plugin, item, setting
 from tollhouse.pdk.delivery import QueueSettings, Undelivered
 from tollhouse.pdk.propagation import Propagation, rules
 from tollhouse.pdk.records import status_of
 from tollhouse.pdk.services import Tracing
-from tollhouse.pdk.spans import CLIENT, SERVER, Span, Traced, begun, spans_of
+from tollhouse.pdk.session import StreamSession
+from tollhouse.pdk.spans import CLIENT, SERVER, Span, Traced, begun, new_id, spans_of
 from tollhouse.pdk.timings import Timings
 
 _MILLISECONDS: Final = (0, 2147483646)
@@ -164,6 +166,53 @@ class Zipkin(Plugin[Config]):
         for span in self._spans(ex, traced):
             self._queue.add(msgspec.json.encode(span))
 
+    def log_session(self, session: StreamSession) -> None:
+        if self.conf.http_endpoint is not None and self._decide(None):
+            for span in self._session_spans(session):
+                self._queue.add(msgspec.json.encode(span))
+
+    def _session_spans(self, session: StreamSession) -> list[dict[str, Any]]:
+        """The same of a connection without HTTP, which has no trace of the client's to go on with."""
+        conf = self.conf
+        drawn = _Drawn(self.services.wall_clock() - self.services.clock(), conf)
+        preread = (session.started, session.balanced_at or session.ended_at)
+        request = drawn.span("stream", SERVER, session.started, session.ended_at)
+        request["id"] = request.pop("parentId")
+        request["tags"] = {"lc": "kong", "kong.node.id": self.services.node.node_id, **self._static}
+        request["remoteEndpoint"] = _endpoint(session.client_ip, session.client_port)
+        proxied = drawn.span("stream (proxy)", CLIENT, preread[0], session.ended_at)
+        proxied["tags"] = _about_service(session)
+        if session.service is not None:
+            proxied["tags"]["peer.hostname"] = session.service.host
+        if conf.phase_duration_flavor == "tags":
+            proxied["tags"]["kong.preread.duration_ms"] = f"{(preread[1] - preread[0]) * 1000:.3f}"
+        else:
+            proxied["annotations"] = [
+                {"value": value, "timestamp": drawn.microseconds(instant)}
+                for value, instant in zip(("kps", "kpf"), preread, strict=True)
+            ]
+        attempts = self._session_attempts(session, drawn)
+        if attempts:
+            proxied["remoteEndpoint"] = attempts[-1]["remoteEndpoint"]
+        return [request, proxied, *attempts]
+
+    def _session_attempts(self, session: StreamSession, drawn: "_Drawn") -> list[dict[str, Any]]:
+        last = session.relayed_to
+        attempts = []
+        for number, attempt in enumerate([*(session.tries or ()), *((last,) if last else ())], 1):
+            name, ended = f"stream (balancer try {number})", attempt.ended or session.ended_at
+            span = drawn.span(name, CLIENT, attempt.started, ended)
+            span["tags"] = {"kong.balancer.try": str(number), **_about_service(session)}
+            if attempt is not last:
+                span["tags"] |= {"error": "true", "kong.balancer.state": attempt.state or "failed"}
+            span["remoteEndpoint"] = self._named_endpoint(attempt.ip, attempt.port, session.service)
+            attempts.append(span)
+        return attempts
+
+    def _named_endpoint(self, host: str, port: int, service: Service | None) -> dict[str, Any]:
+        name = (service.name if service is not None else None) or self.conf.default_service_name
+        return _endpoint(host, port) | ({"serviceName": name} if name else {})
+
     def _spans(self, ex: Exchange, traced: Traced) -> list[dict[str, Any]]:
         """What Zipkin gets: the request, what was proxied of it, and each attempt."""
         conf, request = self.conf, ex.request
@@ -229,7 +278,6 @@ class Zipkin(Plugin[Config]):
                 told["annotations"].append({"value": _LETTERS[phase] + letter, "timestamp": moment})
 
     def _shown(self, ex: Exchange, traced: Traced, span: Span, kind: str) -> dict[str, Any]:
-        conf, service = self.conf, ex.service
         shown: dict[str, Any] = {
             # As Zipkin's servers show them: no more than 16 digits where the others are zero.
             "traceId": traced.trace_id.removeprefix("0" * 16),
@@ -238,7 +286,7 @@ class Zipkin(Plugin[Config]):
             "kind": kind,
             "timestamp": span.started // 1000,
             "duration": max(1, (span.ended - span.started) // 1000),
-            "localEndpoint": {"serviceName": conf.local_service_name},
+            "localEndpoint": {"serviceName": self.conf.local_service_name},
             "tags": {key: str(value) for key, value in span.attributes.items()},
             "annotations": [],
         }
@@ -247,10 +295,7 @@ class Zipkin(Plugin[Config]):
         if kind == SERVER:
             shown["remoteEndpoint"] = _endpoint(ex.client_ip, ex.client.peer_port)
         elif ex.peer is not None:
-            shown["remoteEndpoint"] = _endpoint(ex.peer.host, ex.peer.port)
-            name = (service.name if service is not None else None) or conf.default_service_name
-            if name:
-                shown["remoteEndpoint"]["serviceName"] = name
+            shown["remoteEndpoint"] = self._named_endpoint(ex.peer.host, ex.peer.port, ex.service)
         return shown
 
     async def _send(self, spans: Sequence[bytes]) -> None:
@@ -266,6 +311,31 @@ class Zipkin(Plugin[Config]):
         )
         if answer.status > _LARGEST_SUCCESS:
             raise Undelivered(f"the server answered {answer.status}")
+
+
+class _Drawn:
+    """The spans of one trace, from instants of the node's clock; `offset` leads to the time of day."""
+
+    def __init__(self, offset: float, conf: Config) -> None:
+        self._offset = offset
+        self._trace, self._root = new_id(conf.traceid_byte_count * 2), new_id(16)
+        self._here = {"serviceName": conf.local_service_name}
+
+    def microseconds(self, instant: float) -> int:
+        return int((instant + self._offset) * 1e6)
+
+    def span(self, name: str, kind: str, started: float, ended: float) -> dict[str, Any]:
+        """A span below the root."""
+        return {
+            "traceId": self._trace,
+            "id": new_id(16),
+            "parentId": self._root,
+            "name": name,
+            "kind": kind,
+            "timestamp": self.microseconds(started),
+            "duration": max(1, int((ended - started) * 1e6)),
+            "localEndpoint": self._here,
+        }
 
 
 def _phases(ex: Exchange) -> dict[str, tuple[float, float]]:
@@ -287,7 +357,7 @@ def _phases(ex: Exchange) -> dict[str, tuple[float, float]]:
     return {phase: found.get(phase, usual[phase]) for phase in _LETTERS}
 
 
-def _about_service(ex: Exchange) -> dict[str, Any]:
+def _about_service(ex: Exchange | StreamSession) -> dict[str, Any]:
     about = {}
     for kind, entity in (("service", ex.service), ("route", ex.route)):
         if entity is not None:

@@ -32,6 +32,8 @@ services:
         {{name: request_count, stat_type: counter, sample_rate: 1}},
         {{name: request_size, stat_type: gauge, sample_rate: 1}}]}}}},
       {{name: datadog, protocols: [tcp], config: {{host: 127.0.0.1, port: {udp}, prefix: dog}}}},
+      {{name: zipkin, protocols: [tcp], config: {{http_endpoint: "{http}/spans", sample_ratio: 1,
+        queue: {{max_batch_size: 3, max_coalescing_delay: 1}}}}}},
       {{name: loggly, protocols: [tcp], config: {{key: k, host: 127.0.0.1, port: {udp}}}}}]}},
     {{name: denied, protocols: [tcp], sources: [{{ip: 127.0.1.3}}, {{ip: 127.0.1.4}}], plugins: [
       {{name: ip-restriction, config: {{deny: [127.0.1.3]}}}},
@@ -154,6 +156,22 @@ async def test_metrics_go_to_statsd_datadog_and_loggly(node: Gateway, udp: Datag
     await udp.until(1, lambda piece: b"counted.service.echo.request.size:6|g" in piece)
     await udp.until(1, lambda piece: b"dog.request.size:6|" in piece and b"status:200" in piece)
     await udp.until(1, lambda piece: b"[k@" in piece and b'"name":"counted"' in piece)
+
+
+async def test_a_connection_is_a_trace_for_zipkin(node: Gateway, upstream: Upstream) -> None:
+    await talk(node, "127.0.1.2")
+    await upstream.until(1, "/spans")
+
+    body = next(each.body for each in upstream.received if each.target == "/spans")
+    request, proxied, attempt = msgspec.json.decode(body)[:3]
+    assert [span["name"] for span in (request, proxied, attempt)] == [
+        "stream", "stream (proxy)", "stream (balancer try 1)"
+    ]  # fmt: skip
+    assert (request["kind"], "parentId" in request) == ("SERVER", False)
+    assert {span["parentId"] for span in (proxied, attempt)} == {request["id"]}
+    assert [each["value"] for each in proxied["annotations"]] == ["kps", "kpf"]
+    assert (proxied["tags"]["kong.route_name"], attempt["tags"]["kong.balancer.try"]) == ("counted", "1")
+    assert attempt["remoteEndpoint"]["serviceName"] == "echo"
 
 
 async def test_addresses_are_kept_out_without_a_word(node: Gateway, log: Path, server: TcpServer) -> None:
