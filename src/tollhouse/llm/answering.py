@@ -111,6 +111,8 @@ class Answering:
                 told += destination.who
             except (Unreadable, PeerError) as error:
                 self._fail(call, response, str(error))
+        elif call.observer is not None:
+            call.observer.begin(headers.values)
         if told:
             ex.early_headers += (FieldSet(None, told.encode(), shown.NAMES),)
 
@@ -193,8 +195,10 @@ class Answering:
     def body_filter(self, ex: Exchange, chunk: bytes, last: bool) -> bytes:
         call = ex.peek(Call)
         # An answer of the gateway's own, or one that is here whole and has been dealt with.
-        if call is None or (call.ended and call.first is None) or call.over or call.sent is None:
+        if call is None or (call.ended and call.first is None) or call.over:
             return chunk
+        if call.sent is None:
+            return self._observed(call, chunk, last)
         passage = call.passage
         if passage is None:
             call.ended = last
@@ -216,6 +220,12 @@ class Answering:
             whole = last and passage.complete and passage.failed is None
             self._firsts.remember(ex, call.first, content, whole=whole)
         return content
+
+    def _observed(self, call: Call, chunk: bytes, last: bool) -> bytes:
+        if call.observer is not None:
+            call.observer.feed(chunk, last=last)
+        call.ended = last
+        return chunk
 
     def _judge(self, ex: Exchange, call: Call, passage: Passage, *, last: bool) -> None:
         """Lets the head go with the first piece of the answer. Raises `Reject` if there will be none."""
@@ -268,10 +278,15 @@ class Answering:
             self._settle(call, metered, passage, self.services.wall_clock(), complete=passage.complete)
             if self._logs_payloads:
                 metered.payload = _payload(call, passage.text)
-        elif not call.settled and call.sent is not None and (sent or ex.upstream_status == _ANSWERED):
+        elif not call.settled and (sent or ex.upstream_status == _ANSWERED):
             metered.statistics = self._statistics
-            got = Got(b"", "", None, written=call.received)
-            self._settle(call, metered, got, self.services.wall_clock(), complete=False)
+            if call.observer is not None:
+                call.settled = True
+                now = self.services.wall_clock()
+                call.observer.settle(metered, self._prices, ex.request.received, now)
+            else:
+                got = Got(b"", "", None, written=call.received)
+                self._settle(call, metered, got, self.services.wall_clock(), complete=False)
         metered.error = _error_of(ex, call)
 
     def _settle(

@@ -6,6 +6,7 @@ from tollhouse.llm.destination import Destination
 from tollhouse.llm.dialogue import Passage, Sent
 from tollhouse.llm.encoding import Gunzip
 from tollhouse.llm.formats.openai_chat.forward import Members
+from tollhouse.llm.observing import Observer
 from tollhouse.llm.once import First
 from tollhouse.pdk.usage import Metered
 
@@ -26,6 +27,8 @@ class Call(msgspec.Struct):
     #: the provider got the client's own key
     own_key: bool = False
     passage: Passage | None = None
+    #: who reads along where the answer is passed on untouched
+    observer: Observer | None = None
     unzip: Gunzip | None = None
     #: nothing of the provider's goes to the client any longer: it has been told why, or gets another answer
     over: bool = False

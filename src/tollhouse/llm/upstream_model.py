@@ -26,6 +26,7 @@ from tollhouse.llm.foreign import PREFIXES, heed
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told
 from tollhouse.llm.formats.openai_chat import forward
 from tollhouse.llm.formats.openai_chat.forward import CHAT, COMPLETIONS, Kind, Members
+from tollhouse.llm.observing import Observer
 from tollhouse.llm.on_vertex import OnVertex
 from tollhouse.llm.once import IDEMPOTENCY_KEY, First, Firsts
 from tollhouse.llm.overrides import Overrides
@@ -356,14 +357,19 @@ class UpstreamModel:
         """Sends the body as it is: a form with files, or whatever `preserve` is for."""
         request = ex.request
         named = _named_in(request) if self._passes_on else None
-        destination = ex.slot(Call).destination = self._destinations.of(ex, named)
+        destination = self._destinations.of(ex, named)
         ex.patience = self._patience
-        heed(ex, None, streamed=False)
         if self._credentials.in_body and request.content and request.media_type == _JSON:
             members = forward.members_of(request.content)
             self._credentials.put_in_body(members)
             request.replace_content(forward.body_of(members))
         path = request.path if self._own_path else destination.endpoint.path
+        metered = Metered(self._provider_name, destination.model, self._plugin_id, usage=NOTHING_USED)
+        call = ex.slot(Call)
+        call.destination, call.metered = destination, metered
+        call.observer = Observer(path, self._form, destination.model)
+        ex.put(metered)
+        heed(ex, metered, streamed=False)
         destination.address(ex, path, self._credentials)
         self._credentials.put_in_headers(request.headers, answer_is_read=False)
 

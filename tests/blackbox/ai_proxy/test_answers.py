@@ -2,9 +2,20 @@
 
 import msgspec
 import pytest
-from tests.support.ai_proxy import HELLO, SECRET, STREAM, TEXT, TEXT_TOKENS, ai_block, ask, growth
+from tests.support.ai_proxy import (
+    HELLO,
+    SECRET,
+    STREAM,
+    STREAM_TOKENS,
+    TEXT,
+    TEXT_TOKENS,
+    ai_block,
+    ask,
+    growth,
+)
 from tests.support.gateway import Gateway
 from tests.support.models import ModelServer, ai_metrics, gzipped, plain, record_of, records, replay
+from tests.support.recordings import Recording
 
 # Whole answers
 
@@ -152,6 +163,20 @@ async def test_any_other_body_passes_untouched_on_a_preserve_route(
     assert (models.last.body, models.last.target) == (b"not json", "/preserve/x?a=1")
     assert models.last.headers["authorization"] == f"Bearer {SECRET}"
     assert "accept-encoding" not in models.last.headers
+
+
+@pytest.mark.parametrize(("stored", "tokens"), [(TEXT, TEXT_TOKENS), (STREAM, STREAM_TOKENS)])
+async def test_what_passes_untouched_is_metered_too(
+    node: Gateway, models: ModelServer, stored: Recording, tokens: tuple[int, int]
+) -> None:
+    models.play = replay(stored)
+
+    reply = await node.request("POST", "/preserve/v1/chat/completions", body=b"not ours to read")
+
+    assert (reply.status, reply.body) == (200, stored.content)
+    usage = (await ai_block(node, reply))["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == tokens
+    assert usage["cost"] > 0
 
 
 # Keys
