@@ -206,6 +206,39 @@ async def test_an_ipv6_client_keeps_its_address(upstream: Upstream) -> None:
         await node.stop()
 
 
+EXPRESSIONS = """_format_version: "3.0"
+services:
+- name: s
+  url: {url}
+  routes:
+  - {{name: far, expression: 'net.src.ip == 8.8.8.8 && net.dst.ip == 127.0.0.1', strip_path: false}}
+  - {{name: near, expression: 'net.src.ip in 127.0.0.0/8 && net.dst.port == {port}', strip_path: false}}
+"""
+
+
+async def test_expressions_ask_for_the_client_and_for_where_it_came_to(
+    upstream: Upstream, unused_tcp_port: int
+) -> None:
+    node = await Gateway.start(
+        EXPRESSIONS.format(url=upstream.url, port=unused_tcp_port),
+        environment={
+            "KONG_ROUTER_FLAVOR": "expressions",
+            "KONG_TRUSTED_IPS": TRUSTED,
+            "KONG_ALLOW_DEBUG_HEADER": "on",
+            "KONG_PROXY_LISTEN": f"127.0.0.1:{unused_tcp_port} http2",
+        },
+    )
+    try:
+        for address, route in (("8.8.8.8", "far"), ("127.0.0.9", "near"), ("9.9.9.9", None)):
+            reply = await node.request("GET", "/", {"X-Real-IP": address, "Kong-Debug": "1"})
+            assert reply.headers.get("kong-route-name") == route
+        async with http2_connected(node.proxy) as client:
+            head, _ = await client.answer(client.request("/", {"x-real-ip": "8.8.8.8", "kong-debug": "1"}))
+        assert head["kong-route-name"] == "far"
+    finally:
+        await node.stop()
+
+
 # The PROXY protocol
 
 

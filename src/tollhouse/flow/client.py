@@ -74,6 +74,11 @@ class Client(ClientSide, Protocol):
     writing_paused: bool
 
     @property
+    def local_ip(self) -> str | None:
+        """The node's address that the client has come to; `None` for a Unix socket."""
+        ...
+
+    @property
     def request_trailers(self) -> Sequence[Field]:
         """Fields after the request's content that may be passed on; complete with the request."""
         ...

@@ -10,6 +10,7 @@ from tollhouse.flow.plan import AccessStep, Plan
 from tollhouse.model.entities import Route, Service
 from tollhouse.pdk.exchange import Matched
 from tollhouse.routing.match import Router
+from tollhouse.routing.routers import ExpressionRouter
 from tollhouse.wire.fields import wire_value
 from tollhouse.wire.uri import Target
 
@@ -59,6 +60,8 @@ class CompiledSnapshot:
         self.hash = hash_
         #: the backend of a service at another host or upstream
         self.backend_at = backend_at
+        #: whether routes may ask to which of the node's addresses a client has come
+        self._asks_where = isinstance(router, ExpressionRouter)
         #: whether request target and Host alone decide the route
         self._by_target = by_target
         self._seen: dict[tuple[Target, str | None], Matched] = {}
@@ -112,7 +115,8 @@ class CompiledSnapshot:
             client.port,
             client.sni,
             target.query,
-            (client.peer_ip, client.peer_port),
+            (ex.client_ip, client.peer_port),
+            client.local_ip if self._asks_where else None,
         )
         if found is None:
             raise Reject(404, NO_ROUTE)

@@ -9,6 +9,7 @@ from tollhouse.flow.client import Running, Source, TunnelEnd, goes_on_without
 from tollhouse.pdk.messages import Request, salvaged
 from tollhouse.server.limits import Limits
 from tollhouse.server.request_body import RequestBody
+from tollhouse.server.sockets import address_of
 from tollhouse.server.tls import agreed, common_name, shown_chain
 from tollhouse.wire.body import body_reader
 
@@ -68,21 +69,17 @@ class ClientConnection(asyncio.Protocol):
         self._listener = listener
         self.limits: Limits = listener.limits
         self._body_limit = listener.limits.body_bytes or _ANY_SIZE
-        self.scheme = listener.scheme
-        self.port = listener.port
+        self.scheme, self.port = listener.scheme, listener.port
         self.sni: str | None = None
         self.peer_name: str | None = None  # in the client's certificate
         self.certificates: tuple[bytes, ...] = ()
         self.tls: tuple[str, str] | None = None
         self._transport: asyncio.Transport | None = None
-        self._buffer = b""
+        self._buffer, self._unsent = b"", 0
         self._closing = self._lingering = False
-        self._unsent = 0
         self._tunnel: TunnelEnd | None = None
-        self._eof_at = 0.0
-        self._wrote_since_eof = False
-        self._reading_paused = False
-        self.writing_paused = False
+        self._eof_at, self._wrote_since_eof = 0.0, False
+        self._reading_paused = self.writing_paused = False
         #: the exchange under way; `None` between requests
         self.flow: Running | None = None
         #: the part of its request body that is still arriving
@@ -94,6 +91,10 @@ class ClientConnection(asyncio.Protocol):
         #: the forwarded headers that every request of this connection sends, made by the flow
         self.forwarded = ""
         self.forwarded_host: str | None = _NOT_MADE
+
+    @property
+    def local_ip(self) -> str | None:
+        return address_of(self._transport)
 
     # asyncio's side
 
@@ -327,8 +328,7 @@ class ClientConnection(asyncio.Protocol):
             self._close(linger=False)
 
     def _close(self, *, linger: bool) -> None:
-        self._closing = True
-        self._buffer = b""
+        self._closing, self._buffer = True, b""
         transport = self._transport
         if transport is None or transport.is_closing():
             return

@@ -29,6 +29,7 @@ from tollhouse.errors import BadRequest
 from tollhouse.pdk.messages import Http2Request, salvaged
 from tollhouse.server.http2_stream import Http2Stream
 from tollhouse.server.limits import Limits
+from tollhouse.server.sockets import address_of
 from tollhouse.server.tls import agreed, common_name, shown_chain
 from tollhouse.upstream.http2_frames import PatientConnection, send_frames
 from tollhouse.wire.message import Field, as_http1_request, request_trailers
@@ -86,6 +87,10 @@ class Http2Connection(asyncio.Protocol):
     def flow(self) -> object | None:
         """An exchange under way, if there is one."""
         return next((stream.flow for stream in self.streams.values() if stream.flow is not None), None)
+
+    @property
+    def local_ip(self) -> str | None:
+        return address_of(self._transport)
 
     # asyncio's side
 

@@ -165,6 +165,10 @@ class Http2Stream:
 
     # The flow's side
 
+    @property
+    def local_ip(self) -> str | None:
+        return self.connection.local_ip
+
     def write(self, data: bytes) -> None:
         """Sends bytes of an answer."""
         heads, content = self._message.feed(data)

@@ -1,5 +1,6 @@
 """Binding listening sockets."""
 
+import asyncio
 import errno
 import socket
 from dataclasses import replace
@@ -65,3 +66,9 @@ def _bind_path(listen: Listen) -> socket.socket:
     sock.listen(listen.backlog)
     sock.setblocking(False)
     return sock
+
+
+def address_of(transport: asyncio.Transport | None) -> str | None:
+    """The node's end of a connection; `None` for a Unix socket, and for a connection that has ended."""
+    end = transport.get_extra_info("sockname") if transport is not None else None
+    return str(end[0]) if isinstance(end, tuple) else None
