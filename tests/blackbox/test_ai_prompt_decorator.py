@@ -144,6 +144,7 @@ async def test_requests_that_are_too_large_are_refused(node: Gateway) -> None:
         ("newest", chat("user: bad", "assistant: hm", "user: fine"), True),
         ("newest", chat("user: fine", "user: bad"), False),
         ("roles", chat("system: bad", "user: ok"), False),
+        ("guard", {"messages": [{"content": "fine"}]}, False),
         ("guard-gemini", {"contents": [{"role": "user", "parts": [{"text": "a bad one"}]}]}, False),
         ("guard-gemini", {"contents": [{"parts": [{"text": "good"}]}]}, True),
     ],

@@ -72,6 +72,8 @@ class AiPromptGuard(Plugin[Config]):
             if not isinstance(prompt, str):
                 raise prompts.refused("request body doesn't contain valid prompts")
             return prompt
+        if form == "openai" and not all(isinstance(one.get("role"), str) for one in found):
+            return None
         chosen = [one for one in found if self.conf.match_all_roles or one.get("role", "user") == "user"]
         if self.conf.allow_all_conversation_history:
             chosen = chosen[-1:]

@@ -350,3 +350,9 @@ def test_claude_thinks_on_only_after_thoughts_that_were_kept(
     body = encoded(HELLO, calling, RESULT, model=OLD_CLAUDE, effort="low")
 
     assert ("additionalModelRequestFields" in body) == thinks
+
+
+def test_a_guardrail_is_never_left_out() -> None:
+    guard, ignored = {"guardrailIdentifier": "g", "guardrailVersion": "1"}, list[str]()
+    body = encoded(extra={"guardrailConfig": guard, "odd": 1}, ignored=ignored)
+    assert (body["guardrailConfig"], ignored) == (guard, ["odd"])

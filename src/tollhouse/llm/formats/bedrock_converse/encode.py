@@ -14,6 +14,8 @@ from tollhouse.llm.formats.bedrock_converse.parts import cache_point, tool_name
 from tollhouse.llm.formats.bedrock_converse.turns import encoded_turns
 
 FORM: Final = "bedrock_converse"
+#: Bedrock's own that clients of other forms send as well, as Kong lets them: a guard is never left out
+_PASSED: Final = frozenset({"guardrailConfig", "performanceConfig"})
 #: Members of OpenAI's requests that are refused: without them the answer would be another one. A value
 #: beside the name changes nothing.
 _REFUSED: Final[Mapping[str, Any]] = {
@@ -117,6 +119,8 @@ def _others(chat: ChatRequest, ignored: list[str]) -> Iterator[tuple[str, Any]]:
                 yield "serviceTier", {"type": tier}
         elif name == "metadata" and isinstance(value, dict):
             metadata |= value
+        elif name in _PASSED and isinstance(value, dict):
+            yield name, value
         else:
             ignored.append(name)
     taken = {
