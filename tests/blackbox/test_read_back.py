@@ -23,7 +23,7 @@ OTHERWISE = {
     "upstreams": {"algorithm", "hash_on"},
 }
 #: every example is several requests to a node
-moderately = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+moderately = settings(max_examples=15, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

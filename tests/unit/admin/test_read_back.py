@@ -68,7 +68,6 @@ def without_instants(shown: Mapping[str, Any]) -> dict[str, Any]:
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 @given(entities())

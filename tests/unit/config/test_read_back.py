@@ -32,7 +32,6 @@ def entity(snapshot: Snapshot, name: str, flavor: str) -> dict[str, Any]:
 
 @settings(
     max_examples=400,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
 @given(entities())

@@ -182,7 +182,6 @@ def _node(settings: Settings, memory: NodeMemory) -> Node:
 
 @hypothesis_settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(documents=st.lists(_DOCUMENTS, min_size=2, max_size=5))

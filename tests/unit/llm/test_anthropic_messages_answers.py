@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.dialogues import towards
 from tests.support.recordings import Recording, recording, recordings
@@ -168,7 +168,6 @@ def test_where_the_network_cuts_a_stream_changes_no_delta(stored: Recording) -> 
     assert read(content.replace(b"\n", b"\r\n")) == whole
 
 
-@settings(deadline=None)
 @given(kept=st.integers(0, 10**6), stored=st.sampled_from(STREAMS))
 def test_a_stream_that_is_broken_off_never_looks_complete(kept: int, stored: Recording) -> None:
     content = stored.content

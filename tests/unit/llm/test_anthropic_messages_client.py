@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.recordings import Recording, recordings
 
@@ -288,7 +288,6 @@ json = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(extra=st.dictionaries(st.text("unknown_", min_size=1, max_size=9), json, max_size=4))
 def test_members_that_nobody_knows_are_kept(extra: dict[str, Any]) -> None:
     told = {name: value for name, value in extra.items() if value is not None}
@@ -296,7 +295,6 @@ def test_members_that_nobody_knows_are_kept(extra: dict[str, Any]) -> None:
     assert again(body(**extra)) == body(**told)
 
 
-@settings(deadline=None)
 @given(
     value=json, where=st.sampled_from(["messages", "system", "tools", "tool_choice", "thinking", "metadata"])
 )

@@ -124,7 +124,7 @@ async def check(deltas: list[Delta]) -> None:
 
 
 async def test_the_sdk_puts_together_what_was_streamed() -> None:
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(deltas=streams())
     def collect(deltas: list[Delta]) -> None:
         found.append(deltas)

@@ -36,7 +36,7 @@ from tollhouse.llm.provider import FormName
 from tollhouse.pdk.usage import Usage
 
 #: a conversation takes long to make up
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 #: the forms that can say all that the requests and answers below do
 BOTH: tuple[FormName, ...] = ("openai_chat", "ollama_chat", "gemini")
 both = pytest.mark.parametrize("form", [FORMS[name] for name in BOTH], ids=BOTH)

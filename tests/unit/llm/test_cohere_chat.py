@@ -109,7 +109,7 @@ def test_a_stream_is_read_from_start_to_finish(stored: Recording) -> None:
 
 
 @named(STREAMS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_where_the_network_cuts_a_stream_changes_no_delta(stored: Recording, data: st.DataObject) -> None:
     content = stored.content

@@ -142,7 +142,7 @@ def test_a_stream_says_what_the_same_answer_says_whole(stored: Recording) -> Non
 
 
 @named(STREAMS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_where_the_network_cuts_a_stream_changes_no_delta(stored: Recording, data: st.DataObject) -> None:
     pieces = cut_anywhere(data, stored.content)
@@ -164,7 +164,7 @@ def as_array(stored: Recording) -> bytes:
 
 
 @named(STREAMS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_stream_that_is_a_json_array_says_the_same(stored: Recording, data: st.DataObject) -> None:
     pieces = cut_anywhere(data, as_array(stored))

@@ -118,7 +118,7 @@ def test_a_streamed_response_says_what_its_last_event_repeats(stored: Recording)
 
 
 @named(STREAMS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_where_the_network_cuts_a_stream_changes_no_delta(stored: Recording, data: st.DataObject) -> None:
     content = stored.content

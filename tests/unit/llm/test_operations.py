@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.recordings import recording
 from tests.support.streams import cut_anywhere
@@ -82,7 +82,6 @@ def test_what_tells_no_usage_is_no_error(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("kind", "content"), [("text/event-stream", EVENTS), ("application/x-ndjson", LINES)]
 )
-@settings(deadline=None)
 @given(data=st.data())
 def test_where_a_stream_is_cut_changes_nothing(kind: str, content: bytes, data: st.DataObject) -> None:
     reader = reader_for(kind)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tollhouse.model.changes import Splice, changes_between, decode_changes, encode_changes
@@ -21,7 +21,6 @@ fresh: st.SearchStrategy[Any] = st.builds(Consumer, id=st.text(max_size=3), user
 some = st.lists(st.sampled_from(known) | fresh, max_size=14).map(tuple)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(some, some, st.permutations(routes).map(tuple))
 def test_changes_lead_from_any_snapshot_to_any_other(
     old: tuple[Consumer, ...], new: tuple[Consumer, ...], ordered: tuple[Route, ...]

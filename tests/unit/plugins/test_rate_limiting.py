@@ -133,7 +133,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whichever_worker_is_asked_the_limits_hold_and_nothing_is_refused_too_early(
     steps: list[tuple[str, int, str]],
 ) -> None:

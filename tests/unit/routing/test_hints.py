@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.routing.routes import Request, Route
 
@@ -50,7 +50,6 @@ REQUESTS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(EXPRESSIONS, min_size=1, max_size=30), REQUESTS)
 def test_the_index_never_skips_an_expression_that_holds(expressions: list[str], request: Request) -> None:
     routes = [Route(number + 1, str(number), expression=each) for number, each in enumerate(expressions)]

@@ -1,6 +1,6 @@
 """The index against the reference: the same winner for whatever routes and requests."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.routing import reference
 from tests.unit.routing.routes import Request, Route
@@ -86,7 +86,6 @@ REQUESTS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(routes_of(WILD_SNIS), st.lists(REQUESTS, min_size=1, max_size=12))
 def test_the_compatible_router_finds_what_trying_every_rule_finds(
     routes: list[Route], requests: list[Request]
@@ -98,7 +97,6 @@ def test_the_compatible_router_finds_what_trying_every_rule_finds(
         assert (match and (match.route.name, match.prefix)) == expected, request
 
 
-@settings(deadline=None)
 @given(routes_of(SNIS), st.lists(REQUESTS, min_size=1, max_size=12))
 def test_the_traditional_router_finds_what_trying_every_rule_finds(
     routes: list[Route], requests: list[Request]

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tollhouse.routing.patterns import (
@@ -46,7 +46,6 @@ def test_all_alternatives_of_an_anchored_pattern_are_anchored() -> None:
     assert linear("/api/a|/api/b", anchored=True, utf8=False).literal() == "/api/"
 
 
-@settings(deadline=None)
 @given(
     st.text("ab/.|?*()[]\\^$", min_size=1, max_size=8),
     st.text("ab/.", max_size=6),

@@ -146,7 +146,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_with_room_enough_the_counters_agree_with_a_dictionary(
     steps: list[tuple[str, int, int]],
 ) -> None:
@@ -173,7 +173,7 @@ def test_with_room_enough_the_counters_agree_with_a_dictionary(
 
 
 @given(st.lists(st.tuples(st.integers(0, 600), st.integers(1, 4000)), min_size=300, max_size=700))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_when_room_runs_out_a_count_is_either_right_or_starts_anew(
     takes: list[tuple[int, int]],
 ) -> None:

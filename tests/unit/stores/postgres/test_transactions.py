@@ -3,7 +3,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.postgres import Postgres
 from tests.support.rows import IDS, rows
@@ -56,7 +56,7 @@ def test_every_row_of_every_kind_is_read_back_as_it_was_written() -> None:
             runner.run(migrations.bootstrap(where))
             store = PostgresStore(where)
 
-            @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+            @settings(max_examples=60)
             @given(st.data())
             def written_and_read(data: st.DataObject) -> None:
                 entries = [(kind, data.draw(rows(kind), kind.name)) for kind in ENTITIES.values()]
