@@ -17,6 +17,7 @@ CASES = {
     "plain": "http_response_header_for_traceid: X-Trace-Id",
     "headers": "headers: {Api-Key: secret}, resource_attributes: {service.name: edge, zone: a}",
     "never": "sampling_rate: 0",
+    "half": "sampling_rate: 0.5",
     "ignore": "header_type: ignore",
     "jaeger": "header_type: jaeger",
     "own": "propagation: {extract: [b3], inject: [w3c, datadog], clear: [x-old], default_format: w3c}",
@@ -120,6 +121,17 @@ async def test_what_is_not_sampled_is_told_so_and_not_sent(
     await asked(node, upstream, "older")
     await collector.until(1, "/older")
     assert not [each for each in collector.received if each.target == "/never"]
+
+
+@pytest.mark.parametrize(
+    ("trace", "flag", "sampled"),
+    [(T, "01", "00"), (f"92{T[2:]}", "01", "00"), (f"{T[:14]}12{T[16:]}", "01", "01"), (T, "00", "00")],
+)
+async def test_the_trace_decides_whether_it_is_sampled_and_not_the_client(
+    node: Gateway, upstream: Upstream, trace: str, flag: str, sampled: str
+) -> None:
+    seen, _ = await asked(node, upstream, "half", {"traceparent": f"00-{trace}-{S}-{flag}"})
+    assert seen.headers["traceparent"][-2:] == sampled
 
 
 async def test_a_clients_context_may_be_ignored(node: Gateway, upstream: Upstream) -> None:

@@ -74,7 +74,7 @@ class Settings(NginxSettings):
         "`dns_query` and `http_client` are known and never occur within a request here.",
     )
     tracing_sampling_rate: float = option(
-        "0.01", readers.share, "Share of traces that are sent, where neither client nor plugin says."
+        "0.01", readers.share, "Share of traces that opentelemetry sends, where the plugin does not say."
     )
     untrusted_lua: str = option(
         "sandbox",

@@ -58,7 +58,7 @@ def new_id(digits: int) -> str:
 def begun(
     ex: Exchange,
     rule: Propagation,
-    decide: Callable[[bool | None], bool],
+    decide: Callable[[bool | None, str], bool],
     *,
     trace_digits: int = 32,
     shares_spans: bool = False,
@@ -68,8 +68,8 @@ def begun(
     """Begins a trace, or goes on with the client's, and tells the upstream and the log record, unless there
     is no upstream.
 
-    `decide` gets what the client has decided about sampling. With `shares_spans` the request's span is the
-    client's own where its format means it so; without `tells_attempts` the upstream sees that span.
+    `decide` gets what the client has decided about sampling, and the trace. With `shares_spans` the request's
+    span is the client's own where its format means it so; without `tells_attempts` the upstream sees it.
     """
     headers = ex.request.headers
     context = extracted(headers.values, rule.extract or ())
@@ -80,7 +80,7 @@ def begun(
     if shares_spans and context.found_in in SHARING and context.span_id:
         traced.root_id, traced.parent_id = context.span_id, context.parent_id
     traced.upstream_id = new_id(16) if tells_attempts else traced.root_id
-    traced.sampled = decide(context.sampled)
+    traced.sampled = decide(context.sampled, traced.trace_id)
     if not tells_upstream:
         return traced
     there = replace(
@@ -158,13 +158,13 @@ def _attempts(ex: Exchange, traced: Traced, at: At) -> Iterator[Span]:
 
 def _about(ex: Exchange) -> dict[str, Value]:
     request, client = ex.request, ex.client
-    host = request.headers.values.get("host", "")
+    host = request.headers.values.get("host", "").partition(":")[0].lower()
     about: dict[str, Value] = {
         "http.method": request.method,
         "http.url": f"{client.scheme}://{host}{request.target.raw}",
         "http.host": host,
         "http.scheme": client.scheme,
-        "http.flavor": f"1.{request.minor}",
+        "http.flavor": f"{float(request.versions[request.minor]):.1f}",
         "http.client_ip": ex.client_ip,
         "net.peer.ip": client.peer_ip,
         "kong.request.id": ex.request_id,

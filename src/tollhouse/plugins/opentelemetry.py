@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from random import random
 from typing import Any, Final, Literal
 
 from tollhouse import __version__
@@ -100,6 +99,11 @@ class Config:
     CHECKS = (AtLeastOneOf("traces_endpoint", "logs_endpoint"), Custom(_problem))
 
 
+def _place(trace_id: str) -> float:
+    """Where a trace is between 0 and 1."""
+    return int.from_bytes(bytes.fromhex(trace_id[:16]), "little") / 2**64
+
+
 class Opentelemetry(Plugin[Config]):
     name = "opentelemetry"
     priority = 14
@@ -153,9 +157,10 @@ class Opentelemetry(Plugin[Config]):
     def access(self, ex: Exchange) -> None:
         ex.put(begun(ex, self._rule, self._decide, tells_attempts=self._tells_attempts))
 
-    def _decide(self, sampled: bool | None) -> bool:
-        # As in Kong a client can prevent a trace and not ask for one.
-        return sampled is not False and random() < self._rate  # noqa: S311 - nobody gains by guessing
+    def _decide(self, sampled: bool | None, trace_id: str) -> bool:
+        # As in Kong: a client can prevent a trace and not ask for one, and every node that sees a trace
+        # comes to the same decision by its id.
+        return sampled is not False and _place(trace_id) < self._rate
 
     def header_filter(self, ex: Exchange) -> None:
         name, traced = self.conf.http_response_header_for_traceid, ex.peek(Traced)

@@ -149,7 +149,7 @@ class Zipkin(Plugin[Config]):
         """The trace; one that begins now where no route was found, so that there was no access phase."""
         return ex.peek(_Trace) or self._begin(ex, tells_upstream=False)
 
-    def _decide(self, sampled: bool | None) -> bool:
+    def _decide(self, sampled: bool | None, _trace_id: str = "") -> bool:
         return random() < self.conf.sample_ratio if sampled is None else sampled  # noqa: S311 - nobody gains by guessing
 
     def header_filter(self, ex: Exchange) -> None:
