@@ -29,7 +29,7 @@ def _reader(upstream: Upstream, what: str | None, prefix: str) -> Hashed:
             return lambda ex: ex.request.target.normal
         case "header":
             name = getattr(upstream, f"{prefix}_header").lower()
-            return lambda ex: ex.request.headers.values.get(name)
+            return lambda ex: ex.request.headers.joined(name)
         case "cookie":
             return _Cookie(upstream.hash_on_cookie or "", upstream.hash_on_cookie_path or "/")
         case "query_arg":
@@ -49,10 +49,12 @@ def _caller(ex: Exchange) -> str | None:
 
 
 def _argument(ex: Exchange, name: str) -> str | None:
+    """One without a value counts as `true`; repeated ones are sorted, as in Kong."""
     value = ex.request.arguments().get(name)
-    if isinstance(value, list):
-        return ",".join(sorted(str(each) for each in value))
-    return None if value is None else str(value)
+    if value is None:
+        return None
+    values = value if isinstance(value, list) else [value]
+    return ",".join(sorted("true" if each is True else str(each) for each in values))
 
 
 def _captured(ex: Exchange, name: str) -> str | None:
