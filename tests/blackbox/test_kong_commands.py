@@ -121,9 +121,14 @@ async def test_a_node_quits() -> None:
     assert "is not running" in gone.errors
 
 
-async def test_a_node_drains() -> None:
-    node = await Gateway.start(FILE, environment={"KONG_STATUS_LISTEN": "127.0.0.1:0, 127.0.0.1:0 ssl"})
+async def test_a_node_tells_its_vaults_and_drains() -> None:
+    vault = "vaults: [{name: env, prefix: own, config: {prefix: SOME_}}]\n"
+    listens = {"KONG_STATUS_LISTEN": "127.0.0.1:0, 127.0.0.1:0 ssl"}
+    node = await Gateway.start(FILE + vault, environment=listens)
     try:
+        looked_up = await tollhouse(
+            "vault", "get", "own/secret", SOME_SECRET="s3cret", KONG_PREFIX=str(node.folder)
+        )
         host, port = node.addresses["status"]
         status = next(line for line in node.output if line.strip().startswith("status"))
         secured = status.rpartition("https://")[2].strip()
@@ -136,6 +141,7 @@ async def test_a_node_drains() -> None:
     away = await tollhouse("drain", KONG_STATUS_LISTEN=f"{host}:{port}")
 
     assert wrong.status == 400
+    assert (looked_up.code, looked_up.output) == (0, "s3cret\n")
     assert (ended.code, ended.output) == (0, "Tollhouse's status successfully changed to 'draining'\n")
     assert (ready.status, ready.json()) == (503, {"message": "draining"})
     assert served.status == 404

@@ -169,16 +169,17 @@ async def test_a_node_starts_while_the_database_is_away_and_catches_up(
 
 async def test_a_node_that_never_saw_the_database_says_what_is_missing(postgres: Postgres) -> None:
     environment = postgres.environment(await postgres.new_database())
-    empty = await tollhouse("start", **environment)
+    empty = await tollhouse("start", **environment, KONG_DECLARATIVE_CONFIG="kong.yml")
     assert empty.code == 1
+    assert "KONG_DECLARATIVE_CONFIG has no effect: KONG_DATABASE is 'postgres'" in empty.errors
     assert "run 'tollhouse migrations bootstrap'" in empty.errors
 
     away = await tollhouse("start", **{**environment, "KONG_PG_PORT": "1"})
     assert away.code == 1
     assert "KONG_PG_HOST: cannot read postgres://127.0.0.1:1/" in away.errors
 
-    both = await tollhouse("start", **environment, KONG_DECLARATIVE_CONFIG="kong.yml")
-    assert "KONG_DECLARATIVE_CONFIG: KONG_DATABASE is 'postgres'" in both.errors
+    both = await tollhouse("start", "-c", "kong.yml", **environment)
+    assert "-c: KONG_DATABASE is 'postgres'" in both.errors
 
 
 async def test_what_cannot_be_served_leaves_what_was(postgres: Postgres, store: PostgresStore) -> None:

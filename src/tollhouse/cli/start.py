@@ -105,16 +105,14 @@ def _source(settings: Settings, file: Path | None) -> Source:
 
 
 def _database(settings: Settings, file: Path | None) -> Source:
-    """The database, which nothing may compete with. Raises `ConfigErrors`."""
-    given = {
-        "-c": file,
-        "KONG_DECLARATIVE_CONFIG": settings.declarative_config,
-        "KONG_DECLARATIVE_CONFIG_STRING": settings.declarative_config_string,
-    }
-    if names := [name for name, value in given.items() if value is not None]:
-        text = (
-            f"KONG_DATABASE is '{settings.database}', so the configuration is in the database: "
-            "bring the file into it with 'tollhouse config sync'"
-        )
-        raise ConfigErrors([ConfigError(name, text) for name in names])
+    """The database, with which no file competes. Raises `ConfigErrors`."""
+    text = (
+        f"KONG_DATABASE is '{settings.database}', so the configuration is in the database: "
+        "bring the file into it with 'tollhouse config sync'"
+    )
+    if file is not None:
+        raise ConfigErrors([ConfigError("-c", text)])
+    for name in ("declarative_config", "declarative_config_string"):
+        if getattr(settings, name) is not None:  # which Kong passes over too
+            log.warning("KONG_%s has no effect: %s", name.upper(), text)
     return Source(database=str(database_server(settings)))
