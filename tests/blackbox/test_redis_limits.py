@@ -298,6 +298,11 @@ services:
 """
     nodes = await asyncio.gather(Gateway.start(text), Gateway.start(text))
     try:
+        await nodes[0].until_logged(
+            "response-ratelimiting: config.redis_port is deprecated, please use config.redis.port instead "
+            "(deprecated after 4.0)"
+        )
+        assert not any("config.redis_ssl is deprecated" in line for line in nodes[0].errors)
         told = []
         for number in range(3):
             reply = await nodes[number % 2].request("GET", "/video")

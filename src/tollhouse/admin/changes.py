@@ -1,5 +1,6 @@
 """Changes of entities, merged and checked: input over what is there, into what is kept."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -7,8 +8,12 @@ from tollhouse.admin.bodies import Given
 from tollhouse.admin.failures import violation
 from tollhouse.config.http2 import protocol_problem
 from tollhouse.model.entities import Kind, PluginSchemas, random_key, variant, with_references
+from tollhouse.model.messages import outdated_name
+from tollhouse.model.plugin import PluginInstance
 from tollhouse.model.schema import Record
 from tollhouse.routing import route_problem
+
+log = logging.getLogger("tollhouse.admin")
 
 #: Kong's text for a group of fields of which none is set, and what it says before that on a change
 _NONE_SET: Final = ("at least one of these fields must be non-empty", "when updating, ")
@@ -37,6 +42,7 @@ class Checker:
         values, errors = schema.check(said)
         if errors:
             raise violation(with_references(kind, said, _as_map(errors)))
+        _log_outdated(kind, schema, values, said)
         values |= kept or {}
         kind.fill_auto(values, instant(kind, now))
         _fill_config(schema, values)
@@ -46,7 +52,8 @@ class Checker:
     def changed(self, kind: Kind, stored: Mapping[str, Any], given: Given, now: float) -> dict[str, Any]:
         """An entity in which only what is named has changed."""
         schema = self.schema(kind, {**stored, **given.values})
-        patch, problems = schema.expanded(given.read(schema))
+        said = given.read(schema)
+        patch, problems = schema.expanded(said)
         if patch.get("id", stored["id"]) != stored["id"]:
             problems["id"] = "immutable field cannot be updated"
         if kind.bound is not None and _comes_loose(kind.bound, stored, patch):
@@ -57,6 +64,7 @@ class Checker:
         values, errors = schema.check(merged(known, patch, schema), expand=False)
         if errors or problems:
             raise violation(_as_updating({**_as_map(errors), **problems}))
+        _log_outdated(kind, schema, values, said)
         kind.fill_auto(values, instant(kind, now))
         _fill_config(schema, values)
         self._check_servable(kind, values)
@@ -70,6 +78,12 @@ class Checker:
             raise violation({"@entity": [problem]})
         if kind.name == "services" and (problem := protocol_problem(values["protocol"])) is not None:
             raise violation({"protocol": problem})
+
+
+def _log_outdated(kind: Kind, schema: Record, values: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    if kind.cls is PluginInstance:
+        for old, new in schema.outdated(said):
+            log.warning("%s", outdated_name(values["name"], old, new))
 
 
 def _comes_loose(bound: tuple[str, str], stored: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:

@@ -44,6 +44,7 @@ from tollhouse.model.entities import (
     variant,
     with_references,
 )
+from tollhouse.model.messages import outdated_name
 from tollhouse.model.schema import Record, Unchecked
 from tollhouse.model.snapshot import Snapshot
 
@@ -71,7 +72,7 @@ def load(
     `now` becomes the time of creation and change, in Unix seconds. `route_problem` says why a route that
     is right by its schema cannot be routed by. With an `environment`, expressions
     like `${{ env "DECK_X" }}` are filled in from it. `warn` is told of plugins that are tolerated
-    although nobody knows them.
+    although nobody knows them, and of deprecated names.
     """
     with _without_garbage_collection():
         try:
@@ -164,6 +165,9 @@ class _Loader:
         if kind.cls is PluginInstance and isinstance(schema.fields["config"].shape.record, Unchecked):
             text = f"plugin '{values['name']}' is unknown to this version of Tollhouse: it does nothing"
             self.warnings.add((*entry.path, "name"), text)
+        if kind.cls is PluginInstance:
+            for old, new in schema.outdated(raw):
+                self.warnings.add((*entry.path, *old.split(".")), outdated_name(values["name"], old, new))
         values["id"] = entry.id
         kind.fill_auto(values, self._now)
         if kind.cls is Route and (problem := self._route_problem(values, self._flavor)) is not None:

@@ -30,3 +30,8 @@ def _entries(problem: Any) -> list[tuple[Any, Any]]:
     if isinstance(problem, Mapping):
         return sorted(problem.items())
     return [(number, value) for number, value in enumerate(problem, 1) if value is not None]
+
+
+def outdated_name(plugin: str, old: str, new: str) -> str:
+    """What Kong's log says of a setting that is given under a deprecated name."""
+    return f"{plugin}: {old} is deprecated, please use {new} instead (deprecated after 4.0)"

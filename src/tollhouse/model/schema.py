@@ -11,7 +11,7 @@ a string with `one_of`, `Ref` a foreign key, and `| None` makes it nullable.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -225,6 +225,16 @@ class Record:
             validators=self.validators,
             attributes=self.attributes,
         )
+
+    def outdated(self, raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """The deprecated names that an input gives a value, with the new ones, as dotted paths."""
+        for shorthand in self.shorthands:
+            if isinstance(shorthand, Renamed) and raw.get(shorthand.name) is not None:
+                yield shorthand.name, shorthand.to
+        for name, field in self.fields.items():
+            if field.shape.record and isinstance(inner := raw.get(name), Mapping):
+                for old, new in field.shape.record.outdated(inner):
+                    yield f"{name}.{old}", f"{name}.{new}"
 
     def echoed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values with deprecated names beside the new ones, as Kong's Admin API returns them."""

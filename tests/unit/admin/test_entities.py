@@ -338,3 +338,14 @@ async def test_a_change_that_cannot_be_noted_does_not_happen(entities: Entities,
         await entities.create(ME, CONSUMERS, given(username="alice"), ())
 
     assert (await entities.page(CONSUMERS, 10, None, None)).rows == []
+
+
+async def test_deprecated_names_of_settings_are_logged(
+    entities: Entities, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "rate-limiting: config.redis_host is deprecated, please use config.redis.host instead"
+    config = {"minute": 1, "policy": "redis", "redis_host": "r.test"}
+    made = await entities.create(ME, PLUGINS, given(name="rate-limiting", config=config), ())
+    assert [record.message for record in caplog.records] == [f"{text} (deprecated after 4.0)"]
+    await entities.update(ME, PLUGINS, made["id"], given(config={"redis_host": "s.test"}), ())
+    assert len(caplog.records) == 2

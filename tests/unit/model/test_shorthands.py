@@ -89,3 +89,8 @@ def test_deprecated_names_are_echoed_when_read() -> None:
     assert shown["redis_host"] == "h"
     assert shown["redis_port"] == 6379
     assert "name" not in shown
+
+
+def test_deprecated_names_are_told_where_they_say_something() -> None:
+    raw = {"redis_host": "h", "redis_port": None, "redis": {"host": "h"}}
+    assert list(schema_of(Config).outdated(raw)) == [("redis_host", "redis.host")]
