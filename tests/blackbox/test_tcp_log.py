@@ -71,6 +71,16 @@ async def test_a_connection_may_be_for_one_line_only(node: Gateway, plain: Lines
     assert plain.connections - before == 3
 
 
+async def test_a_collector_may_answer_and_close_after_each_line(node: Gateway, plain: Lines) -> None:
+    plain.hang_up()
+    plain.parting = b"taken\n"
+    before = len(plain.heard)
+    for number in range(1, 4):
+        await node.request("GET", "/plain")
+        await plain.until(before + number)
+    plain.parting = None
+
+
 async def test_lines_go_over_tls_under_the_name_that_is_set(node: Gateway, secured: Lines) -> None:
     await node.request("GET", "/tls")
     await secured.until(1, lambda line: b'"name":"tls"' in line)

@@ -72,6 +72,8 @@ class Lines(_Heard):
     def __init__(self) -> None:
         super().__init__()
         self.connections = 0
+        #: what the first line of a connection is answered with, before it is closed; `None`: it is kept
+        self.parting: bytes | None = None
         #: names that clients asked for in TLS
         self.names: list[str | None] = []
         self._writers: list[asyncio.StreamWriter] = []
@@ -93,6 +95,10 @@ class Lines(_Heard):
         self._writers.append(writer)
         try:
             while line := await reader.readline():
+                if self.parting is not None:
+                    writer.write(self.parting)
+                    writer.write_eof()
+                    await reader.read()  # until the other side has seen it
                 self._add(line)
         finally:
             self._writers.remove(writer)

@@ -12,12 +12,45 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
+from typing import cast
 
 from tollhouse.pdk.delivery import TlsTo, Undelivered
 from tollhouse.stores.authorities import SYSTEM, client_context
 
 #: the addresses of a host, none if it has none
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
+
+
+class _Connection(asyncio.Protocol):
+    """A connection that is only written to: what a collector answers is thrown away."""
+
+    def __init__(self) -> None:
+        self.is_gone = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def eof_received(self) -> None:
+        self.is_gone = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_gone = True
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    async def send(self, data: bytes) -> None:
+        """Writes the bytes, and waits while the other end takes no more."""
+        self.transport.write(data)
+        await self._writable.wait()
+        if self.is_gone:
+            raise ConnectionResetError("the collector has closed the connection")
 
 
 class StreamLink:
@@ -34,7 +67,7 @@ class StreamLink:
         self._timeout = timeout_seconds
         self._keepalive = keepalive_seconds
         self._tls = tls
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._connection: _Connection | None = None
         self._leaving: asyncio.TimerHandle | None = None
 
     async def send(self, data: bytes) -> None:
@@ -43,12 +76,10 @@ class StreamLink:
             self._leaving.cancel()
         try:
             async with asyncio.timeout(self._timeout):
-                if self._streams is None or self._streams[0].at_eof():
+                if self._connection is None or self._connection.is_gone:
                     self.close()
-                    self._streams = await self._connected()
-                writer = self._streams[1]
-                writer.write(data)
-                await writer.drain()
+                    self._connection = await self._connected()
+                await self._connection.send(data)
         except TimeoutError:
             self.close()
             raise Undelivered("the collector does not take what is sent in time") from None
@@ -57,19 +88,18 @@ class StreamLink:
             raise
         self._leaving = asyncio.get_running_loop().call_later(self._keepalive, self.close)
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connected(self) -> _Connection:
         host, port = await self._place()
-        if self._tls is None:
-            return await asyncio.open_connection(host, port)
-        context, name = self._tls
-        return await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+        context, name = self._tls or (None, None)
+        connect = asyncio.get_running_loop().create_connection
+        return (await connect(_Connection, host, port, ssl=context, server_hostname=name))[1]
 
     def close(self) -> None:
-        streams, self._streams = self._streams, None
+        connection, self._connection = self._connection, None
         if self._leaving is not None:
             self._leaving.cancel()
-        if streams is not None:
-            streams[1].close()
+        if connection is not None:
+            connection.transport.close()
 
 
 class DatagramLink:
