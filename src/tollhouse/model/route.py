@@ -84,8 +84,8 @@ class Route:
     )
     strip_path: bool = setting(True, required=True, doc="Remove the matched prefix from the upstream path.")
     preserve_host: bool = setting(False, required=True, doc="Send the client's Host header upstream.")
-    request_buffering: bool = setting(True, required=True, doc="Whether to buffer request bodies.")
-    response_buffering: bool = setting(True, required=True, doc="Whether to buffer answers.")
+    request_buffering: bool = setting(True, required=True, doc="Has no effect: bodies pass as they arrive.")
+    response_buffering: bool = setting(True, required=True, doc="Has no effect: bodies pass as they arrive.")
     tags: tuple[str, ...] | None = tags()
     service: Ref | None = setting(None, reference="services", doc="The service the route leads to.")
     snis: tuple[str, ...] | None = setting(

@@ -105,6 +105,7 @@ EVERYWHERE: Final = (
     "request ids are a random prefix for each worker and a counter",
     "the proxy's access log is off unless KONG_PROXY_ACCESS_LOG names a file",
     "a client that half-closes has one second to show that it still reads",
+    "bodies pass on as they arrive whatever request_buffering and response_buffering say",
 )
 
 _OIDC: Final = "let your identity provider issue the tokens and verify them with openid-connect"

@@ -38,11 +38,9 @@ def test_query_arguments(query: str, value: str) -> None:
 
 
 def test_what_has_no_value_falls_back() -> None:
-    request = RequestReader(Request).read(
-        b"GET /root/../%2e/root///././%2F.sub/../.sub/./%28%29?q= HTTP/1.1\r\nHost: a"
-    )
+    request = RequestReader(Request).read(b"GET /root/..//%2e/sub/./x?q= HTTP/1.1\r\nHost: a")
     assert hashed(request, hash_on="query_arg", hash_on_query_arg="q", hash_fallback="ip") == "10.0.0.1"
-    assert hashed(request, hash_on="path") == request.target.normal
+    assert hashed(request, hash_on="path") == "/sub/x"
 
 
 def test_lines_of_a_header_are_joined() -> None:
