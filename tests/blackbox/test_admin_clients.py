@@ -1,6 +1,9 @@
 """Tools for Kong's Admin API against a node with a database: aio-kong, and what decK sends."""
 
+import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -145,6 +148,35 @@ async def test_what_is_put_behind_a_route_is_its_service(node: Gateway) -> None:
     }
     for path in ("/routes/alone", f"/services/{made['id']}"):
         assert (await sent(node, "DELETE", path)).status == 204
+
+
+async def _worker(node: Gateway) -> int | None:
+    """The pid of the node's worker, unless there is none at the moment."""
+    status = (await sent(node, "GET", "/status")).json()
+    assert isinstance(status, dict)
+    return next((worker["pid"] for worker in status["memory"]["workers_lua_vms"]), None)
+
+
+async def test_a_worker_that_comes_anew_says_as_much_as_the_one_before(node: Gateway) -> None:
+    def told() -> int:
+        return sum(f" {fresh}#" in line and "serving configuration" in line for line in node.errors)
+
+    assert (await sent(node, "PUT", "/debug/node/log-level/error")).status == 200
+    former = await _worker(node)
+    assert former is not None
+    os.kill(former, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while (fresh := await _worker(node)) in (former, None):
+            await asyncio.sleep(0.05)
+    before = told()
+
+    assert (await sent(node, "POST", "/consumers", username="quiet")).status == 201
+    assert (await sent(node, "PUT", "/debug/node/log-level/info")).status == 200
+    assert (await sent(node, "POST", "/consumers", username="told")).status == 201
+    async with asyncio.timeout(20):
+        while told() == before:
+            await asyncio.sleep(0.05)
+    assert told() == before + 1
 
 
 async def test_pages_lead_to_one_another(node: Gateway) -> None:

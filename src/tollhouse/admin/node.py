@@ -112,7 +112,7 @@ class _Node:
     def _memory(self, state: NodeState, unit: str, scale: str) -> dict[str, Any]:
         workers = [
             {"pid": worker.pid, "http_allocated_gc": _size(worker.resident_bytes, unit, scale)}
-            for worker in state.workers
+            for worker in sorted(state.workers, key=lambda worker: worker.pid)
         ]
         shared = {
             name: {"allocated_slabs": _size(used, unit, scale), "capacity": _size(there, unit, scale)}

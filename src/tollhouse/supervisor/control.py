@@ -261,6 +261,8 @@ class Control:
                         channel.send(Decided(key, healthy=False))
                     for known in self.certificates.told():
                         channel.send(known)
+                    if self._log_level != self.settings.log_level:
+                        channel.send(LogLevel(self._log_level))
                 elif link is not None:
                     self._take(link, message)
                 async with self._changed:
