@@ -69,6 +69,8 @@ async def test_a_database_is_filled_from_a_file_and_written_to_one(
     assert imported.output.endswith("import successful\n")
     assert (exported.code, exported.output) == (0, "")
     assert "name: s\n" in written.read_text()
+    assert "tags: null\n" in written.read_text()
+    assert (await tollhouse("config", "parse", str(written))).code == 0
     assert again.code == 1
     assert "Will not overwrite it." in again.errors
 

@@ -20,4 +20,4 @@ def command(file: Path) -> None:
         fail(f"{file} already exists.\nWill not overwrite it.")
     snapshot = bench.running(bench.place(None))
     file.touch(mode=0o600)
-    file.write_text(to_config_text(snapshot, bench.settings.router_flavor), encoding="utf-8")
+    file.write_text(to_config_text(snapshot, bench.settings.router_flavor, nulls=True), encoding="utf-8")
