@@ -225,6 +225,14 @@ upstreams:
   client_certificate: {{id: 00000000-0000-4000-8000-000000000012}}
   host_header: target.test
   targets: [{{target: "127.0.0.1:{port}"}}]
+- name: probed
+  client_certificate: {{id: 00000000-0000-4000-8000-000000000012}}
+  healthchecks: &https
+    active: {{type: https, healthy: {{interval: 0.1}}, unhealthy: {{interval: 0.1, tcp_failures: 1}}}}
+  targets: [{{target: "127.0.0.1:{probed}"}}]
+- name: unshown
+  healthchecks: *https
+  targets: [{{target: "127.0.0.1:{probed}"}}]
 services:
 - name: shown
   url: https://127.0.0.1:{port}
@@ -274,16 +282,24 @@ class DemandingUpstream:
 
 async def test_upstreams_are_shown_certificates_and_asked_by_name(authority: Authority) -> None:
     server = DemandingUpstream(authority.issue("127.0.0.1", "target.test", "asked.test"), authority)
-    port = await server.start()
+    probed = DemandingUpstream(authority.issue("127.0.0.1"), authority)
+    port, probed_port = await server.start(), await probed.start()
     node = await Gateway.start(
         UPSTREAMS.format(
             port=port,
+            probed=probed_port,
             authority=json.dumps(authority.pem),
             pair=authority.issue("gateway.test").entity("00000000-0000-4000-8000-000000000011"),
             other=authority.issue("upstream.test").entity("00000000-0000-4000-8000-000000000012"),
-        )
+        ),
+        environment={"KONG_LUA_SSL_TRUSTED_CERTIFICATE": str(authority.file)},
     )
     try:
+        await node.until_logged("of upstream unshown is unhealthy by its probes")
+        async with asyncio.timeout(20):
+            while not probed.callers:
+                await asyncio.sleep(0.02)
+        assert not any("of upstream probed" in line for line in node.errors)
         statuses = [
             (await node.request("GET", path, {"Host": "asked.test:8080"})).status
             for path in ("/shown", "/asked", "/pooled", "/bare")
@@ -291,7 +307,9 @@ async def test_upstreams_are_shown_certificates_and_asked_by_name(authority: Aut
     finally:
         await node.stop()
         server.stop()
+        probed.stop()
 
     assert statuses == [200, 200, 200, 502]
+    assert set(probed.callers) == {"upstream.test"}, "which probes show too, and check who answers"
     assert server.callers == ["gateway.test", "gateway.test", "upstream.test"]
     assert server.names[:3] == [None, "asked.test", "target.test"]
