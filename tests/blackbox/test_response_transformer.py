@@ -22,11 +22,11 @@ CONFIGS: dict[str, Any] = {
         "remove": {"json": ["gone"]},
         "rename": {"json": ["old:new"]},
         "replace": {
-            "json": ["there:2", "missing:2", "flag:true"],
+            "json": ["there:2", "missing:2", "flag:true", "off:1"],
             "json_types": ["number", "number", "boolean"],
         },
         "add": {
-            "json": ["there:3", "added:1.5", 'text:"q"', "bad:x"],
+            "json": ["there:3", "added:1.5", 'text:"q"', "bad:x", "off:2"],
             "json_types": ["string", "number", "string", "number"],
         },
         "append": {"json": ["list:c", "numbers:7", "there:9"], "json_types": ["string", "number", "boolean"]},
@@ -93,7 +93,7 @@ async def test_headers(node: Gateway) -> None:
     "kind", ["application/json", "application/json;%20charset=utf-8", "application/vnd.api%2bjson"]
 )
 async def test_json(node: Gateway, kind: str, how: str) -> None:
-    body = '{"gone":1,"old":{"k":1},"there":"1","flag":"x","list":"a","numbers":[1]}'
+    body = '{"gone":1,"old":{"k":1},"there":"1","flag":"x","list":"a","numbers":[1],"off":false}'
     reply = await node.request("GET", f"/json?type={kind}{how}&body={body}")
 
     assert reply.json() == {
@@ -101,9 +101,10 @@ async def test_json(node: Gateway, kind: str, how: str) -> None:
         "there": [False],
         "flag": True,
         "added": 1.5,
-        "text": "q",
+        "text": '"q"',
         "list": ["a", "c"],
         "numbers": [1, 7],
+        "off": "2",
     }
 
 

@@ -57,7 +57,10 @@ class Operations(Generic[V]):
         return replace(self, append=())
 
     def apply(self, values: Values, value_of: Callable[[V], Any], *, only_new: bool = False) -> None:
-        """Changes `values`; with `only_new` nothing but what is added. A value of `None` changes nothing."""
+        """Changes `values`; with `only_new` nothing but what is added. A value of `None` changes nothing.
+
+        As in Kong, JSON's false counts as a value that is not there; null is there.
+        """
         if not only_new:
             for name in self.remove:
                 values.pop(name, None)
@@ -65,10 +68,10 @@ class Operations(Generic[V]):
                 if old in values:
                     values[new] = values.pop(old)
             for name, given in self.replace:
-                if name in values and (value := value_of(given)) is not None:
+                if values.get(name, False) is not False and (value := value_of(given)) is not None:
                     values[name] = value
         for name, given in self.add:
-            if name not in values and (value := value_of(given)) is not None:
+            if values.get(name, False) is False and (value := value_of(given)) is not None:
                 values[name] = value
         for name, given in self.append:
             if (value := value_of(given)) is not None:

@@ -156,7 +156,7 @@ def _typed(types: Sequence[JsonType]) -> Any:
         if kind == "boolean":
             return value == "true"
         if kind == "string":
-            return value.removeprefix('"').removesuffix('"') if value[:1] == value[-1:] == '"' else value
+            return value
         try:
             number = float(value)
         except ValueError:
