@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from tollhouse import __version__
 from tollhouse.model.snapshot import Snapshot
@@ -37,6 +38,11 @@ class NodeState:
     #: bytes in use and bytes there are, by name of what processes share
     shared_memory: Mapping[str, tuple[int, int]]
     has_streams: bool
+
+    @property
+    def subsystems(self) -> tuple[str, ...]:
+        """What the node relays."""
+        return ("http", "stream") if self.has_streams else ("http",)
 
 
 def render(gathered: Gathered, state: NodeState) -> str:
@@ -92,11 +98,12 @@ def _connections(state: NodeState) -> dict[str, int]:
 def _memory_lines(state: NodeState, metrics_bytes: int) -> list[str]:
     node = {"node_id": state.node_id}
     # One process serves both subsystems, so that its memory is told once.
-    shares = (("http", 1), ("stream", 0)) if state.has_streams else (("http", 1),)
     each = [
-        ({**node, "pid": worker.pid, "kong_subsystem": subsystem}, worker.resident_bytes * share)
-        for worker in state.workers
-        for subsystem, share in shares
+        (
+            {**node, "pid": worker.pid, "kong_subsystem": subsystem},
+            worker.resident_bytes if subsystem == "http" else 0,
+        )
+        for worker, subsystem in product(state.workers, state.subsystems)
     ]
     sizes = {**state.shared_memory, "prometheus_metrics": (metrics_bytes, metrics_bytes)}
     used, there = (
@@ -120,13 +127,13 @@ def _health_lines(state: NodeState) -> list[str]:
     samples = []
     for target in state.snapshot.targets:
         for address, current in state.health(target.upstream.id, target.target):
-            for health in _HEALTH_STATES:
+            for health, subsystem in product(_HEALTH_STATES, state.subsystems):
                 labels = {
                     "upstream": names[target.upstream.id],
                     "target": target.target,
                     "address": address,
                     "state": health,
-                    "subsystem": "http",
+                    "subsystem": subsystem,
                 }
                 samples.append((labels, float(health == current)))
     text = "Health status of targets of upstream. States = healthchecks_off|healthy|unhealthy|dns_error"

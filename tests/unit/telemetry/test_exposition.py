@@ -81,7 +81,9 @@ def test_health_of_targets_is_shown_if_asked_for() -> None:
         "healthchecks_off", "healthy", "unhealthy", "dns_error",
     }  # fmt: skip
     name = "kong_upstream_target_health"
-    assert shown.value(name, target="10.0.0.1:80", address="10.0.0.1:80", state="unhealthy") == 1
-    assert shown.value(name, target="10.0.0.1:80", state="healthy") == 0
-    assert shown.value(name, target="b.test:81", address="", state="dns_error") == 1
+    for subsystem in ("http", "stream"):
+        of = {"target": "10.0.0.1:80", "subsystem": subsystem}
+        assert shown.value(name, **of, address="10.0.0.1:80", state="unhealthy") == 1
+        assert shown.value(name, **of, state="healthy") == 0
+        assert shown.value(name, **(of | {"target": "b.test:81"}), address="", state="dns_error") == 1
     assert page(UPSTREAMS + "plugins: [{name: prometheus}]\n").labels("kong_upstream_target_health") == []
