@@ -254,6 +254,9 @@ async def test_right_after_its_start_a_node_tells_its_configuration(upstream: Up
         (JSON, msgspec.json.encode({"config": OTHER})),
         (JSON, b'{"_format_version": "3.0", "consumers": [{"username": "bob"}]}'),
         ({"Content-Type": "text/yaml"}, OTHER.encode()),
+        ({"Content-Type": "application/x-yaml"}, OTHER.encode()),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, OTHER.encode()),
+        ({}, OTHER.encode()),
         ({"Content-Type": "application/x-www-form-urlencoded"}, urlencode({"config": OTHER}).encode()),
         (
             {"Content-Type": "multipart/form-data; boundary=b0"},
@@ -419,8 +422,7 @@ async def test_what_would_be_wrong_is_told_before(
 async def test_what_kong_leaves_to_nginx_is_a_page(node: Gateway) -> None:
     wrong = await node.admin_request("PATCH", "/services/s", {"Content-Type": "text/plain"}, b"x")
     unknown = await get(node, "/proxy-cache/nothing")
-
-    untold = await node.admin_request("POST", "/config", {}, b"_format_version: '3.0'")
+    untold = await node.admin_request("PATCH", "/services/s", {}, b"x")
 
     for reply, status in ((wrong, 415), (unknown, 404), (untold, 415)):
         assert reply.status == status

@@ -97,7 +97,10 @@ def _config_text(call: Call) -> tuple[str, bool]:
     media_type = call.request.media_type
     if media_type in (FORM, MULTIPART):
         value = call.form().get("config")
-        return (as_text(value), True) if isinstance(value, str) else ("", True)
+        if isinstance(value, str):
+            return as_text(value), True
+        if media_type == MULTIPART:
+            return "", True
     text = call.content.decode("utf-8", "replace")
     if media_type == "application/json":
         document = msgspec.json.decode(call.content)
