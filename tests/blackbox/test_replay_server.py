@@ -129,7 +129,7 @@ async def body_of(node: Gateway, path: str, model: str) -> bytes:
     return json.dumps(events).encode()
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(size=st.integers(1, 3000))
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 @pytest.mark.parametrize("model", MODELS)

@@ -37,7 +37,7 @@ def outcome_of(text: str, plugins: PluginSchemas) -> Snapshot | Refused:
         return refused
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=300)
 @example([])
 @example({"routes": [{"protocols": [[]]}]})
 @example({"_ignore": DEEP, "services": [{"name": "a", "host": "a"}, {"name": "a", "host": "a"}]})
@@ -55,7 +55,7 @@ def test_any_json_document_is_loaded_or_refused(plugins: PluginSchemas, document
         json.dumps(to_config_answer(outcome))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=300)
 @example('{"a": ' * 3000)
 @example("a: " * 50)
 @example("\ud800")

@@ -32,7 +32,7 @@ def entity(snapshot: Snapshot, name: str, flavor: str) -> dict[str, Any]:
 
 @settings(
     max_examples=400,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    suppress_health_check=list(HealthCheck),
 )
 @given(entities())
 def test_a_field_that_is_accepted_is_kept(plugins: PluginSchemas, chosen: tuple[str, dict[str, Any]]) -> None:
