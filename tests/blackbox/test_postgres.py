@@ -109,9 +109,6 @@ async def test_a_change_is_served_by_all_workers_of_all_nodes(
             await transaction.delete(ROUTES, IDS[2])
         await until(lambda: _serves(one, "/a", 404))
         await until(lambda: _serves(two, "/a", 404))
-        hashes = [(await node.admin_request("GET", "/status")).json() for node in (one, two)]
-        known = (await store.snapshot()).hash
-        assert [shown["configuration_hash"] for shown in hashes] == [known, known]  # type: ignore[index]
         for node in (one, two):
             await node.until_logged("(1 entities changed)", 4)
 
