@@ -79,7 +79,8 @@ class Download(Wait):
     def content(self, data: bytes, done: bool) -> None:
         ex = self._ex
         if done:
-            connection, ex.connection = ex.connection, None  # it may carry another request already
+            # It is free for another request, which a client that takes no more of this answer must not stop.
+            connection, ex.connection, ex.client.source = ex.connection, None, None
             if connection is not None and connection.trailers and takes_trailers(ex):
                 self._end = b"0\r\n" + connection.trailers + b"\r\n"
         try:
