@@ -46,8 +46,13 @@ async def gateway(upstream: Upstream) -> AsyncIterator[Gateway]:
 async def talk(node: Gateway, data: bytes) -> tuple[list[int], bool]:
     """Sends, closes the sending side; returns the statuses that came and whether the gateway closed."""
     reader, writer = await asyncio.open_connection(*node.proxy)
-    writer.write(data)
-    writer.write_eof()
+    try:
+        writer.write(data)
+        writer.write_eof()
+    except OSError:
+        # This process was so slow that the gateway's short patience was over before it sent anything.
+        writer.close()
+        return await talk(node, data)
     try:
         async with asyncio.timeout(5):
             answer = await reader.read()
