@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tollhouse.errors import Cause, PeerError, UpstreamFault
-from tollhouse.llm import shown, tokens
+from tollhouse.llm import bill, shown, tokens
 from tollhouse.llm.call import Call
 from tollhouse.llm.chat import Trouble
 from tollhouse.llm.cost import PriceBook
@@ -36,11 +36,8 @@ _JSON: Final = "application/json"
 _REFUSALS: Final = frozenset({400, 422})
 #: how ids of answers begin that the provider gave none
 _ID_STARTS: Final = {"openai_chat": "chatcmpl-", "anthropic_messages": "msg_", "openai_responses": "resp_"}
-_CLIENT_GONE: Final = "client_gone"
 #: what providers take money for
 _ANSWERED: Final = 200
-#: what becomes of an answer that was begun
-_BROKEN: Final[frozenset[Trouble]] = frozenset({"upstream_error", "timeout"})
 
 
 class Answering:
@@ -287,7 +284,7 @@ class Answering:
             else:
                 got = Got(b"", "", None, written=call.received)
                 self._settle(call, metered, got, self.services.wall_clock(), complete=False)
-        metered.error = _error_of(ex, call)
+        metered.error = bill.error_of(ex, None if passage is None else passage.failed, ended=call.ended)
 
     def _settle(
         self, call: Call, metered: Metered, learned: Got | Passage, now: float, *, complete: bool
@@ -296,13 +293,12 @@ class Answering:
         other has no price. Of an answer that is not complete, what was delivered counts."""
         usage, call.settled = learned.usage, True
         if usage is None:
-            refused = not complete and not learned.written and _is_refused(call.passage)
-            prompt = 0 if refused else tokens.prompt_in(call.members or {})
+            passage = call.passage
+            did_nothing = passage is not None and not learned.written and bill.is_refused(passage.failed)
+            prompt = 0 if did_nothing and not complete else tokens.prompt_in(call.members or {})
             usage = Usage(prompt, tokens.completion_tokens(learned.written), estimated=True)
         elif not complete:
-            written = tokens.completion_tokens(learned.written)
-            if written > usage.completion_tokens:
-                usage.completion_tokens, usage.estimated = written, True
+            bill.count_delivered(usage, learned.written)
         usage.fit()
         metered.usage = usage
         book = self._prices
@@ -325,25 +321,6 @@ def _broken_off(call: Call, passage: Passage, fault: UpstreamFault) -> bytes:
     call.over = True
     trouble: Trouble = "timeout" if fault.status == 504 else "upstream_error"
     return passage.fail(f"the provider's answer broke off: {fault.detail}", trouble)
-
-
-def _is_refused(passage: Passage | None) -> bool:
-    """Whether a stream says that the provider did nothing of what was asked: an error that has no status
-    because the stream had begun."""
-    failed = None if passage is None else passage.failed
-    return failed is not None and failed.trouble not in _BROKEN
-
-
-def _error_of(ex: Exchange, call: Call) -> str:
-    """What went wrong, in one word; empty if nothing did."""
-    response = ex.response
-    if response is None:
-        return _CLIENT_GONE
-    if call.passage is not None and call.passage.failed is not None:
-        return call.passage.failed.trouble
-    if response.status >= 400:
-        return f"status_{response.status}"
-    return "" if call.ended else _CLIENT_GONE
 
 
 def _payload(call: Call, response: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from tollhouse.wire.uri import escape
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\-]+")
 _RESPONSES: Final = "/responses"
-_CHAT_ENDS: Final = ("/chat/completions",)
 _COMPLETIONS: Final = "/completions"
 _OLLAMA_CHAT: Final = "/api/chat"
 _OLLAMA_GENERATE: Final = "/api/generate"
@@ -162,7 +161,7 @@ def endpoint_of(
 
 def _of_chats(endpoint: Endpoint) -> Endpoint:
     """Where an endpoint of Hugging Face has its chats, if only the endpoint was named, as Kong wants it."""
-    if endpoint.path.endswith((*_CHAT_ENDS, _RESPONSES)):
+    if endpoint.path.endswith(("/chat/completions", _RESPONSES)):
         return endpoint
     return replace(endpoint, path=endpoint.path.rstrip("/") + OPENAI_CHAT_PATH)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tollhouse.errors import PeerError
-from tollhouse.llm import tokens
+from tollhouse.llm import bill, tokens
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.dialogue import FORMS, Dialogue, Forwarding, Got, Reader, Sent
 from tollhouse.llm.encoding import Gunzip
@@ -16,7 +16,7 @@ from tollhouse.llm.operations.places import Wire
 from tollhouse.llm.operations.streams import Collected, reader_for
 from tollhouse.llm.passing import Passing, StreamPassage
 from tollhouse.llm.provider import FormName
-from tollhouse.llm.recognise import Asked, Operation, recognised
+from tollhouse.llm.recognise import UNREAD, Asked, Operation, recognised
 from tollhouse.llm.settings import Options
 from tollhouse.pdk.usage import Metered, Usage
 
@@ -25,10 +25,6 @@ _JSON: Final = "application/json"
 _WIRES: Final[Mapping[FormName, Wire]] = {"gemini": "gemini", "bedrock_converse": "bedrock"}
 #: what providers take no money for
 _FREE: Final[frozenset[Operation]] = frozenset({"count_tokens", "models"})
-#: what has used tokens though nobody tells how many
-_BY_TOKENS: Final[frozenset[Operation]] = frozenset(
-    {"chat", "completions", "embeddings", "generate", "invoke"}
-)
 
 
 class Observer:
@@ -65,33 +61,32 @@ class Observer:
     def settle(self, metered: Metered, prices: PriceBook, received: int, now: float) -> None:
         """Puts down what was used, and what it cost. `received` are the bytes of the request."""
         reader, usage = self._reader, None
+        tier = self._service_tier
         if reader is not None:
             metered.response_model, metered.malformed_events = reader.model, reader.malformed
             usage = reader.usage
-        tier = self._service_tier
         if isinstance(reader, StreamMeter | StreamPassage):
             tier = reader.service_tier
         if self._operation in _FREE:
             metered.cost_nano_usd = 0
             return
-        written = 0 if reader is None else tokens.completion_tokens(reader.written)
         if usage is None:
             usage = Usage(estimated=True)
-            if self._operation in _BY_TOKENS:
-                usage.prompt_tokens, usage.completion_tokens = tokens.completion_tokens(received), written
-        elif reader is not None and not reader.complete and written > usage.completion_tokens:
-            usage.completion_tokens, usage.estimated = written, True
+            if self._operation in bill.BY_TOKENS:
+                usage.prompt_tokens = tokens.completion_tokens(received)
+                usage.completion_tokens = tokens.completion_tokens(0 if reader is None else reader.written)
+        elif reader is not None and not reader.complete:
+            bill.count_delivered(usage, reader.written)
         usage.fit()
         metered.usage = usage
-        if not usage.total_tokens:
-            return
-        row = prices.row_between(metered.response_model, metered.model, usage.prompt_tokens, now, tier)
-        if row is not None:
-            metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
+        if usage.total_tokens:
+            bill.put_cost(metered, prices, now, tier)
 
     def _reader_of(self, kind: str, headers: Mapping[str, str]) -> Reader | None:
         if self._dialogue is not None and self._dialogue.is_stream(kind):
             return self._dialogue.stream(self._sent, "", 0, keep_text=False)
+        if self._operation in UNREAD:
+            return None
         if kind.startswith(_JSON):
             return Collected(lambda content: self._whole(content, headers))
         return reader_for(kind)

@@ -26,6 +26,9 @@ Operation: TypeAlias = Literal[
     "files",
 ]
 
+#: operations whose answers may be large and are of no interest
+UNREAD: Final[frozenset[Operation]] = frozenset({"speech", "files"})
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

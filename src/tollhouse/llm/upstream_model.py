@@ -32,7 +32,7 @@ from tollhouse.llm.once import IDEMPOTENCY_KEY, First, Firsts
 from tollhouse.llm.overrides import Overrides
 from tollhouse.llm.passing import Passing
 from tollhouse.llm.pictures import WITHOUT_URLS, Pictures
-from tollhouse.llm.provider import FormName, Provider
+from tollhouse.llm.provider import FormName, Provider, TextForm
 from tollhouse.llm.recognise import recognised
 from tollhouse.llm.signing.signer import AwsSignature, Signer, put_token
 from tollhouse.llm.terms import Terms
@@ -81,17 +81,7 @@ class UpstreamModel:
         self._plugin_id, self._provider_name = plugin_id, conf.model.provider
         self._options = conf.model.options or settings.Options()
         self._provider, self._form = self._served()
-        completes = conf.route_type == COMPLETIONS
-        self._text_form = text_form(
-            conf.model.provider,
-            route_type=conf.route_type,
-            server_format=settings.server_format(conf.model.provider, self._options),
-            upstream_url=self._options.upstream_url,
-        )
-        #: completions of who only chats, or goes on with a text in another form
-        self._by_chat = completes and (
-            self._text_form is not None or only_chats(self._provider, self._form, self._options.upstream_url)
-        )
+        self._text_form, self._by_chat = self._completed_by()
         self._client_form = conf.client_form
         self._is_openai = conf.client_form == "openai_chat" and not self._by_chat
         # Kong refuses another model than the configured one. Where it must be named in every request, as it
@@ -103,10 +93,7 @@ class UpstreamModel:
         kongs = conf.client_form == "openai_chat"
         self._envelope = Envelope(FORMS[conf.client_form], FORMS[self._form], kongs=kongs)
         self._prepare_way_there()
-        fetches = (
-            self._form in WITHOUT_URLS and self._form != conf.client_form and conf.limits.picture_size > 0
-        )
-        self._pictures = Pictures(services.http, conf.limits) if fetches else None
+        self._pictures = self._make_pictures()
         self._patience = conf.limits.patience
         self._passes_on = conf.route_type == "preserve"
         self._may_stream = conf.response_streaming == "allow"
@@ -137,6 +124,19 @@ class UpstreamModel:
             client=conf.client_form,
             vertex_model=conf.model.name if options.gemini is not None else None,
         )
+
+    def _completed_by(self) -> tuple[TextForm | None, bool]:
+        """In which form a server goes on with a text, and whether completions take the way of chats: of who
+        only chats, and of such servers."""
+        conf, url = self.conf, self._options.upstream_url
+        form = text_form(
+            conf.model.provider,
+            route_type=conf.route_type,
+            server_format=settings.server_format(conf.model.provider, self._options),
+            upstream_url=url,
+        )
+        by_chat = form is not None or only_chats(self._provider, self._form, url)
+        return form, by_chat and conf.route_type == COMPLETIONS
 
     def _make_dialogue(self) -> Dialogue:
         client, form, options = self._client_form, self._form, self._options
@@ -174,6 +174,12 @@ class UpstreamModel:
         self._credentials = Credentials(conf.auth, provider, needed)
         self._signer = self._make_signer()
         self._own_path = conf.route_type == "preserve" and options.upstream_path is None
+
+    def _make_pictures(self) -> Pictures | None:
+        """What fetches pictures for a provider that does not fetch them itself."""
+        limits, is_translated = self.conf.limits, self._form != self._client_form
+        fetches = self._form in WITHOUT_URLS and is_translated and limits.picture_size > 0
+        return Pictures(self.services.http, limits) if fetches else None
 
     def _make_answering(self) -> Answering:
         conf, options = self.conf, self._options

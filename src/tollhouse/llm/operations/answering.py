@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from tollhouse.errors import Cause, PeerError, UpstreamFault
-from tollhouse.llm import shown, tokens
+from tollhouse.llm import bill, shown, tokens
 from tollhouse.llm.chat import Trouble
 from tollhouse.llm.cost import PriceBook
 from tollhouse.llm.credentials import Credentials
@@ -32,15 +32,10 @@ from tollhouse.pdk import Exchange, FieldSet, Response
 from tollhouse.pdk.services import Services
 from tollhouse.pdk.usage import Metered, Usage
 
-#: operations that cost by their tokens even where these had to be estimated
-_BY_TOKENS: Final[frozenset[Operation]] = frozenset({"completions", "embeddings", "generate", "invoke"})
 #: operations whose streams are text, and as slow as that is written
 _WRITTEN: Final[frozenset[Operation]] = frozenset({"completions", "generate", "invoke", "transcriptions"})
-#: operations whose answers may be large and are of no interest
-UNREAD: Final[frozenset[Operation]] = frozenset({"speech", "files"})
 _JSON: Final = "application/json"
 _COUNTING: Final[Operation] = "count_tokens"
-_CLIENT_GONE: Final = "client_gone"
 
 
 class OperationAnswering:
@@ -232,7 +227,8 @@ class OperationAnswering:
         elif ex.sent_at and ex.response is None:
             call.metered.statistics = self.conf.logging.log_statistics
             self._settle(call, Got(b"", "", None))
-        call.metered.error = _error_of(ex, call)
+        failed = None if reader is None else reader.failed
+        call.metered.error = bill.error_of(ex, failed, ended=call.ended)
 
     def _settle(self, call: OperationCall, got: Got) -> None:
         """What the call used and cost."""
@@ -242,26 +238,21 @@ class OperationAnswering:
             metered.cost_nano_usd = 0  # no provider asks money for that
             return
         if usage is None:
-            written = tokens.completion_tokens(got.written)
-            prompt = 0 if _is_refused(call.reader) else call.body.prompt_tokens()
-            usage = Usage(prompt, written, estimated=True)
+            reader = call.reader
+            did_nothing = reader is not None and not reader.began and bill.is_refused(reader.failed)
+            prompt = 0 if did_nothing else call.body.prompt_tokens()
+            usage = Usage(prompt, tokens.completion_tokens(got.written), estimated=True)
             if call.operation == "speech" and call.body.members is not None:
                 usage.characters = len(text_of(call.body.members.get("input")) or "")
         elif call.reader is not None and not call.reader.complete:
-            written = tokens.completion_tokens(got.written)
-            if written > usage.completion_tokens:
-                usage.completion_tokens, usage.estimated = written, True
+            bill.count_delivered(usage, got.written)
         usage.fit()
         metered.usage = usage
         if usage.audio_ms or usage.characters:
             self._settle_by_measure(metered, got.model or metered.model, usage)
             return
-        if usage.estimated and call.operation not in _BY_TOKENS:
-            return
-        now, prompt = self.services.wall_clock(), usage.prompt_tokens
-        row = self._prices.row_between(got.model, metered.model, prompt, now, got.service_tier)
-        if row is not None:
-            metered.cost_nano_usd, metered.price = row.rates.nano_usd(usage), row.shown
+        if not usage.estimated or call.operation in bill.BY_TOKENS:
+            bill.put_cost(metered, self._prices, self.services.wall_clock(), got.service_tier)
 
     def _settle_by_measure(self, metered: Metered, model: str, usage: Usage) -> None:
         """The cost of what is billed by its length; that of a provider that is free is nothing."""
@@ -278,21 +269,3 @@ def _broken_off(call: OperationCall, reader: Reader, fault: UpstreamFault) -> by
     call.over = True
     trouble: Trouble = "timeout" if fault.status == 504 else "upstream_error"
     return reader.fail(f"the provider's answer broke off: {fault.detail}", trouble)
-
-
-def _is_refused(reader: Reader | None) -> bool:
-    """Whether a stream says that the provider did nothing of what was asked."""
-    failed = None if reader is None or reader.began else reader.failed
-    return failed is not None and failed.trouble not in ("upstream_error", "timeout")
-
-
-def _error_of(ex: Exchange, call: OperationCall) -> str:
-    """What went wrong, in one word; empty if nothing did."""
-    response = ex.response
-    if response is None:
-        return _CLIENT_GONE
-    if call.reader is not None and call.reader.failed is not None:
-        return call.reader.failed.trouble
-    if response.status >= 400:
-        return f"status_{response.status}"
-    return "" if call.ended else _CLIENT_GONE

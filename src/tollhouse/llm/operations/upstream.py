@@ -20,14 +20,14 @@ from tollhouse.llm.form import Refusal
 from tollhouse.llm.formats.openai_chat.forward import TRUE, Members
 from tollhouse.llm.once import IDEMPOTENCY_KEY, First, Firsts
 from tollhouse.llm.operations import places
-from tollhouse.llm.operations.answering import UNREAD, OperationAnswering
+from tollhouse.llm.operations.answering import OperationAnswering
 from tollhouse.llm.operations.bodies import Body, OtherBody, body_from
 from tollhouse.llm.operations.call import OperationCall, Slot
 from tollhouse.llm.operations.choice import place_for, work_between
 from tollhouse.llm.operations.several import ask_others
 from tollhouse.llm.provider import MODEL, Provider
 from tollhouse.llm.providers import PROVIDERS
-from tollhouse.llm.recognise import Asked
+from tollhouse.llm.recognise import UNREAD, Asked
 from tollhouse.llm.signing.signer import AwsSignature, Signer, put_token
 from tollhouse.llm.terms import Terms
 from tollhouse.pdk import Exchange

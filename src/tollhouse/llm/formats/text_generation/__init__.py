@@ -16,7 +16,7 @@ from tollhouse.pdk.usage import Usage
 from tollhouse.wire.sse import SseEvent
 
 NOT_READABLE: Final = "'generated_text' not in the provider's answer"
-_NOT_SUPPORTED: Final = "is not supported by servers that go on with a text"
+_SUPPORTED: Final = "supported by servers that go on with a text"
 #: their names of options
 _OPTIONS: Final = (
     ("max_tokens", "max_new_tokens"),
@@ -91,7 +91,7 @@ def _instructed(chat: ChatRequest) -> str:
 
 def _text(message: Message, place: int) -> str:
     if message.role == "tool" or not all(isinstance(part, Text) for part in message.parts):
-        raise Refusal(f"messages[{place}]: only text {_NOT_SUPPORTED.replace('is not', 'is')}")
+        raise Refusal(f"messages[{place}]: only text is {_SUPPORTED}")
     return "".join(part.text for part in message.parts if isinstance(part, Text))
 
 
@@ -106,11 +106,11 @@ class TextGeneration:
     def encode_request(self, chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
         """Raises `Refusal`."""
         if chat.tools:
-            raise Unsupported("tools", f"tools {_NOT_SUPPORTED}")
+            raise Unsupported("tools", f"tools are not {_SUPPORTED}")
         if chat.response_format is not None and chat.response_format.kind != "text":
-            raise Unsupported("response_format", f"response_format {_NOT_SUPPORTED}")
+            raise Unsupported("response_format", f"response_format is not {_SUPPORTED}")
         if (chat.options.n or 1) > 1:
-            raise Unsupported("n", f"n {_NOT_SUPPORTED}")
+            raise Unsupported("n", f"n is not {_SUPPORTED}")
         ignored += [name for name in _LEFT_OUT if getattr(chat.options, name) is not None]
         ignored += [*chat.extra, *(("user",) if chat.user is not None else ())]
         parameters = _parameters(chat.options)
