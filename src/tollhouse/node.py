@@ -111,25 +111,9 @@ class Node:
         self._queues = Queues(dropped, self._tasks)
         database = database_server(settings) if settings.database != "off" else None
         self._database = Database(database, self.metrics, self._tasks, time.time)
-        node = NodeInfo(
-            identity.node_id,
-            identity.hostname,
-            worker,
-            os.getpid(),
-            identity.local_model,
-            settings.untrusted_lua != "off",
-        )
+        node = _about(identity, settings, worker)
         self._services = self._make_services(node, identity.workspace_id, memory, resolver, alone=alone)
-        self._workshop = Workshop(
-            self._pools,
-            resolver,
-            settings.router_flavor,
-            TargetNames(resolver),
-            self.health,
-            RuleBook(settings.router_flavor),
-            everywhere=timing_report(settings.timing, self._services),
-            usual_tls=UsualTls.of(settings),
-        )
+        self._workshop = self._make_workshop(resolver)
         self._compilation: Compilation | None = None
         self._gateway: Gateway | None = None
         self._listeners: list[Listener] = []
@@ -138,6 +122,19 @@ class Node:
         self._tls: list[ServerTls] = []
         self._stream_tls: list[ServerTls] = []
         self._certificates = Certificates()
+
+    def _make_workshop(self, resolver: Resolver) -> Workshop:
+        """What a snapshot is compiled with."""
+        return Workshop(
+            self._pools,
+            resolver,
+            self._settings.router_flavor,
+            TargetNames(resolver),
+            self.health,
+            RuleBook(self._settings.router_flavor),
+            everywhere=timing_report(self._settings.timing, self._services),
+            usual_tls=UsualTls.of(self._settings),
+        )
 
     def _make_services(
         self, node: NodeInfo, workspace_id: str, memory: NodeMemory, resolver: Resolver, *, alone: bool
@@ -378,3 +375,14 @@ class Node:
         self._pools.close()
         self._sinks.close()
         await self._tasks.cancel()
+
+
+def _about(identity: Identity, settings: Settings, worker: int) -> NodeInfo:
+    return NodeInfo(
+        identity.node_id,
+        identity.hostname,
+        worker,
+        os.getpid(),
+        identity.local_model,
+        settings.untrusted_lua != "off",
+    )
