@@ -4,7 +4,7 @@ Windows are years, so that no test runs into the end of one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
@@ -18,16 +18,6 @@ from tests.support.upstream import Received, Upstream
 from tollhouse.stores.postgres import migrations
 
 LIMIT = 400
-
-
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[Postgres]:
-    server = Postgres()
-    try:
-        await server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 def limited(url: str, limits: str, name: str = "rate-limiting") -> str:

@@ -27,16 +27,6 @@ consumers:
 """
 
 
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[Postgres]:
-    server = Postgres()
-    try:
-        await server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.fixture
 async def nodes(postgres: Postgres, upstream: Upstream, tmp_path: Path) -> AsyncIterator[list[Gateway]]:
     database = await postgres.new_database()

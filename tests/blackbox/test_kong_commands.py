@@ -1,6 +1,5 @@
 """Commands by the names that Kong's scripts call them, with its words and exit codes."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,8 @@ FILE = '_format_version: "3.0"\nservices: [{name: s, url: "http://a.test"}]\n'
 
 
 @pytest.fixture(scope="module")
-async def database() -> AsyncIterator[dict[str, str]]:
-    server = Postgres()
-    try:
-        await server.start()
-        name = await server.new_database()
-        yield {
-            "KONG_DATABASE": "postgres",
-            "KONG_PG_HOST": "127.0.0.1",
-            "KONG_PG_PORT": str(server.port),
-            "KONG_PG_USER": "kong",
-            "KONG_PG_DATABASE": name,
-        }
-    finally:
-        server.stop()
+async def database(postgres: Postgres) -> dict[str, str]:
+    return postgres.environment(await postgres.new_database())
 
 
 async def test_a_file_is_parsed(tmp_path: Path) -> None:

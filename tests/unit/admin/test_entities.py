@@ -28,16 +28,6 @@ CERTIFICATES = ENTITIES["certificates"]
 PLUGINS, KEYS, UPSTREAMS = ENTITIES["plugins"], ENTITIES["keyauth_credentials"], ENTITIES["upstreams"]
 
 
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[Postgres]:
-    server = Postgres()
-    try:
-        await server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.fixture
 async def entities(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Entities]:
     server = postgres.server(await postgres.new_database())

@@ -27,16 +27,6 @@ FLAVOR: Final = "traditional_compatible"
 
 
 @pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[Postgres]:
-    server = Postgres()
-    try:
-        await server.start()
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
 async def api(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Entities]:
     server = postgres.server(await postgres.new_database())
     await migrations.bootstrap(server)

@@ -10,16 +10,6 @@ from tollhouse.stores.postgres.server import Server
 from tollhouse.stores.postgres.store import PostgresStore
 
 
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[Postgres]:
-    server = Postgres()
-    try:
-        await server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.fixture
 async def empty(postgres: Postgres) -> Server:
     """A database without tables."""
