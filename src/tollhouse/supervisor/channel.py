@@ -126,3 +126,16 @@ class Channel:
 
     def close(self) -> None:
         self._writer.close()
+
+
+class WorkerLink:
+    """Control's view of one worker."""
+
+    def __init__(self, hello: Hello, channel: Channel) -> None:
+        self.number = hello.worker
+        self.pid = hello.pid
+        self.version = hello.version
+        self.channel = channel
+        self.report: Report | None = None
+        #: why the worker could not take over the newest configuration
+        self.error: str | None = None

@@ -30,11 +30,11 @@ from tollhouse.supervisor.channel import (
     Collect,
     Decided,
     Hello,
-    LogLevel,
     Observed,
     Report,
     ToWorker,
     Wanted,
+    WorkerLink,
 )
 from tollhouse.supervisor.configuration import MODEL_MISSING, Source, checked, needs_local_model
 from tollhouse.supervisor.database import database_store
@@ -42,8 +42,8 @@ from tollhouse.supervisor.handover import Handover
 from tollhouse.supervisor.health import HealthBoard
 from tollhouse.supervisor.instances import allows_missing_plugins
 from tollhouse.supervisor.last_good import LastGood
+from tollhouse.supervisor.log_level import NodeLogLevel
 from tollhouse.supervisor.shared import SnapshotFile
-from tollhouse.telemetry.error_log import set_level
 from tollhouse.telemetry.exposition import NodeState, WorkerState, render
 from tollhouse.telemetry.metrics import Gathered
 
@@ -57,19 +57,6 @@ _MODEL_SECONDS: Final = 30.0
 
 class WorkersFailed(Exception):
     """Some worker could not take over a configuration, or did not say so in time."""
-
-
-class _Link:
-    """Control's view of one worker."""
-
-    def __init__(self, hello: Hello, channel: Channel) -> None:
-        self.number = hello.worker
-        self.pid = hello.pid
-        self.version = hello.version
-        self.channel = channel
-        self.report: Report | None = None
-        #: why the worker could not take over the newest configuration
-        self.error: str | None = None
 
 
 class Control:
@@ -101,7 +88,7 @@ class Control:
         here = SharedResponses(memory.responses, time.time)
         self._tasks = Tasks()
         self.answers = KeptAnswers(here, lambda: self.snapshot, settings, self._tasks)
-        self._links: dict[int, _Link] = {}
+        self._links: dict[int, WorkerLink] = {}
         #: the last word of workers that have gone, by their pid
         self._gone: dict[int, Report] = {}
         self._gathered = Gathered()
@@ -119,8 +106,7 @@ class Control:
         self.caught_up: Callable[[], Awaitable[None]] = _at_once
         self.health: HealthBoard | None = None
         self.is_draining = False
-        self._log_level = settings.log_level
-        self._restoring: asyncio.TimerHandle | None = None
+        self._log_level = NodeLogLevel(settings.log_level, self.tell)
         self._plugins_changed = False
 
     # Configuration
@@ -248,12 +234,12 @@ class Control:
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         channel = Channel(reader, writer)
-        link: _Link | None = None
+        link: WorkerLink | None = None
         try:
             while True:
                 message = await channel.to_control()
                 if isinstance(message, Hello):
-                    link = self._links[message.worker] = _Link(message, channel)
+                    link = self._links[message.worker] = WorkerLink(message, channel)
                     self._gone.pop(message.pid, None)
                     if message.version != self._version:
                         channel.send(Apply(self._version))
@@ -261,8 +247,8 @@ class Control:
                         channel.send(Decided(key, healthy=False))
                     for known in self.certificates.told():
                         channel.send(known)
-                    if self._log_level != self.settings.log_level:
-                        channel.send(LogLevel(self._log_level))
+                    if (news := self._log_level.news) is not None:
+                        channel.send(news)
                 elif link is not None:
                     self._take(link, message)
                 async with self._changed:
@@ -275,7 +261,7 @@ class Control:
         finally:
             channel.close()
 
-    def _lose(self, link: _Link) -> None:
+    def _lose(self, link: WorkerLink) -> None:
         """Its process has ended, or it will come back."""
         if self._links.get(link.number) is link:
             del self._links[link.number]
@@ -291,7 +277,7 @@ class Control:
         for link in self._links.values():
             link.channel.send(message)
 
-    def _take(self, link: _Link, message: Applied | Report | Observed | Wanted) -> None:
+    def _take(self, link: WorkerLink, message: Applied | Report | Observed | Wanted) -> None:
         if isinstance(message, Applied):
             link.version = message.version
             link.error = message.error
@@ -396,20 +382,11 @@ class Control:
     # Logging
 
     def log_level(self) -> str:
-        return self._log_level
+        return self._log_level.current
 
     def set_log_level(self, level: str, seconds: float) -> None:
         """Of all processes of the node; after so many seconds, unless 0, it is as before."""
-        if self._restoring is not None:
-            self._restoring.cancel()
-            self._restoring = None
-        if seconds > 0:
-            loop = asyncio.get_running_loop()
-            self._restoring = loop.call_later(seconds, self.set_log_level, self.settings.log_level, 0)
-        self._log_level = level
-        set_level(level)
-        for link in self._links.values():
-            link.channel.send(LogLevel(level))
+        self._log_level.set(level, seconds)
 
 
 async def _at_once() -> None:
