@@ -70,6 +70,15 @@ async def worker_pids(node: Gateway) -> list[int]:
     return list(body["pids"]["workers"])
 
 
+async def _is_refused(address: tuple[str, int]) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(*address)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
 def worker_of(reply: Reply) -> str:
     """Request ids begin with what is the worker's own."""
     return reply.headers["x-kong-request-id"][:16]
@@ -177,6 +186,40 @@ async def test_sigterm_lets_streams_and_slow_requests_finish(upstream: SlowUpstr
     replies = await asyncio.gather(*under_way)
     assert [reply.status for reply in replies] == [200] * 4
     assert replies[1].body == b"hello world"
+    assert await stopping == 0
+
+
+async def test_whoever_comes_while_the_node_drains_is_refused_at_once(upstream: SlowUpstream) -> None:
+    node = await Gateway.start(CONFIG.format(url=upstream.url), workers=2)
+    under_way = asyncio.ensure_future(node.request("GET", "/slow"))
+    await upstream.until(1)
+    stopping = asyncio.ensure_future(node.stop())
+    await node.until_logged("draining")
+
+    async with asyncio.timeout(30):
+        while not await _is_refused(node.proxy):
+            await asyncio.sleep(0.01)
+
+    upstream.release.set()
+    assert (await under_way).status == 200
+    assert await stopping == 0
+
+
+async def test_whoever_came_before_the_end_is_served(upstream: Upstream) -> None:
+    node = await Gateway.start(CONFIG.format(url=upstream.url), workers=1)
+    worker = next(iter(await worker_pids(node)))
+    os.kill(worker, signal.SIGSTOP)
+    stopping = asyncio.ensure_future(node.stop())
+    await node.until_logged("draining")
+    waiting = [await asyncio.open_connection(*node.proxy) for _ in range(20)]
+    for _, writer in waiting:
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+    os.kill(worker, signal.SIGCONT)
+
+    for reader, writer in waiting:
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
     assert await stopping == 0
 
 

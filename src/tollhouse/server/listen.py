@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from tollhouse.errors import BadRequest, PeerError
+from tollhouse.flow.accepting import Accepting
 from tollhouse.flow.client import Client
 from tollhouse.pdk.messages import Http2Request, Request
 from tollhouse.pdk.tasks import Tasks
@@ -22,8 +23,6 @@ from tollhouse.wire.http1 import RequestReader
 
 log = logging.getLogger("tollhouse.server")
 
-#: connections accepted before others get their turn
-_AT_ONCE: Final = 64
 #: what a client that connected while the node drains has for its TLS handshake
 _LAST_HANDSHAKE_SECONDS: Final = 5.0
 
@@ -78,6 +77,7 @@ class Listener:
         until it has."""
         self._told_by = told_by
         self._socket = sock
+        self._accepting = Accepting(sock, self._admit_later)
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._traffic = traffic
@@ -100,20 +100,15 @@ class Listener:
 
     async def start(self) -> None:
         if self._told_by is not None:
-            self._loop.add_reader(self._socket, self._accept_proxied, self._told_by)
+            self._accepting.start()
             return
         self._server = await self._loop.create_server(
             self._accept, sock=self._socket, ssl=self._tls, backlog=16384
         )
 
-    def _accept_proxied(self, tasks: Tasks) -> None:
-        for _ in range(_AT_ONCE):
-            try:
-                sock, _ = self._socket.accept()
-            except OSError:  # nobody waits any longer, or whoever did has gone
-                return
-            sock.setblocking(False)
-            tasks.spawn(self._admit(sock), "PROXY protocol")
+    def _admit_later(self, sock: socket.socket) -> None:
+        if self._told_by is not None:
+            self._told_by.spawn(self._admit(sock), "PROXY protocol")
 
     async def _admit(self, sock: socket.socket) -> None:
         """Begins a connection once it is said whose it is."""
@@ -145,31 +140,23 @@ class Listener:
             connection.look(now)
 
     async def drain(self) -> None:
-        """Stops accepting; idle connections close, busy ones after their answer.
-
-        Connections that the kernel has accepted already are served as well: closing the socket under
-        them would reset clients that did nothing wrong.
-        """
+        """Stops accepting and closes the socket; idle connections close, busy ones after their answer.
+        Connections that the kernel has accepted already are served as well."""
         self.draining = True
+        waiting = list(self._accept_waiting())
         if self._server is not None:
             self._server.close()
-        if self._told_by is not None:
-            self._loop.remove_reader(self._socket)
-        await asyncio.gather(*self._accept_waiting(), return_exceptions=True)
+        self._socket.close()
+        await asyncio.gather(*waiting, return_exceptions=True)
         for connection in list(self.connections):
             connection.drain()
 
     def _accept_waiting(self) -> Iterator[Awaitable[object]]:
         patience = _LAST_HANDSHAKE_SECONDS if self._tls else None
-        while True:
-            try:
-                sock, _ = self._socket.accept()
-            except OSError:
-                return
-            sock.setblocking(False)
+        for sock in self._accepting.drain():
             if self._told_by is not None:
                 yield self._admit(sock)
-                continue
-            yield self._loop.connect_accepted_socket(
-                self._accept, sock, ssl=self._tls, ssl_handshake_timeout=patience
-            )
+            else:
+                yield self._loop.connect_accepted_socket(
+                    self._accept, sock, ssl=self._tls, ssl_handshake_timeout=patience
+                )

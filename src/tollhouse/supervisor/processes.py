@@ -5,9 +5,10 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ class Child:
 
     name: str
     main: Main
+    #: of other processes: what one of them closes must not stay open here
+    foreign_sockets: Collection[socket.socket] = ()
     pid: int | None = None
     started: float = 0.0
     #: when it may be started again
@@ -48,6 +51,8 @@ class Child:
         status = 1
         try:
             _become_child(self.name)
+            for sock in self.foreign_sockets:
+                sock.close()
             uvloop.run(_until_told(self.main, lambda: _tell(ready_pipe, number)))
             status = 0
         except BaseException:  # the boundary of a process: whatever it is, the log must have it

@@ -86,13 +86,12 @@ class Supervisor:
         self._shared = SnapshotFile()
         self._shared.write(encode(snapshot))
         self._folder = Path(tempfile.mkdtemp(prefix="tollhouse-"))
-        self._children = self._make_children(source, [*proxy, *streams], admin, status)
+        self._proxy = [*proxy, *streams]
+        self._children = self._make_children(source, admin, status)
         self._ready_pipe = os.pipe()
         self._ending = False
 
-    def _make_children(
-        self, source: Source, proxy: list[Bound], admin: list[Bound], status: list[Bound]
-    ) -> list[Child]:
+    def _make_children(self, source: Source, admin: list[Bound], status: list[Bound]) -> list[Child]:
         settings, path = self.settings, self._folder / "control.sock"
         workers = settings.worker_processes
         memory = NodeMemory.new(settings.counter_slots, settings.mem_cache_size)
@@ -105,15 +104,12 @@ class Supervisor:
             node = Control(settings, self._identity, self._shared, source, path, model, memory, record)
             await run_control(node, settings, *operators, ending, on_ready)
 
-        children = [Child("control", control)]
+        every = {sock for _, socks in self._proxy for sock in socks}
+        children = [Child("control", control, every)]
         for number in range(workers):
-            sockets = [(listen, socks[number % len(socks)]) for listen, socks in proxy]
-            children.append(
-                Child(
-                    f"worker {number}",
-                    partial(_worker, settings, self._identity, number, self._shared, memory, path, sockets),
-                )
-            )
+            sockets = [(listen, socks[number % len(socks)]) for listen, socks in self._proxy]
+            main = partial(_worker, settings, self._identity, number, self._shared, memory, path, sockets)
+            children.append(Child(f"worker {number}", main, every - {sock for _, sock in sockets}))
         return children
 
     # Running
@@ -231,8 +227,12 @@ class Supervisor:
     # Ending
 
     def _end(self, wakeup: "_Wakeup") -> int:
-        """Workers drain; when they are gone, control goes. A second signal ends all at once."""
+        """Workers drain; when they are gone, control goes. A second signal ends all at once. Who connects
+        meanwhile is refused at once, and does not wait for an end that resets it."""
         log.info("draining")
+        for _, sockets in self._proxy:
+            for sock in sockets:
+                sock.close()
         self._signal("worker", signal.SIGTERM)
         until = time.monotonic() + self.settings.drain_seconds + _GRACE_SECONDS
         clean = self._wait_for("worker", wakeup, until)
