@@ -22,6 +22,7 @@ from tollhouse.llm.chat import (
     ToolResult,
 )
 from tollhouse.llm.form import Refusal
+from tollhouse.llm.formats.openai_responses.request import LOGPROBS
 
 _TIER: Final = "service_tier"
 #: Bedrock's and Gemini's name for it
@@ -43,6 +44,8 @@ def carried(chat: ChatRequest) -> ChatRequest:
     options = chat.options
     if options.top_logprobs and options.logprobs is None:  # the other forms refuse the one without the other
         chat = replace(chat, options=replace(options, logprobs=True))
+    if chat.form == "openai_responses":
+        return _from_responses(chat)
     return _from_cohere(chat) if chat.form == "cohere_chat" else chat
 
 
@@ -61,6 +64,13 @@ def _narrowed(chat: ChatRequest) -> ChatRequest:
     names = {*choice.allowed}
     tools = tuple(tool for tool in chat.tools if not names or (isinstance(tool, Tool) and tool.name in names))
     return replace(chat, tools=tools, tool_choice=ToolChoice(choice.instead))
+
+
+def _from_responses(chat: ChatRequest) -> ChatRequest:
+    """That it wants to know how likely tokens were is an option of other forms."""
+    include = [name for name in chat.extra.get("include") or () if name != LOGPROBS]
+    extra = {name: value for name, value in chat.extra.items() if name != "include"}
+    return replace(chat, extra={**extra, "include": include} if include else extra)
 
 
 def _from_cohere(chat: ChatRequest) -> ChatRequest:

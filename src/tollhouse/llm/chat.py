@@ -259,6 +259,8 @@ class Likely:
     token: str
     logprob: float
     others: "tuple[Likely, ...]" = ()
+    #: what it stands for, where that is not its text: a piece of a character
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +326,13 @@ class Unshown:
 
 
 @dataclass(frozen=True, slots=True)
+class Logprobs:
+    """How likely the tokens of the text were that comes next."""
+
+    tokens: tuple[Likely, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Nothing yet, but the provider is still at it."""
 
@@ -340,5 +349,15 @@ class Failed:
 
 
 Delta: TypeAlias = (
-    Start | Text | Thinking | Citation | Unshown | ToolStart | ToolArguments | Finish | Ping | Failed
+    Start
+    | Text
+    | Thinking
+    | Citation
+    | Logprobs
+    | Unshown
+    | ToolStart
+    | ToolArguments
+    | Finish
+    | Ping
+    | Failed
 )

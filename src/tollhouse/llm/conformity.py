@@ -15,6 +15,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Logprobs,
     Message,
     Options,
     Part,
@@ -121,6 +122,7 @@ def assembled(deltas: Sequence[Delta]) -> Chat | Failed:
     parts: list[Part] = []
     places: dict[int, int] = {}
     start = next((delta for delta in deltas if isinstance(delta, Start)), Start(""))
+    likely = tuple(token for delta in deltas if isinstance(delta, Logprobs) for token in delta.tokens)
     for delta in deltas:
         match delta:
             case Failed():
@@ -144,6 +146,7 @@ def assembled(deltas: Sequence[Delta]) -> Chat | Failed:
                     id=start.id,
                     created=start.created,
                     stop_sequence=delta.stop_sequence,
+                    logprobs=likely,
                 )
             case _:
                 pass

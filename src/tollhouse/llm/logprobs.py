@@ -1,24 +1,32 @@
-"""How likely the tokens of an answer were, in the shape that OpenAI's and Ollama's forms share. Pure.
+"""How likely the tokens of an answer were, in the shape that OpenAI's forms and Ollama's share. Pure.
 
 https://platform.openai.com/docs/api-reference/chat/object#chat-object-choices-logprobs
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from tollhouse.llm.chat import Likely
 from tollhouse.llm.form import MALFORMED
 
+#: a member of at most so many bytes (`null`, `[]`) tells nothing: streams have one in every event
+NOTHING_TOLD_BYTES: Final = 4
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
-class _Likely(msgspec.Struct):
+
+class _Likely(msgspec.Struct, rename={"data": "bytes"}):
     token: str = ""
     logprob: float = 0
     top_logprobs: "list[_Likely] | None" = None
+    data: list[_Byte] | None = None
 
     def likely(self) -> Likely:
-        return Likely(self.token, self.logprob, tuple(other.likely() for other in self.top_logprobs or ()))
+        others = tuple(other.likely() for other in self.top_logprobs or ())
+        told, written = self.data, self.token.encode()
+        data = bytes(told) if told is not None and told != list(written) else None
+        return Likely(self.token, self.logprob, others, data)
 
 
 class _Content(msgspec.Struct):
@@ -41,4 +49,5 @@ def shown(logprobs: Sequence[Likely]) -> list[dict[str, Any]]:
 
 
 def _shown(one: Likely) -> dict[str, Any]:
-    return {"token": one.token, "logprob": one.logprob, "bytes": list(one.token.encode())}
+    data = one.token.encode() if one.data is None else one.data
+    return {"token": one.token, "logprob": one.logprob, "bytes": list(data)}

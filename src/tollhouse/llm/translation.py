@@ -6,7 +6,17 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import AnswerPart, Citation, Delta, Start, Tool, ToolCall, ToolKind, ToolStart
+from tollhouse.llm.chat import (
+    AnswerPart,
+    Citation,
+    Delta,
+    Logprobs,
+    Start,
+    Tool,
+    ToolCall,
+    ToolKind,
+    ToolStart,
+)
 from tollhouse.llm.dialogue import Got, Sent, name_of
 from tollhouse.llm.dropping import encoded
 from tollhouse.llm.form import Form, ServerForm, Told, Unsupported
@@ -14,7 +24,7 @@ from tollhouse.llm.formats.openai_chat.forward import Members, body_of
 from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Options
-from tollhouse.llm.unshown import CITATIONS, CITING, unshown_in
+from tollhouse.llm.unshown import CITATIONS, CITING, LOGPROBS, TELLING, unshown_in
 
 _FIXED: Final = ("max_tokens", "temperature", "top_p", "top_k")
 
@@ -94,7 +104,7 @@ class Translation:
 class StreamTranslation(PassageBase):
     """A streamed answer in another form."""
 
-    __slots__ = ("_cites", "_invented_id", "_kinds", "_now")
+    __slots__ = ("_cites", "_invented_id", "_kinds", "_now", "_tells")
 
     def __init__(
         self, form: ServerForm, client: Form, sent: Sent, invented_id: str, now: int, *, keep_text: bool
@@ -103,6 +113,7 @@ class StreamTranslation(PassageBase):
         super().__init__(form.stream_decoder(), encoder, model=sent.model, keep_text=keep_text)
         self._invented_id = invented_id
         self._cites = name_of(client) in CITING
+        self._tells = name_of(client) in TELLING
         self._kinds = sent.kinds
         self._now = now
 
@@ -123,6 +134,8 @@ class StreamTranslation(PassageBase):
             return replace(delta, kind=self._kinds.get(delta.name, "function"))
         if isinstance(delta, Citation) and not self._cites:
             self.noted.unshown.setdefault(CITATIONS)
+        if isinstance(delta, Logprobs) and not self._tells:
+            self.noted.unshown.setdefault(LOGPROBS)
         if not isinstance(delta, Start):
             return delta
         return replace(

@@ -17,8 +17,9 @@ CITING: Final[frozenset[FormName]] = frozenset(
 #: forms of answers with pictures
 _PICTURING: Final[frozenset[FormName]] = frozenset({"gemini"})
 #: forms that tell how likely tokens were
-_TELLING: Final[frozenset[FormName]] = frozenset({"openai_chat", "gemini", "ollama_chat"})
+TELLING: Final[frozenset[FormName]] = frozenset({"openai_chat", "openai_responses", "gemini", "ollama_chat"})
 CITATIONS: Final = "citations"
+LOGPROBS: Final = "logprobs"
 
 
 def unshown_in(chat: Chat, client: FormName) -> tuple[str, ...]:
@@ -27,8 +28,8 @@ def unshown_in(chat: Chat, client: FormName) -> tuple[str, ...]:
 
 
 def _unshown(chat: Chat, client: FormName) -> Iterator[str]:
-    if chat.logprobs and client not in _TELLING:
-        yield "logprobs"
+    if chat.logprobs and client not in TELLING:
+        yield LOGPROBS
     for part in chat.parts:
         match part:
             case OtherPart(kind):

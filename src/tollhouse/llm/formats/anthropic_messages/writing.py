@@ -14,6 +14,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Logprobs,
     Ping,
     Start,
     Text,
@@ -72,7 +73,7 @@ class _Encoder:
                 return (
                     self._piece("citations_delta", citation=citation(delta)) if self._kind == "text" else b""
                 )
-            case Unshown():
+            case Logprobs() | Unshown():
                 return b""
             case Thinking():
                 return self._thought(delta)

@@ -15,6 +15,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Logprobs,
     Ping,
     Start,
     Text,
@@ -294,7 +295,7 @@ class _Encoder:
                     stop["additionalModelResponseFields"] = fields
                 told = {"usage": shown(usage), "metrics": {"latencyMs": 0}}
                 return self._close() + _event("messageStop", stop) + _event("metadata", told)
-            case Citation() | Unshown():
+            case Citation() | Logprobs() | Unshown():
                 return b""  # told in log records
             case Ping():
                 return b""  # there is no event that says nothing

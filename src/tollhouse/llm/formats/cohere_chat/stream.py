@@ -9,6 +9,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Logprobs,
     Ping,
     Reason,
     Start,
@@ -193,7 +194,7 @@ class _Encoder:
                 return _call_event("tool-call-delta", index, {"function": {"arguments": fragment}})
             case Finish():
                 return self._end(delta)
-            case Citation() | Unshown():
+            case Citation() | Logprobs() | Unshown():
                 return b""  # told in log records
             case Ping():
                 return b": ping\n\n"

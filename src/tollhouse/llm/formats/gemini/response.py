@@ -53,7 +53,6 @@ _REASONS: Final[dict[str | int, Reason]] = {
     11: "content_filter",
 }
 #: in streams they have no place in other forms
-_LOGPROBS: Final = OtherPart("logprobsResult", {})
 _SHOWN_REASONS: Final[dict[Reason, str]] = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 SIGNATURE: Final = "thoughtSignature"
 
@@ -119,8 +118,6 @@ class _Candidate(msgspec.Struct, rename="camel"):
             found += _pages(self.grounding_metadata) or [OtherPart("groundingMetadata", {})]
         if self.citation_metadata:
             found.append(OtherPart("citationMetadata", {}))
-        if self.logprobs_result:
-            found.append(_LOGPROBS)
         return found
 
 
@@ -249,7 +246,7 @@ def _parts(chunk: Chunk) -> Iterator[AnswerPart]:
         else:
             yield from _hosted(part)
     if candidate is not None:
-        yield from (note for note in candidate.notes if note != _LOGPROBS)  # they are no part
+        yield from candidate.notes
 
 
 def spoken(part: PartRead) -> Text | Thinking | None:

@@ -14,6 +14,8 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Likely,
+    Logprobs,
     OtherPart,
     Ping,
     Reason,
@@ -28,6 +30,7 @@ from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.gemini.arguments import put
 from tollhouse.llm.formats.gemini.array import ArrayReader
 from tollhouse.llm.formats.gemini.errors import encoded_error, trouble_in
+from tollhouse.llm.formats.gemini.likely import likely_in, shown_likely
 from tollhouse.llm.formats.gemini.response import (
     Chunk,
     ErrorRead,
@@ -146,6 +149,8 @@ class _Decoder:
         candidate = chunk.answer
         if candidate is None:
             return
+        if candidate.logprobs_result and (tokens := likely_in(candidate.logprobs_result)):
+            deltas.append(Logprobs(tokens))
         if candidate.content is not None:
             for part in candidate.content.parts or ():
                 if part.function_call is not None:
@@ -204,6 +209,8 @@ class _Encoder:
         self._head: dict[str, Any] = {}
         self._calls: list[tuple[ToolStart, list[str]]] = []
         self._pages: list[Citation] = []
+        #: of the text that comes next
+        self._likely: tuple[Likely, ...] = ()
 
     def encode(self, delta: Delta) -> bytes:
         match delta:
@@ -212,6 +219,9 @@ class _Encoder:
                 return b""
             case Citation():
                 self._pages.append(delta)
+                return b""
+            case Logprobs(tokens):
+                self._likely += tokens
                 return b""
             case Unshown():
                 return b""
@@ -238,7 +248,11 @@ class _Encoder:
     def _event(self, parts: list[dict[str, Any]], reason: Reason | None, usage: Usage | None = None) -> bytes:
         counted = head("", "", None, usage)
         pages = self._pages if reason is not None else ()
-        return _framed(closing(parts, reason, pages) | counted | self._head)
+        body = closing(parts, reason, pages) | counted | self._head
+        if self._likely and (parts or reason is not None):
+            body["candidates"][0] |= shown_likely(self._likely)
+            self._likely = ()
+        return _framed(body)
 
 
 def _framed(body: dict[str, Any]) -> bytes:

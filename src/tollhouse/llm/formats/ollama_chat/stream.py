@@ -9,6 +9,8 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Likely,
+    Logprobs,
     Ping,
     Start,
     Text,
@@ -19,6 +21,8 @@ from tollhouse.llm.chat import (
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.ollama_chat.response import Line, encoded_call, ending, read_line, shown_time
+from tollhouse.llm.logprobs import NOTHING_TOLD_BYTES, likely_in
+from tollhouse.llm.logprobs import shown as shown_logprobs
 
 STREAM_TYPE: Final = "application/x-ndjson"
 LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -77,6 +81,8 @@ class Decoder:
             return
         if message.thinking:
             deltas.append(Thinking(message.thinking))
+        if len(line.logprobs) > NOTHING_TOLD_BYTES and (tokens := likely_in(line.logprobs)):
+            deltas.append(Logprobs(tokens))
         if message.content:
             deltas.append(Text(message.content))
         for call in line.calls(self._calls):
@@ -100,6 +106,8 @@ class _Encoder:
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
         self._calls: list[tuple[str, str, list[str]]] = []
+        #: of the text that comes next
+        self._likely: tuple[Likely, ...] = ()
 
     def encode(self, delta: Delta) -> bytes:
         match delta:
@@ -107,7 +115,7 @@ class _Encoder:
                 self._head = {"model": model, "created_at": shown_time(created)}
                 return b""
             case Text(text):
-                return self._line({"content": text})
+                return self._line({"content": text}, self._told())
             case Thinking(text):
                 return self._line({"content": "", "thinking": text})
             case ToolStart(_, id_, name):
@@ -117,7 +125,11 @@ class _Encoder:
                 self._calls[index][2].append(fragment)
                 return b""
             case Finish(reason, usage):
-                return self._gathered() + self._line({"content": ""}, ending(reason, usage))
+                end = ending(reason, usage) | self._told()
+                return self._gathered() + self._line({"content": ""}, end)
+            case Logprobs(tokens):
+                self._likely += tokens
+                return b""
             case Citation() | Unshown():
                 return b""  # told in log records
             case Ping():
@@ -131,8 +143,13 @@ class _Encoder:
         calls = [encoded_call(id_, name, "".join(pieces)) for id_, name, pieces in self._calls]
         return self._line({"content": "", "tool_calls": calls})
 
-    def _line(self, message: dict[str, Any], end: dict[str, Any] | None = None) -> bytes:
-        body = self._head | {"message": {"role": "assistant", **message}} | (end or {"done": False})
+    def _told(self) -> dict[str, Any]:
+        """How likely the text's tokens were, if that is known."""
+        tokens, self._likely = self._likely, ()
+        return {"logprobs": shown_logprobs(tokens)} if tokens else {}
+
+    def _line(self, message: dict[str, Any], beside: dict[str, Any] | None = None) -> bytes:
+        body = self._head | {"message": {"role": "assistant", **message}, "done": False} | (beside or {})
         return msgspec.json.encode(body) + b"\n"
 
 

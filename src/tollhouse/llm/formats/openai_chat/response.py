@@ -1,6 +1,6 @@
 """Whole chat completions, to and from the neutral form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +9,7 @@ from tollhouse.llm.chat import (
     AnswerPart,
     Chat,
     Citation,
+    Likely,
     OtherPart,
     Reason,
     Text,
@@ -19,7 +20,7 @@ from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
 from tollhouse.llm.logprobs import likely_in
-from tollhouse.llm.logprobs import shown as shown_logprobs
+from tollhouse.llm.logprobs import shown as shown_tokens
 
 #: what compatible providers call their reasons where they differ
 REASONS: Final[dict[str, Reason]] = {
@@ -182,15 +183,18 @@ def encode_response(chat: Chat) -> dict[str, Any]:
         "object": "chat.completion",
         "created": chat.created,
         "model": chat.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": chat.reason} | _logprobs(chat)],
+        "choices": [
+            {"index": 0, "message": message, "finish_reason": chat.reason} | shown_logprobs(chat.logprobs)
+        ],
     }
     if chat.usage is not None:
         body["usage"] = shown(chat.usage)
     return body
 
 
-def _logprobs(chat: Chat) -> dict[str, Any]:
-    return {"logprobs": {"content": shown_logprobs(chat.logprobs), "refusal": None}} if chat.logprobs else {}
+def shown_logprobs(tokens: Sequence[Likely]) -> dict[str, Any]:
+    """The member of a choice; nothing if there is nothing to tell."""
+    return {"logprobs": {"content": shown_tokens(tokens), "refusal": None}} if tokens else {}
 
 
 def _annotations(chat: Chat) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Likely,
+    Logprobs,
     OtherPart,
     Ping,
     Reason,
@@ -29,9 +31,11 @@ from tollhouse.llm.formats.openai_chat.response import (
     Function,
     Said,
     annotation,
+    shown_logprobs,
 )
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
+from tollhouse.llm.logprobs import NOTHING_TOLD_BYTES, likely_in
 from tollhouse.llm.openai_errors import shown as shown_error
 from tollhouse.llm.openai_errors import trouble_in_stream
 from tollhouse.llm.reading import ENDED_EARLY, EventDecoder
@@ -40,6 +44,7 @@ from tollhouse.wire.sse import SseEvent
 
 STREAM_TYPE: Final = "text/event-stream"
 _DONE: Final = b"[DONE]"
+_NOTHING: Final[dict[str, Any]] = {}
 
 
 class _Error(msgspec.Struct):
@@ -51,6 +56,7 @@ class _Error(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     delta: Said | None = None
+    logprobs: msgspec.Raw = msgspec.Raw(b"")
     finish_reason: str | None = None
     index: int = 0
 
@@ -121,6 +127,8 @@ class _Decoder(EventDecoder):
 
     def _choice(self, choice: _Choice, deltas: list[Delta]) -> None:
         said = choice.delta
+        if len(choice.logprobs) > NOTHING_TOLD_BYTES and (tokens := likely_in(choice.logprobs)):
+            deltas.append(Logprobs(tokens))
         if said is not None:
             deltas += [
                 Unshown(piece.kind) if isinstance(piece, OtherPart) else piece for piece in said.pieces()
@@ -171,6 +179,8 @@ class _Encoder:
         self._head: dict[str, Any] = {}
         #: characters of text that were said, and those of them that have been assigned to pages
         self._said = self._cited = 0
+        #: of the text that comes next
+        self._likely: tuple[Likely, ...] = ()
 
     def encode(self, delta: Delta) -> bytes:
         match delta:
@@ -180,10 +190,13 @@ class _Encoder:
                 return self._chunk({"role": "assistant", "content": ""})
             case Text(text):
                 self._said += len(text)
-                return self._chunk({"content": text})
+                return self._chunk({"content": text}, told=self._told())
             case Citation():
                 start, self._cited = self._cited, self._said
                 return self._chunk({"annotations": [annotation(delta, start, self._said)]})
+            case Logprobs(tokens):
+                self._likely += tokens
+                return b""
             case Unshown():
                 return b""
             case Thinking(text):
@@ -202,15 +215,24 @@ class _Encoder:
             case Failed(message, trouble):
                 return failure(message, trouble)
 
-    def _chunk(self, piece: dict[str, Any], reason: Reason | None = None) -> bytes:
-        choice = {"index": 0, "delta": piece, "finish_reason": reason}
+    def _told(self) -> dict[str, Any]:
+        """How likely the text's tokens were, if that is known."""
+        if not self._likely:
+            return _NOTHING
+        tokens, self._likely = self._likely, ()
+        return shown_logprobs(tokens)
+
+    def _chunk(
+        self, piece: dict[str, Any], reason: Reason | None = None, told: dict[str, Any] = _NOTHING
+    ) -> bytes:
+        choice = {"index": 0, "delta": piece, **told, "finish_reason": reason}
         body = self._head | {"choices": [choice]}
         if self._include_usage:
             body["usage"] = None
         return _event(body)
 
     def _end(self, reason: Reason, usage: Usage | None) -> bytes:
-        last = self._chunk({}, reason)
+        last = self._chunk({}, reason, self._told())
         if self._include_usage and usage is not None:
             last += _event(self._head | {"choices": [], "usage": shown(usage)})
         return last + b"data: [DONE]\n\n"

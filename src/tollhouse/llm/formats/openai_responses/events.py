@@ -16,6 +16,8 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Likely,
+    Logprobs,
     Ping,
     Start,
     Text,
@@ -36,6 +38,7 @@ from tollhouse.llm.formats.openai_responses.response import (
     summary_piece,
     text_piece,
 )
+from tollhouse.llm.logprobs import shown as shown_logprobs
 
 _PING: Final = b": ping\n\n"
 
@@ -47,6 +50,7 @@ class _Open(msgspec.Struct):
     index: int
     pieces: list[str] = []
     annotations: list[dict[str, Any]] = []
+    tokens: list[Likely] = []
     # of a call
     call_id: str = ""
     name: str = ""
@@ -71,6 +75,8 @@ class _Encoder:
         self._output: dict[int, dict[str, Any]] = {}
         self._count = 0
         self._message: _Open | None = None
+        #: of the text that comes next
+        self._likely: tuple[Likely, ...] = ()
         self._thought: _Open | None = None
         #: by the index of the call
         self._calls: dict[int, _Open] = {}
@@ -83,6 +89,9 @@ class _Encoder:
                 return self._text(text)
             case Citation():
                 return self._cite(delta)
+            case Logprobs(tokens):
+                self._likely += tokens
+                return b""
             case Unshown():
                 return b""
             case Thinking():
@@ -137,20 +146,23 @@ class _Encoder:
             part = message.at(content_index=0, part=text_piece(""))
             opening += self._event("response.content_part.added", part)
         message.pieces.append(text)
-        piece = message.at(content_index=0, delta=text, logprobs=[])
+        tokens, self._likely = self._likely, ()
+        message.tokens.extend(tokens)
+        piece = message.at(content_index=0, delta=text, logprobs=shown_logprobs(tokens))
         return opening + self._event("response.output_text.delta", piece)
 
     def _close_message(self, status: str = "completed") -> bytes:
         message, self._message = self._message, None
         if message is None:
             return b""
-        text, notes = message.text, message.annotations
-        whole = message.at(content_index=0, text=text, logprobs=[])
-        part = message.at(content_index=0, part=text_piece(text, notes))
+        text = message.text
+        said = text_piece(text, message.annotations, message.tokens)
+        whole = message.at(content_index=0, text=text, logprobs=said["logprobs"])
+        part = message.at(content_index=0, part=said)
         return (
             self._event("response.output_text.done", whole)
             + self._event("response.content_part.done", part)
-            + self._closed(message, message_item(message.id, [text_piece(text, notes)], status))
+            + self._closed(message, message_item(message.id, [said], status))
         )
 
     def _cite(self, citation: Citation) -> bytes:

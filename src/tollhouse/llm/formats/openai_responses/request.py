@@ -60,7 +60,7 @@ _REFUSED: Final[Mapping[str, Any]] = {
     "function_call": "none",
 }
 _PROOFS: Final = "reasoning.encrypted_content"
-_LOGPROBS: Final = "message.output_text.logprobs"
+LOGPROBS: Final = "message.output_text.logprobs"
 _NOT_SUPPORTED: Final = "not supported by models served through OpenAI's responses"
 
 Number = int | float | None
@@ -95,6 +95,7 @@ class _Request(msgspec.Struct):
     temperature: Number = None
     top_p: Number = None
     top_logprobs: int | None = None
+    include: list[str] | None = None
     tools: list[dict[str, Any]] | None = None
     parallel_tool_calls: bool | None = None
     text: _Text | None = None
@@ -102,7 +103,9 @@ class _Request(msgspec.Struct):
     user: str | None = None
 
 
-_KNOWN: Final = frozenset({*(field.name for field in msgspec.structs.fields(_Request)), "tool_choice"})
+_KNOWN: Final = frozenset(
+    {*(field.name for field in msgspec.structs.fields(_Request)), "tool_choice"} - {"include"}
+)
 _KNOWN_OF_TEXT: Final = frozenset({"format"})
 _KNOWN_OF_SCHEMA: Final = frozenset({"type", "schema"})
 _KNOWN_OF_REASONING: Final = frozenset({"effort"})
@@ -135,6 +138,7 @@ def decode_request(body: bytes, told: Told = NOTHING_TOLD) -> ChatRequest:
             max_tokens=typed.max_output_tokens,
             temperature=typed.temperature,
             top_p=typed.top_p,
+            logprobs=True if LOGPROBS in (typed.include or ()) else None,
             top_logprobs=typed.top_logprobs,
         ),
         tools=tools,
@@ -301,7 +305,7 @@ def _put_foreign(chat: ChatRequest, body: dict[str, Any], ignored: list[str]) ->
         # Others refuse to be asked. Without the proofs a thought cannot be sent back.
         include.append(_PROOFS)
     if chat.options.logprobs:
-        include.append(_LOGPROBS)
+        include.append(LOGPROBS)
     if include:
         body["include"] = include
     if chat.show_thinking:

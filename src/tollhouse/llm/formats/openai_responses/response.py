@@ -14,6 +14,7 @@ from tollhouse.llm.chat import (
     AnswerPart,
     Chat,
     Citation,
+    Likely,
     OtherPart,
     Reason,
     Text,
@@ -24,6 +25,8 @@ from tollhouse.llm.chat import (
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_responses.agents import agent_call
 from tollhouse.llm.formats.openai_responses.usage import Counts, shown
+from tollhouse.llm.logprobs import likely_in
+from tollhouse.llm.logprobs import shown as shown_logprobs
 from tollhouse.pdk.usage import Usage
 
 #: between the parts of one summary
@@ -37,6 +40,7 @@ class Piece(msgspec.Struct):
     text: str | None = None
     refusal: str | None = None
     annotations: list[dict[str, Any]] | None = None
+    logprobs: msgspec.Raw = msgspec.Raw(b"")
 
 
 class Item(msgspec.Struct):
@@ -66,6 +70,10 @@ class Item(msgspec.Struct):
                 found.append(Text(text))
             found += map(cited, piece.annotations or ())
         return found
+
+    def likely(self) -> tuple[Likely, ...]:
+        """How likely the tokens of what was said were."""
+        return tuple(token for piece in self.content or () for token in likely_in(piece.logprobs))
 
 
 class _Kind(msgspec.Struct):
@@ -139,6 +147,7 @@ def decode_response(body: bytes) -> Chat:
     if response.output is None or response.status in ("queued", "in_progress", "cancelled"):
         raise Unreadable(f"the provider's response is not complete but {response.status or 'no response'}")
     calls = any(isinstance(part, ToolCall) for part in parts)
+    said = (read_item(raw) for raw in response.output if kind_of(raw) == "message")
     return Chat(
         model=response.model or "",
         parts=parts,
@@ -146,6 +155,7 @@ def decode_response(body: bytes) -> Chat:
         usage=response.usage.usage() if response.usage else None,
         id=response.id or "",
         created=response.created,
+        logprobs=tuple(token for item in said for token in item.likely()),
     )
 
 
@@ -168,13 +178,15 @@ def _parts(raw: msgspec.Raw) -> Sequence[AnswerPart]:
 def encode_response(chat: Chat) -> dict[str, Any]:
     stem = chat.id.removeprefix("resp_")
     output: list[dict[str, Any]] = []
+    likely = chat.logprobs  # of all texts together: they stand beside the first
     for part in chat.parts:
         place = len(output)
         match part:
             case Text(text) if output and output[-1]["type"] == "message":
                 output[-1]["content"].append(text_piece(text))
             case Text(text):
-                output.append(message_item(f"msg_{stem}_{place}", [text_piece(text)]))
+                output.append(message_item(f"msg_{stem}_{place}", [text_piece(text, (), likely)]))
+                likely = ()
             case Thinking(text, signature, redacted):
                 output.append(reasoning_item(f"rs_{stem}_{place}", text, signature or redacted))
             case ToolCall(id_, name, arguments):
@@ -189,8 +201,15 @@ def encode_response(chat: Chat) -> dict[str, Any]:
     return head | response_end(chat.reason, output, chat.usage)
 
 
-def text_piece(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    return {"type": "output_text", "text": text, "annotations": list(annotations), "logprobs": []}
+def text_piece(
+    text: str, annotations: Sequence[dict[str, Any]] = (), likely: Sequence[Likely] = ()
+) -> dict[str, Any]:
+    return {
+        "type": "output_text",
+        "text": text,
+        "annotations": list(annotations),
+        "logprobs": shown_logprobs(likely),
+    }
 
 
 def annotation(citation: Citation, start: int, end: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tollhouse.llm.chat import (
     Citation,
     Delta,
     Finish,
+    Logprobs,
     OtherPart,
     Start,
     Text,
@@ -23,6 +24,7 @@ from tollhouse.llm.chat import (
 )
 from tollhouse.llm.form import MALFORMED
 from tollhouse.llm.formats.openai_responses.response import PARAGRAPH, Head, cited, kind_of, read_item
+from tollhouse.llm.logprobs import NOTHING_TOLD_BYTES, likely_in
 from tollhouse.llm.openai_errors import trouble_in_stream
 from tollhouse.llm.reading import EventDecoder
 from tollhouse.pdk.usage import Usage
@@ -48,6 +50,7 @@ class _Event(msgspec.Struct):
     arguments: str | None = None
     item: msgspec.Raw = _NOTHING
     annotation: dict[str, Any] | None = None
+    logprobs: msgspec.Raw = _NOTHING
     response: Head | None = None
     # of the type `error`, which some providers send without a type
     error: _Error | str | None = None
@@ -98,6 +101,8 @@ class _Decoder(EventDecoder):
             self._start(event.response or Head(), deltas)
         if kind == "response.output_text.delta" or kind == "response.refusal.delta":
             self._said.add(event.output_index)
+            if len(event.logprobs) > NOTHING_TOLD_BYTES and (tokens := likely_in(event.logprobs)):
+                deltas.append(Logprobs(tokens))
             if event.delta:
                 deltas.append(Text(event.delta))
         elif kind == "response.function_call_arguments.delta":
@@ -146,7 +151,9 @@ class _Decoder(EventDecoder):
         """An item as a whole: of what came in pieces only the proof of a thought is new."""
         kind, place = kind_of(event.item), event.output_index
         if kind == "message" and place not in self._said:
-            deltas += map(_piece, read_item(event.item).texts())
+            item = read_item(event.item)
+            deltas += [Logprobs(tokens)] if (tokens := item.likely()) else []
+            deltas += map(_piece, item.texts())
         elif kind == "function_call":
             self._added(event, deltas)
             if not self._calls[place].told:
