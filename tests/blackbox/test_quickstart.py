@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.support.gateway import clean_environment
@@ -49,7 +50,11 @@ async def test_it_shows_what_happened_and_ends_when_told_once() -> None:
 async def serving() -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """A quickstart that has sent its requests, and what it printed so far."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, env=environment(), stdout=asyncio.subprocess.PIPE
+        *COMMAND,
+        env=environment(),
+        stdout=asyncio.subprocess.PIPE,
+        # What runs in a shell's background would inherit that Ctrl-C is ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     output = ""
