@@ -353,6 +353,7 @@ Delta: TypeAlias = (
     | Text
     | Thinking
     | Citation
+    | Image
     | Logprobs
     | Unshown
     | ToolStart

@@ -15,6 +15,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Logprobs,
     Message,
     Options,
@@ -129,6 +130,8 @@ def assembled(deltas: Sequence[Delta]) -> Chat | Failed:
                 return delta
             case Text() | Thinking():
                 _add(parts, delta)
+            case Image():
+                parts.append(delta)
             case ToolStart(index, id_, name):
                 places[index] = len(parts)
                 parts.append(ToolCall(id_, name, "", signature=delta.signature))

@@ -13,6 +13,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Start,
     Text,
     Thinking,
@@ -112,7 +113,7 @@ class Noted:
             case Failed(usage=usage):
                 self.failed = delta
                 self.usage = usage or self.usage
-            case ToolStart():
+            case ToolStart() | Image():
                 self.began = True
             case Unshown(kind):
                 self.unshown.setdefault(kind)

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from tollhouse.errors import UpstreamFault
+from tollhouse.llm.data_urls import data_url
 from tollhouse.llm.form import MALFORMED, Refusal
 from tollhouse.llm.limits import Limits
 from tollhouse.llm.provider import FormName
@@ -122,9 +123,9 @@ def _replace(part: dict[str, Any], kind: str, data: str) -> None:
     if part["type"] == "image":
         part["source"] = {"type": "base64", "media_type": kind, "data": data}
     elif isinstance(part["image_url"], str):
-        part["image_url"] = f"data:{kind};base64,{data}"
+        part["image_url"] = data_url(kind, data)
     else:
-        part["image_url"]["url"] = f"data:{kind};base64,{data}"
+        part["image_url"]["url"] = data_url(kind, data)
 
 
 def _kind(answer: HttpAnswer) -> str | None:

@@ -10,6 +10,7 @@ from tollhouse.llm.chat import (
     AnswerPart,
     Citation,
     Delta,
+    Image,
     Logprobs,
     Start,
     Tool,
@@ -24,7 +25,7 @@ from tollhouse.llm.formats.openai_chat.forward import Members, body_of
 from tollhouse.llm.passing import PassageBase, written_in
 from tollhouse.llm.provider import Provider
 from tollhouse.llm.settings import Options
-from tollhouse.llm.unshown import CITATIONS, CITING, LOGPROBS, TELLING, unshown_in
+from tollhouse.llm.unshown import missing_of, unshown_in
 
 _FIXED: Final = ("max_tokens", "temperature", "top_p", "top_k")
 
@@ -104,7 +105,7 @@ class Translation:
 class StreamTranslation(PassageBase):
     """A streamed answer in another form."""
 
-    __slots__ = ("_cites", "_invented_id", "_kinds", "_now", "_tells")
+    __slots__ = ("_client", "_invented_id", "_kinds", "_now")
 
     def __init__(
         self, form: ServerForm, client: Form, sent: Sent, invented_id: str, now: int, *, keep_text: bool
@@ -112,8 +113,7 @@ class StreamTranslation(PassageBase):
         encoder = client.stream_encoder(include_usage=sent.include_usage)
         super().__init__(form.stream_decoder(), encoder, model=sent.model, keep_text=keep_text)
         self._invented_id = invented_id
-        self._cites = name_of(client) in CITING
-        self._tells = name_of(client) in TELLING
+        self._client = name_of(client)
         self._kinds = sent.kinds
         self._now = now
 
@@ -132,10 +132,8 @@ class StreamTranslation(PassageBase):
         self.noted.note(delta)
         if self._kinds and isinstance(delta, ToolStart):
             return replace(delta, kind=self._kinds.get(delta.name, "function"))
-        if isinstance(delta, Citation) and not self._cites:
-            self.noted.unshown.setdefault(CITATIONS)
-        if isinstance(delta, Logprobs) and not self._tells:
-            self.noted.unshown.setdefault(LOGPROBS)
+        if isinstance(delta, Image | Citation | Logprobs):
+            self.noted.unshown.update(dict.fromkeys(missing_of(delta, self._client)))
         if not isinstance(delta, Start):
             return delta
         return replace(

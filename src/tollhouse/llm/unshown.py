@@ -7,19 +7,20 @@ is from in some.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tollhouse.llm.chat import Chat, Citation, Image, OtherPart, Text
+from tollhouse.llm.chat import Chat, Citation, Image, Logprobs, OtherPart, Text
 from tollhouse.llm.provider import FormName
 
 #: forms that have a place for the pages that an answer is from
-CITING: Final[frozenset[FormName]] = frozenset(
+_CITING: Final[frozenset[FormName]] = frozenset(
     {"openai_chat", "openai_responses", "anthropic_messages", "gemini"}
 )
-#: forms of answers with pictures
-_PICTURING: Final[frozenset[FormName]] = frozenset({"gemini"})
+#: forms of answers with pictures, and the one that may tell where a picture is
+_PICTURING: Final[frozenset[FormName]] = frozenset(
+    {"openai_chat", "openai_responses", "gemini", "bedrock_converse", "ollama_chat"}
+)
+_LINKING: Final[FormName] = "openai_chat"
 #: forms that tell how likely tokens were
-TELLING: Final[frozenset[FormName]] = frozenset({"openai_chat", "openai_responses", "gemini", "ollama_chat"})
-CITATIONS: Final = "citations"
-LOGPROBS: Final = "logprobs"
+_TELLING: Final[frozenset[FormName]] = frozenset({"openai_chat", "openai_responses", "gemini", "ollama_chat"})
 
 
 def unshown_in(chat: Chat, client: FormName) -> tuple[str, ...]:
@@ -28,26 +29,35 @@ def unshown_in(chat: Chat, client: FormName) -> tuple[str, ...]:
 
 
 def _unshown(chat: Chat, client: FormName) -> Iterator[str]:
-    if chat.logprobs and client not in TELLING:
-        yield LOGPROBS
+    yield from missing_of(Logprobs(chat.logprobs), client) if chat.logprobs else ()
     for part in chat.parts:
         match part:
             case OtherPart(kind):
                 yield kind
-            case Image() if client not in _PICTURING:
-                yield "image"
-            case Citation() if client not in CITING:
-                yield CITATIONS
+            case Image() | Citation():
+                yield from missing_of(part, client)
             case Text(_, extra):
                 yield from _beside(extra)
             case _:
                 continue
 
 
+def missing_of(piece: Image | Citation | Logprobs, client: FormName) -> tuple[str, ...]:
+    """What of a piece that some forms have a place for, and others do not."""
+    match piece:
+        case Image(data=data):
+            fits = client in _PICTURING and (data is not None or client == _LINKING)
+            return () if fits else ("image",)
+        case Citation():
+            return () if client in _CITING else ("citations",)
+        case Logprobs():
+            return () if client in _TELLING else ("logprobs",)
+
+
 def _beside(extra: Mapping[str, Any]) -> Iterator[str]:
     """Of what stands beside a text. Pages are parts of their own."""
     cited = extra.get("citations")
     if isinstance(cited, list) and any(not (isinstance(one, dict) and one.get("url")) for one in cited):
-        yield CITATIONS
+        yield "citations"
     if "citationsContent" in extra:
-        yield CITATIONS
+        yield "citations"

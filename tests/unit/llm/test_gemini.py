@@ -96,6 +96,7 @@ def config(**members: Any) -> dict[str, Any]:
             },
         ),
         ({"extra": {"service_tier": "default"}}, {"serviceTier": "standard"}),
+        ({"extra": {"modalities": ["image", "text"]}}, config(responseModalities=["IMAGE", "TEXT"])),
         ({"extra": {"service_tier": "auto", "store": False, "logit_bias": {}, "modalities": ["text"]}}, {}),
     ],
 )

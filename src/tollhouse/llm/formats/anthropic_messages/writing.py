@@ -14,6 +14,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Logprobs,
     Ping,
     Start,
@@ -73,7 +74,7 @@ class _Encoder:
                 return (
                     self._piece("citations_delta", citation=citation(delta)) if self._kind == "text" else b""
                 )
-            case Logprobs() | Unshown():
+            case Image() | Logprobs() | Unshown():
                 return b""
             case Thinking():
                 return self._thought(delta)

@@ -22,6 +22,7 @@ from tollhouse.llm.form import members_beyond
 from tollhouse.llm.formats.bedrock_converse.redacted import read
 
 IMAGE_TYPES: Final = {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
+IMAGE_FORMATS: Final = {kind: name for name, kind in IMAGE_TYPES.items()} | {"image/jpg": "jpeg"}
 DOCUMENT_TYPES: Final = {
     "pdf": "application/pdf",
     "csv": "text/csv",

@@ -20,10 +20,9 @@ from tollhouse.llm.chat import (
     ToolResult,
 )
 from tollhouse.llm.form import Refusal
-from tollhouse.llm.formats.bedrock_converse.blocks import DOCUMENT_TYPES, IMAGE_TYPES, VIDEO_TYPES
+from tollhouse.llm.formats.bedrock_converse.blocks import DOCUMENT_TYPES, IMAGE_FORMATS, VIDEO_TYPES
 from tollhouse.llm.formats.bedrock_converse.redacted import written
 
-_IMAGE_FORMATS: Final = {kind: name for name, kind in IMAGE_TYPES.items()} | {"image/jpg": "jpeg"}
 _DOCUMENT_FORMATS: Final = {kind: name for name, kind in DOCUMENT_TYPES.items()} | {"text/x-markdown": "md"}
 _VIDEO_FORMATS: Final = {kind: name for name, kind in VIDEO_TYPES.items()}
 _AUDIO_FORMATS: Final = frozenset(
@@ -166,9 +165,9 @@ class PartEncoder:
         if image.detail not in (None, "auto"):
             self._ignored.append(f"{place}.image_url.detail")
         kind = image.media_type if self._own else _told_by(image.data) or image.media_type
-        name = _IMAGE_FORMATS.get(kind or "")
+        name = IMAGE_FORMATS.get(kind or "")
         if name is None and image.url is not None:
-            name = _IMAGE_FORMATS.get(f"image/{image.url.rpartition('.')[2].lower()}")
+            name = IMAGE_FORMATS.get(f"image/{image.url.rpartition('.')[2].lower()}")
         source = self._source(image.data, image.url, "a picture", place)
         if name is None:
             raise Refusal(f"{place}: pictures of the type '{kind}' are {_NOT_SUPPORTED}")

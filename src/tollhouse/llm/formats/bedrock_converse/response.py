@@ -8,6 +8,7 @@ import msgspec
 from tollhouse.llm.chat import (
     AnswerPart,
     Chat,
+    Image,
     OtherPart,
     Reason,
     Text,
@@ -15,7 +16,7 @@ from tollhouse.llm.chat import (
     ToolCall,
 )
 from tollhouse.llm.form import MALFORMED, Unreadable
-from tollhouse.llm.formats.bedrock_converse.blocks import parts_of
+from tollhouse.llm.formats.bedrock_converse.blocks import IMAGE_FORMATS, parts_of
 from tollhouse.llm.formats.bedrock_converse.parts import reasoning
 from tollhouse.llm.formats.bedrock_converse.usage import Counts, shown
 
@@ -136,10 +137,18 @@ def _block(part: AnswerPart) -> dict[str, Any] | None:
             return reasoning(part)
         case ToolCall(id_, name, arguments):
             return {"toolUse": {"toolUseId": id_, "name": name, "input": _given(arguments)}}
+        case Image():
+            return picture(part)
         case OtherPart(kind, raw) if raw.keys() == {kind}:
             return dict(raw)
         case _:
             return None  # an answer of another form has parts that a client of this one cannot read
+
+
+def picture(image: Image) -> dict[str, Any] | None:
+    """The block of a picture; None if it is of a format, or at a place, that this form does not know."""
+    name = IMAGE_FORMATS.get(image.media_type or "")
+    return {"image": {"format": name, "source": {"bytes": image.data}}} if name and image.data else None
 
 
 def _given(arguments: str) -> Any:

@@ -5,6 +5,7 @@ event. `metadata`, with the counts, comes after `messageStop`.
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
 """
 
+from base64 import b64encode
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Logprobs,
     Ping,
     Start,
@@ -26,6 +28,7 @@ from tollhouse.llm.chat import (
     Unshown,
 )
 from tollhouse.llm.form import MALFORMED
+from tollhouse.llm.formats.bedrock_converse.blocks import IMAGE_TYPES
 from tollhouse.llm.formats.bedrock_converse.errors import trouble_of_kind
 from tollhouse.llm.formats.bedrock_converse.eventstream import (
     CONTENT_TYPE,
@@ -38,6 +41,7 @@ from tollhouse.llm.formats.bedrock_converse.redacted import written
 from tollhouse.llm.formats.bedrock_converse.response import (
     Trace,
     invoked_model,
+    picture,
     reason_of,
     shown_reason,
     stop_sequence_in,
@@ -74,7 +78,20 @@ class _Reasoning(msgspec.Struct):
 _NO_THOUGHT: Final = _Reasoning()
 
 
+class _Source(msgspec.Struct, rename={"data": "bytes"}):
+    data: bytes = b""
+
+
+class _Picture(msgspec.Struct):
+    source: _Source = msgspec.field(default_factory=_Source)
+
+
+class _PictureStart(msgspec.Struct):
+    format: str = ""
+
+
 class _Piece(msgspec.Struct):
+    image: _Picture | None = None
     text: str | None = None
     toolUse: _ToolInput | None = None
     reasoningContent: _Reasoning | None = None
@@ -94,6 +111,7 @@ class _ToolUse(msgspec.Struct):
 
 class _Opening(msgspec.Struct):
     toolUse: _ToolUse | None = None
+    image: _PictureStart | None = None
 
 
 class _BlockStart(msgspec.Struct):
@@ -127,7 +145,16 @@ _read_metadata: Final = msgspec.json.Decoder(_Metadata).decode
 
 
 class _Decoder:
-    __slots__ = ("_calls", "_frames", "_over", "_started", "_stop", "_without_arguments", "skipped")
+    __slots__ = (
+        "_calls",
+        "_frames",
+        "_over",
+        "_pictures",
+        "_started",
+        "_stop",
+        "_without_arguments",
+        "skipped",
+    )
 
     def __init__(self) -> None:
         self._frames = FrameReader()
@@ -136,6 +163,8 @@ class _Decoder:
         self._stop: _MessageStop | None = None
         #: index among the calls by index of the block
         self._calls: dict[int, int] = {}
+        #: type and pieces of pictures that are not whole, by index of the block
+        self._pictures: dict[int, tuple[str, list[bytes]]] = {}
         #: blocks of calls that have said nothing yet
         self._without_arguments: set[int] = set()
         #: events that could not be read
@@ -209,16 +238,23 @@ class _Decoder:
         elif piece.reasoningContent is not None and piece.reasoningContent != _NO_THOUGHT:
             thought = piece.reasoningContent
             deltas.append(Thinking(thought.text, thought.signature, thought.redactedContent))
+        elif piece.image is not None and found.contentBlockIndex in self._pictures:
+            self._pictures[found.contentBlockIndex][1].append(piece.image.source.data)
 
     def _block_start(self, found: _BlockStart, deltas: list[Delta]) -> None:
         self._start(deltas)
-        use = found.start.toolUse
+        use, picture = found.start.toolUse, found.start.image
+        if picture is not None:
+            self._pictures[found.contentBlockIndex] = (IMAGE_TYPES.get(picture.format, ""), [])
         if use is not None and use.type is None:
             index = self._calls[found.contentBlockIndex] = len(self._calls)
             self._without_arguments.add(found.contentBlockIndex)
             deltas.append(ToolStart(index, use.toolUseId, use.name))
 
     def _block_stop(self, block: int, deltas: list[Delta]) -> None:
+        if (picture := self._pictures.pop(block, None)) is not None:
+            media_type, pieces = picture
+            deltas.append(Image(data=b64encode(b"".join(pieces)).decode(), media_type=media_type))
         if block in self._without_arguments:
             self._without_arguments.discard(block)
             deltas.append(ToolArguments(self._calls[block], "{}"))
@@ -295,6 +331,8 @@ class _Encoder:
                     stop["additionalModelResponseFields"] = fields
                 told = {"usage": shown(usage), "metrics": {"latencyMs": 0}}
                 return self._close() + _event("messageStop", stop) + _event("metadata", told)
+            case Image():
+                return self._picture(delta)
             case Citation() | Logprobs() | Unshown():
                 return b""  # told in log records
             case Ping():
@@ -319,6 +357,15 @@ class _Encoder:
             # It ends a thought: what follows is another.
             content += self._piece("thinking", _thought("signature", thought.signature)) + self._close()
         return content
+
+    def _picture(self, image: Image) -> bytes:
+        block = picture(image)
+        if block is None:
+            return b""
+        closed, told = self._close(), block["image"]
+        start = {"contentBlockIndex": self._index, "start": {"image": {"format": told["format"]}}}
+        piece = self._delta({"image": {"source": told["source"]}})
+        return closed + _event("contentBlockStart", start) + piece + self._block_stop()
 
     def _call(self, start: ToolStart) -> bytes:
         if isinstance(self._open, int):

@@ -16,6 +16,7 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolResult,
 )
+from tollhouse.llm.data_urls import url_of
 from tollhouse.llm.form import Refusal, Unsupported
 from tollhouse.llm.formats.cohere_chat.response import encoded_call, text_piece
 
@@ -82,8 +83,8 @@ def _piece(part: Part, place: str, *, own: bool) -> dict[str, Any]:
             return text_piece(text) | (dict(extra) if own else {})
         case Thinking(text):
             return {"type": "thinking", "thinking": text}
-        case Image(url, data, media_type, detail):
-            image = {"url": url or f"data:{media_type};base64,{data}"}
+        case Image(detail=detail):
+            image = {"url": url_of(part)}
             return {"type": "image_url", "image_url": image | ({"detail": detail} if detail else {})}
         case OtherPart(_, raw) if own:
             return dict(raw)

@@ -8,7 +8,6 @@ import msgspec
 from tollhouse.llm.chat import (
     ChatRequest,
     Effort,
-    Image,
     Message,
     Options,
     OtherPart,
@@ -22,6 +21,7 @@ from tollhouse.llm.chat import (
     ToolChoice,
     ToolResult,
 )
+from tollhouse.llm.data_urls import image_at
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, Unsupported, members_beyond
 from tollhouse.llm.formats.cohere_chat.encoded import encode_message, put_tools
 
@@ -274,11 +274,7 @@ def _piece(raw: Mapping[str, Any]) -> Part:
     if piece.type == "thinking":
         return Thinking(piece.thinking or "")
     if piece.type == "image_url" and piece.image_url is not None:
-        url, detail = piece.image_url.url, piece.image_url.detail
-        head, mark, data = url.partition(";base64,")
-        if mark and head.startswith("data:"):
-            return Image(data=data, media_type=head.removeprefix("data:"), detail=detail)
-        return Image(url=url, detail=detail)
+        return image_at(piece.image_url.url, piece.image_url.detail)
     return OtherPart(piece.type, raw)
 
 

@@ -9,6 +9,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Logprobs,
     Ping,
     Reason,
@@ -194,7 +195,7 @@ class _Encoder:
                 return _call_event("tool-call-delta", index, {"function": {"arguments": fragment}})
             case Finish():
                 return self._end(delta)
-            case Citation() | Logprobs() | Unshown():
+            case Citation() | Image() | Logprobs() | Unshown():
                 return b""  # told in log records
             case Ping():
                 return b": ping\n\n"

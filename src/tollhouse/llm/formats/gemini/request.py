@@ -42,6 +42,8 @@ _REFUSED: Final[Mapping[str, Any]] = {
 }
 #: OpenAI's service tiers → Google's; `auto` is to leave it open
 _TIERS: Final = {"auto": None, "default": "standard", "flex": "flex", "priority": "priority"}
+#: what clients of OpenAI's form, which has no pictures in answers of its own, ask such models for
+_WITH_PICTURES: Final = (["text", "image"], ["image", "text"], ["image"])
 _RESOLUTIONS: Final = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
 _MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY", "one": "ANY"}
 
@@ -68,7 +70,7 @@ def encode_request(chat: ChatRequest, ignored: list[str]) -> dict[str, Any]:
     if own:
         _put_back(chat.extra, {"": body, CONFIG: config, THINKING: thinking, TOOLS: tool_config})
     else:
-        _others(chat.extra, body, ignored)
+        _others(chat.extra, body, config, ignored)
     if thinking:
         config["thinkingConfig"] = thinking
     if config:
@@ -178,11 +180,15 @@ def _put_back(extra: Mapping[str, Any], places: dict[str, dict[str, Any]]) -> No
         places[place][name.removeprefix(place)] = value
 
 
-def _others(extra: Mapping[str, Any], body: dict[str, Any], ignored: list[str]) -> None:
+def _others(
+    extra: Mapping[str, Any], body: dict[str, Any], config: dict[str, Any], ignored: list[str]
+) -> None:
     for name, value in extra.items():
         if name == "service_tier" and value in _TIERS:
             if _TIERS[value] is not None:
                 body["serviceTier"] = _TIERS[value]
+        elif name == "modalities" and value in _WITH_PICTURES:
+            config["responseModalities"] = [each.upper() for each in value]
         elif name not in _REFUSED:
             ignored.append(name)
         elif value != _REFUSED[name]:

@@ -89,10 +89,14 @@ class PartRead(msgspec.Struct, rename="camel"):
     code_execution_result: dict[str, Any] | None = None
 
     @property
+    def picture(self) -> Image | None:
+        """What was drawn."""
+        blob = self.inline_data
+        return None if blob is None else Image(data=blob.data, media_type=blob.mime_type)
+
+    @property
     def unshown(self) -> str | None:
         """What it is, where that has no place in streams of other forms."""
-        if self.inline_data is not None:
-            return "inlineData"
         if self.executable_code is not None:
             return "executableCode"
         return None if self.code_execution_result is None else "codeExecutionResult"
@@ -241,8 +245,8 @@ def _parts(chunk: Chunk) -> Iterator[AnswerPart]:
         elif part.text is not None:
             if (said := spoken(part)) is not None:
                 yield said
-        elif part.inline_data is not None:
-            yield Image(data=part.inline_data.data, media_type=part.inline_data.mime_type)
+        elif (picture := part.picture) is not None:
+            yield picture
         else:
             yield from _hosted(part)
     if candidate is not None:

@@ -14,6 +14,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Likely,
     Logprobs,
     OtherPart,
@@ -157,6 +158,8 @@ class _Decoder:
                     self._call(part.function_call, part.thought_signature, deltas)
                 elif part.text is not None and (said := spoken(part)) is not None:
                     deltas.append(said)
+                elif (picture := part.picture) is not None:
+                    deltas.append(picture)
                 elif (kind := part.unshown) is not None:
                     deltas.append(Unshown(kind))
         deltas += [Unshown(note.kind) if isinstance(note, OtherPart) else note for note in candidate.notes]
@@ -225,7 +228,7 @@ class _Encoder:
                 return b""
             case Unshown():
                 return b""
-            case Text() | Thinking():
+            case Text() | Thinking() | Image():
                 part = encoded_part(delta)
                 return self._event([part] if part else [], None)
             case ToolStart():

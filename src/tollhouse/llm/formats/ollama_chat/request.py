@@ -25,6 +25,7 @@ from tollhouse.llm.chat import (
     ToolResult,
 )
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, Unsupported, members_beyond
+from tollhouse.llm.formats.ollama_chat.response import media_type_of
 
 FORM: Final = "ollama_chat"
 #: neutral option → Ollama's
@@ -67,13 +68,6 @@ _EFFORTS: Final[Mapping[Any, Effort]] = {
     "medium": "medium",
     "high": "high",
     "max": "max",
-}
-#: how the base64 of the usual kinds of pictures begins
-_MEDIA_TYPES: Final = {
-    "iVBOR": "image/png",
-    "/9j/": "image/jpeg",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
 }
 _NOT_SUPPORTED: Final = "not supported by models served through Ollama"
 
@@ -295,7 +289,7 @@ def _message(message: _Message, place: int, open_calls: list[ToolCall]) -> Messa
         call_id = message.tool_call_id or _answered(message.tool_name, open_calls)
         return Message("tool", (ToolResult(call_id, text, message.tool_name),))
     thoughts = (Thinking(message.thinking),) if message.thinking else ()
-    images = tuple(Image(data=data, media_type=_media_type(data)) for data in message.images or ())
+    images = tuple(Image(data=data, media_type=media_type_of(data)) for data in message.images or ())
     calls = tuple(
         ToolCall(
             call.id or f"call_{place}_{number}",
@@ -315,10 +309,6 @@ def _answered(name: str, open_calls: list[ToolCall]) -> str:
             open_calls.remove(call)
             return call.id
     return ""
-
-
-def _media_type(data: str) -> str:
-    return next((kind for start, kind in _MEDIA_TYPES.items() if data.startswith(start)), "image/jpeg")
 
 
 def _response_format(given: str | dict[str, Any] | None) -> ResponseFormat | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollhouse.llm.chat import Chat, Part, Reason, Text, Thinking, ToolCall
+from tollhouse.llm.chat import Chat, Image, Part, Reason, Text, Thinking, ToolCall
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.logprobs import likely_in
 from tollhouse.llm.logprobs import shown as shown_logprobs
@@ -17,6 +17,13 @@ from tollhouse.pdk.usage import Usage
 NOT_READABLE: Final = "failed to decode ollama response"
 _REASONS: Final[dict[str, Reason]] = {"stop": "stop", "length": "length"}
 _SHOWN_REASONS: Final[dict[Reason, str]] = {"length": "length"}
+#: how the base64 of the usual kinds of pictures begins
+_MEDIA_TYPES: Final = {
+    "iVBOR": "image/png",
+    "/9j/": "image/jpeg",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+}
 
 
 class _Function(msgspec.Struct):
@@ -29,10 +36,19 @@ class _Call(msgspec.Struct):
     id: str = ""
 
 
+def media_type_of(data: str) -> str:
+    """Of a picture in base64, which stands alone in this form."""
+    return next((kind for start, kind in _MEDIA_TYPES.items() if data.startswith(start)), "image/jpeg")
+
+
 class _Message(msgspec.Struct):
     content: str | None = None
     thinking: str | None = None
     tool_calls: list[_Call] | None = None
+    images: list[str] | None = None
+
+    def pictures(self) -> list[Image]:
+        return [Image(data=data, media_type=media_type_of(data)) for data in self.images or ()]
 
 
 class Line(msgspec.Struct):
@@ -104,7 +120,7 @@ def decode_response(body: bytes) -> Chat:
         parts.append(Text(line.message.content))
     return Chat(
         model=line.model,
-        parts=(*parts, *calls),
+        parts=(*parts, *line.message.pictures(), *calls),
         reason="tool_calls" if calls else line.reason,
         usage=line.usage(),
         created=line.created,
@@ -120,6 +136,9 @@ def encode_response(chat: Chat) -> dict[str, Any]:
     thoughts = "".join(part.text for part in chat.parts if isinstance(part, Thinking))
     if thoughts:
         message["thinking"] = thoughts
+    pictures = [part.data for part in chat.parts if isinstance(part, Image) and part.data]
+    if pictures:
+        message["images"] = pictures
     calls = [
         encoded_call(part.id, part.name, part.arguments) for part in chat.parts if isinstance(part, ToolCall)
     ]

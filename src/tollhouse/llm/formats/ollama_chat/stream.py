@@ -9,6 +9,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Likely,
     Logprobs,
     Ping,
@@ -85,6 +86,7 @@ class Decoder:
             deltas.append(Logprobs(tokens))
         if message.content:
             deltas.append(Text(message.content))
+        deltas += message.pictures()
         for call in line.calls(self._calls):
             deltas.append(ToolStart(self._calls, call.id, call.name))
             deltas.append(ToolArguments(self._calls, call.arguments))
@@ -118,6 +120,8 @@ class _Encoder:
                 return self._line({"content": text}, self._told())
             case Thinking(text):
                 return self._line({"content": "", "thinking": text})
+            case Image(data=data):
+                return self._line({"content": "", "images": [data]}) if data else b""
             case ToolStart(_, id_, name):
                 self._calls.append((id_, name, []))
                 return b""

@@ -23,9 +23,10 @@ from tollhouse.llm.chat import (
     ToolChoice,
     ToolResult,
 )
+from tollhouse.llm.data_urls import data_url, url_of
 from tollhouse.llm.families.openai_reasoning import effort_for, is_reasoning, limit_name
 from tollhouse.llm.form import Refusal, Unsupported
-from tollhouse.llm.formats.openai_chat.request import BASE64, DATA_URL, FORM
+from tollhouse.llm.formats.openai_chat.request import FORM
 
 _RESPONSES: Final = "openai_responses"
 _OPTIONS: Final = tuple(field.name for field in fields(Options))
@@ -140,11 +141,9 @@ def _encoded_part(part: Part, *, own: bool) -> dict[str, Any]:
         case Media("audio", str(data), str(media_type)):
             sound = {"data": data, "format": media_type.removeprefix("audio/")}
             return {"type": "input_audio", "input_audio": sound}
-        case Image(url, data, media_type, detail, extra):
-            image = {"url": url or f"{DATA_URL}{media_type}{BASE64}{data}"} | (
-                {"detail": detail} if detail else {}
-            )
-            return {"type": "image_url", "image_url": image, **_kept(extra, own=own)}
+        case Image(detail=detail):
+            image = {"url": url_of(part)} | ({"detail": detail} if detail else {})
+            return {"type": "image_url", "image_url": image, **_kept(part.extra, own=own)}
         case OtherPart(_, raw) if own:
             return dict(raw)
         case _:
@@ -158,7 +157,7 @@ def _encoded_file(file: Document) -> dict[str, Any]:
     data, media_type = file.data, file.media_type
     if file.text is not None:
         data, media_type = b64encode(file.text.encode()).decode(), "text/plain"
-    return {"filename": file.name or "document", "file_data": f"{DATA_URL}{media_type}{BASE64}{data}"}
+    return {"filename": file.name or "document", "file_data": data_url(media_type, data)}
 
 
 def _encoded_call(call: ToolCall, *, own: bool) -> dict[str, Any]:

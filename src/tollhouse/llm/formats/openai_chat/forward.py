@@ -226,6 +226,7 @@ class _Piece(msgspec.Struct, gc=False):
     reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
+    images: Any = None
     audio: Any = None
 
 
@@ -379,7 +380,7 @@ class StreamMeter:
                 self._wrote(others)
             if piece.tool_calls:
                 self._called(piece.tool_calls)
-            elif piece.audio:
+            elif piece.audio or piece.images:
                 self.began = True
         if text:
             self._wrote(text if isinstance(text, str) else "")

@@ -28,6 +28,7 @@ from tollhouse.llm.chat import (
     ToolChoice,
     ToolResult,
 )
+from tollhouse.llm.data_urls import data_in, image_at
 from tollhouse.llm.form import MALFORMED, NOTHING_TOLD, Refusal, Told, members_beyond
 from tollhouse.llm.formats.openai_chat.signature import MEMBER, signature_in
 
@@ -44,8 +45,6 @@ _MODES: Final = frozenset({"auto", "none", "required"})
 #: Mistral's clients say so, and have another name for `seed`
 _ANY: Final = "any"
 _EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
-DATA_URL: Final = "data:"
-BASE64: Final = ";base64,"
 
 Number = int | float | None
 
@@ -218,19 +217,11 @@ def _part(part: _Part, raw: Mapping[str, Any]) -> Part:
 
 def _image(given: _Url | str, extra: Mapping[str, Any]) -> Image:
     url, detail = (given, None) if isinstance(given, str) else (given.url, given.detail)
-    if (inside := _data_in(url)) is not None:
-        return Image(data=inside[1], media_type=inside[0], detail=detail, extra=extra)
-    return Image(url=url, detail=detail, extra=extra)
-
-
-def _data_in(url: str) -> tuple[str, str] | None:
-    """Media type and base64 of a `data:` URL."""
-    head, mark, data = url.partition(BASE64)
-    return (head.removeprefix(DATA_URL), data) if mark and head.startswith(DATA_URL) else None
+    return image_at(url, detail, extra)
 
 
 def _document(file: _File) -> Document:
-    media_type, data = _data_in(file.file_data or "") or (None, file.file_data)
+    media_type, data = data_in(file.file_data or "") or (None, file.file_data)
     return Document(data=data, media_type=media_type, file_id=file.file_id, name=file.filename)
 
 

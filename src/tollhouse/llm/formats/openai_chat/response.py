@@ -9,6 +9,7 @@ from tollhouse.llm.chat import (
     AnswerPart,
     Chat,
     Citation,
+    Image,
     Likely,
     OtherPart,
     Reason,
@@ -16,6 +17,7 @@ from tollhouse.llm.chat import (
     Thinking,
     ToolCall,
 )
+from tollhouse.llm.data_urls import image_at, url_of
 from tollhouse.llm.form import MALFORMED, Unreadable
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
 from tollhouse.llm.formats.openai_chat.usage import Counts, Groq, shown
@@ -60,11 +62,11 @@ class Said(msgspec.Struct):
     refusal: str | None = None
     tool_calls: list[Call] | None = None
     annotations: list[dict[str, Any]] | None = None
-    #: of models that answer with pictures or sound
-    images: Any = None
+    #: of models that answer with pictures or sound; the former as OpenRouter has it, for OpenAI has no name
+    images: list[dict[str, Any]] | None = None
     audio: Any = None
 
-    def pieces(self) -> Iterator[Text | Thinking | Citation | OtherPart]:
+    def pieces(self) -> Iterator[Text | Thinking | Image | Citation | OtherPart]:
         """Everything but the calls, in the order it is meant to be read."""
         thought = self.reasoning_content or self.reasoning
         if thought:
@@ -79,9 +81,23 @@ class Said(msgspec.Struct):
             yield Text(self.refusal)
         for note in self.annotations or ():
             yield cited(note, note.get("url_citation"))
-        for kind, made in (("images", self.images), ("audio", self.audio)):
-            if made:
-                yield OtherPart(kind, {})
+        for picture in self.images or ():
+            yield _picture(picture)
+        if self.audio:
+            yield OtherPart("audio", {})
+
+
+def _picture(told: dict[str, Any]) -> Image | OtherPart:
+    match told:
+        case {"image_url": {"url": str(url)}}:
+            return image_at(url)
+        case _:
+            return OtherPart("images", told)
+
+
+def picture(image: Image, place: int) -> dict[str, Any]:
+    """The picture of an answer that has so many before it."""
+    return {"type": "image_url", "image_url": {"url": url_of(image)}, "index": place}
 
 
 def cited(note: dict[str, Any], told: Any) -> Citation | OtherPart:
@@ -168,6 +184,8 @@ def encode_response(chat: Chat) -> dict[str, Any]:
         message["reasoning_content"] = thoughts
     if annotations := _annotations(chat):
         message["annotations"] = annotations
+    if pictures := [part for part in chat.parts if isinstance(part, Image)]:
+        message["images"] = [picture(image, place) for place, image in enumerate(pictures)]
     if calls:
         message["tool_calls"] = [
             {

@@ -9,6 +9,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Likely,
     Logprobs,
     OtherPart,
@@ -31,6 +32,7 @@ from tollhouse.llm.formats.openai_chat.response import (
     Function,
     Said,
     annotation,
+    picture,
     shown_logprobs,
 )
 from tollhouse.llm.formats.openai_chat.signature import signature_in, signed
@@ -179,6 +181,7 @@ class _Encoder:
         self._head: dict[str, Any] = {}
         #: characters of text that were said, and those of them that have been assigned to pages
         self._said = self._cited = 0
+        self._pictures = 0
         #: of the text that comes next
         self._likely: tuple[Likely, ...] = ()
 
@@ -194,6 +197,9 @@ class _Encoder:
             case Citation():
                 start, self._cited = self._cited, self._said
                 return self._chunk({"annotations": [annotation(delta, start, self._said)]})
+            case Image():
+                self._pictures += 1
+                return self._chunk({"images": [picture(delta, self._pictures - 1)]})
             case Logprobs(tokens):
                 self._likely += tokens
                 return b""

@@ -16,8 +16,8 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolResult,
 )
+from tollhouse.llm.data_urls import data_url, url_of
 from tollhouse.llm.form import Refusal
-from tollhouse.llm.formats.openai_responses.items import BASE64, DATA_URL
 from tollhouse.llm.formats.openai_responses.response import summary_piece
 
 #: of pieces that are no more than their text
@@ -123,8 +123,7 @@ def _piece(part: Part, place: str, kind: str, *, own: bool) -> dict[str, Any]:
             return _text_piece(text, kind) | kept
         case Image():
             detail = {"detail": part.detail} if part.detail else {}
-            url = part.url or f"{DATA_URL}{part.media_type}{BASE64}{part.data}"
-            return {"type": "input_image", "image_url": url, **detail, **_kept(part.extra, own=own)}
+            return {"type": "input_image", "image_url": url_of(part), **detail, **_kept(part.extra, own=own)}
         case Document():
             return {"type": "input_file", **_file(part, own=own), **_kept(part.extra, own=own)}
         case Media("audio", str(data), str(media_type)):
@@ -147,6 +146,6 @@ def _file(file: Document, *, own: bool) -> dict[str, Any]:
         data, media_type = b64encode(file.text.encode()).decode(), "text/plain"
     if data is None:
         raise Refusal("a file that is stored at one provider is not known to another")
-    content = f"{DATA_URL}{media_type}{BASE64}{data}" if media_type else data
+    content = data_url(media_type, data) if media_type else data
     name = file.name if own else file.name or "document"
     return {"file_data": content} if name is None else {"filename": name, "file_data": content}

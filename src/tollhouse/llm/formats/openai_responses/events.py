@@ -16,6 +16,7 @@ from tollhouse.llm.chat import (
     Delta,
     Failed,
     Finish,
+    Image,
     Likely,
     Logprobs,
     Ping,
@@ -29,9 +30,11 @@ from tollhouse.llm.chat import (
 )
 from tollhouse.llm.form import Problem
 from tollhouse.llm.formats.openai_responses.response import (
+    PICTURE,
     annotation,
     call_item,
     message_item,
+    picture_item,
     reasoning_item,
     response_end,
     response_head,
@@ -89,6 +92,8 @@ class _Encoder:
                 return self._text(text)
             case Citation():
                 return self._cite(delta)
+            case Image():
+                return self._picture(delta)
             case Logprobs(tokens):
                 self._likely += tokens
                 return b""
@@ -174,6 +179,15 @@ class _Encoder:
         message.annotations.append(note)
         members = message.at(content_index=0, annotation_index=place, annotation=note)
         return self._event("response.output_text.annotation.added", members)
+
+    def _picture(self, image: Image) -> bytes:
+        if not image.data:
+            return b""
+        out = self._close_message() + self._close_thought()
+        item = self._open("ig")
+        out += self._added(item, picture_item(item.id, Image(media_type=image.media_type), "in_progress"))
+        out += self._event(f"response.{PICTURE}.completed", item.at())
+        return out + self._closed(item, picture_item(item.id, image))
 
     def _think(self, thinking: Thinking) -> bytes:
         """A proof ends its thought; what only its maker can read is a thought of its own."""

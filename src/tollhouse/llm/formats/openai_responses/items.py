@@ -12,7 +12,6 @@ import msgspec
 
 from tollhouse.llm.chat import (
     Document,
-    Image,
     Media,
     Message,
     OtherPart,
@@ -23,12 +22,11 @@ from tollhouse.llm.chat import (
     ToolCall,
     ToolResult,
 )
+from tollhouse.llm.data_urls import data_in, image_at
 from tollhouse.llm.form import MALFORMED, Refusal, members_beyond
 from tollhouse.llm.formats.openai_responses.agents import agent_item
 from tollhouse.llm.formats.openai_responses.response import Item
 
-DATA_URL: Final = "data:"
-BASE64: Final = ";base64,"
 ROLES: Final[Mapping[str, Role]] = {
     "system": "system",
     "developer": "system",
@@ -154,7 +152,7 @@ def _piece(raw: Mapping[str, Any]) -> Part:
     if kind == "refusal":
         return Text(piece.refusal or "", {"type": kind})
     if kind == "input_image" and piece.image_url is not None:
-        return _image(piece.image_url, piece.detail, members_beyond(raw, _OF_IMAGE))
+        return image_at(piece.image_url, piece.detail, members_beyond(raw, _OF_IMAGE))
     if kind == "input_file":
         return _document(piece, members_beyond(raw, _OF_FILE))
     if kind == "input_audio" and piece.input_audio is not None:
@@ -162,18 +160,6 @@ def _piece(raw: Mapping[str, Any]) -> Part:
     return OtherPart(kind, raw)
 
 
-def _image(url: str, detail: str | None, extra: Mapping[str, Any]) -> Image:
-    if (inside := _data_in(url)) is not None:
-        return Image(data=inside[1], media_type=inside[0], detail=detail, extra=extra)
-    return Image(url=url, detail=detail, extra=extra)
-
-
 def _document(piece: _Piece, extra: Mapping[str, Any]) -> Document:
-    media_type, data = _data_in(piece.file_data or "") or (None, piece.file_data)
+    media_type, data = data_in(piece.file_data or "") or (None, piece.file_data)
     return Document(data, media_type, piece.file_url, None, piece.file_id, piece.filename, extra)
-
-
-def _data_in(url: str) -> tuple[str, str] | None:
-    """Media type and base64 of a `data:` URL."""
-    head, mark, data = url.partition(BASE64)
-    return (head.removeprefix(DATA_URL), data) if mark and head.startswith(DATA_URL) else None

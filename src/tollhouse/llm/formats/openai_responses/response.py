@@ -14,6 +14,7 @@ from tollhouse.llm.chat import (
     AnswerPart,
     Chat,
     Citation,
+    Image,
     Likely,
     OtherPart,
     Reason,
@@ -31,6 +32,7 @@ from tollhouse.pdk.usage import Usage
 
 #: between the parts of one summary
 PARAGRAPH: Final = "\n\n"
+PICTURE: Final = "image_generation_call"
 _CUT: Final[dict[str, Reason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _SHOWN_CUT: Final[dict[Reason, str]] = {reason: name for name, reason in _CUT.items()}
 
@@ -53,6 +55,15 @@ class Item(msgspec.Struct):
     encrypted_content: str | None = None
     summary: list[Piece] | None = None
     content: list[Piece] | None = None
+    #: of a picture, in base64, and its format
+    result: str | None = None
+    output_format: str | None = None
+
+    def picture(self) -> Image | None:
+        """What was drawn."""
+        if not self.result:
+            return None
+        return Image(data=self.result, media_type=f"image/{self.output_format or 'png'}")
 
     def thought(self) -> Thinking | None:
         """What was thought aloud: OpenAI tells a summary of it, open models all."""
@@ -169,6 +180,8 @@ def _parts(raw: msgspec.Raw) -> Sequence[AnswerPart]:
     if kind == "reasoning":
         thought = read_item(raw).thought()
         return [] if thought is None else [thought]
+    if kind == PICTURE and (picture := read_item(raw).picture()) is not None:
+        return [picture]
     return [OtherPart(kind, msgspec.json.decode(raw))]
 
 
@@ -192,6 +205,8 @@ def encode_response(chat: Chat) -> dict[str, Any]:
             case ToolCall(id_, name, arguments):
                 item_id = f"fc_{stem}_{place}"
                 output.append(call_item(item_id, id_ or item_id, name, arguments, kind=part.kind))
+            case Image(data=str()):
+                output.append(picture_item(f"ig_{stem}_{place}", part))
             case Citation() if output and output[-1]["type"] == "message":
                 piece = output[-1]["content"][-1]
                 piece["annotations"].append(annotation(part, 0, len(piece["text"])))
@@ -225,6 +240,12 @@ def message_item(id_: str, content: list[dict[str, Any]], status: str = "complet
 def reasoning_item(id_: str, text: str, encrypted: str | None) -> dict[str, Any]:
     item: dict[str, Any] = {"id": id_, "type": "reasoning", "summary": [summary_piece(text)] if text else []}
     return item | {"encrypted_content": encrypted} if encrypted else item
+
+
+def picture_item(id_: str, image: Image, status: str = "completed") -> dict[str, Any]:
+    """A picture as if a tool had drawn it, which is how this form has them."""
+    name = (image.media_type or "image/png").removeprefix("image/")
+    return {"id": id_, "type": PICTURE, "status": status, "output_format": name, "result": image.data}
 
 
 def summary_piece(text: str) -> dict[str, Any]:

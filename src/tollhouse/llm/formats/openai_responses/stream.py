@@ -23,7 +23,14 @@ from tollhouse.llm.chat import (
     Unshown,
 )
 from tollhouse.llm.form import MALFORMED
-from tollhouse.llm.formats.openai_responses.response import PARAGRAPH, Head, cited, kind_of, read_item
+from tollhouse.llm.formats.openai_responses.response import (
+    PARAGRAPH,
+    PICTURE,
+    Head,
+    cited,
+    kind_of,
+    read_item,
+)
 from tollhouse.llm.logprobs import NOTHING_TOLD_BYTES, likely_in
 from tollhouse.llm.openai_errors import trouble_in_stream
 from tollhouse.llm.reading import EventDecoder
@@ -166,6 +173,8 @@ class _Decoder(EventDecoder):
                     deltas.append(thought)
             elif item.encrypted_content:
                 deltas.append(Thinking("", item.encrypted_content))
+        elif kind == PICTURE and (picture := read_item(event.item).picture()) is not None:
+            deltas.append(picture)
         elif kind != "message":
             deltas.append(Unshown(kind))
 
