@@ -47,7 +47,8 @@ class FieldBlock:
             self.names = [name for name, _ in fields]
             self.values = dict(reversed(fields))
         self.forwards: dict[frozenset[str], bytes] = {}
-        self.changed: dict[FieldSet, FieldBlock] = {}
+        #: this block with a set put on; `None` for a set that was asked for once
+        self.changed: dict[FieldSet, FieldBlock | None] = {}
         #: the names that begin in one of some ways
         self.begins: dict[tuple[str, ...], tuple[str, ...]] = {}
         #: how a client's block is sent on, once the flow has worked that out: the hop's own fields, the
@@ -70,9 +71,13 @@ class FieldBlock:
         return found
 
     def with_set(self, fields: FieldSet) -> "FieldBlock | None":
-        """This block with a lasting set assigned; remembered. `None` if too many have been asked for."""
+        """This block with a lasting set assigned; remembered. `None` if too many have been asked for, and the
+        first time: of a block that never comes again nothing should be made to be remembered."""
         found = self.changed.get(fields)
-        if found is None and len(self.changed) < _FORWARDS_KEPT:
+        if found is None and fields not in self.changed:
+            if len(self.changed) < _FORWARDS_KEPT:
+                self.changed[fields] = None
+        elif found is None:
             lines = assigned(self.pairs(), fields)
             found = FieldBlock([line for _, line in lines], [(key, line_value(line)) for key, line in lines])
             found.original = self.original

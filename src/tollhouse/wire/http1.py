@@ -47,12 +47,15 @@ UNTIL_CLOSE: Final = -2
 class _FieldMemo(dict[bytes, tuple[str, str]]):
     """Field line → (lower-case name, value). A line that is not a field raises."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        #: name as it was written → in lower case; empty if such fields are dropped
+        self._names: dict[bytes, str] = {}
+
     def __missing__(self, line: bytes) -> tuple[str, str]:
-        field = _parse_field(line)
+        field = self._parsed(line)
         if len(line) <= MEMO_LINE_BYTES:
-            if len(self) >= MEMO_LINES:
-                self.clear()
-            self[line] = field
+            _remember(self, line, field, MEMO_LINES)
         return field
 
     def block(self, text: bytes) -> FieldBlock:
@@ -66,6 +69,22 @@ class _FieldMemo(dict[bytes, tuple[str, str]]):
             fields = [field for field in fields if field is not _DROPPED]
         return FieldBlock(lines, fields)
 
+    def _parsed(self, line: bytes) -> tuple[str, str]:
+        found = _FIELD.fullmatch(line)
+        if found is None:
+            raise PeerError(_what_is_wrong(line))
+        written, value = found.groups()
+        name = self._names.get(written)
+        if name is None:
+            name = _name_of(written)
+            if len(written) <= MEMO_LINE_BYTES:
+                _remember(self._names, written, name, MEMO_LINES)
+        if not name:
+            return _DROPPED
+        if name == "host" and _HOST.fullmatch(value.decode("latin-1").rstrip(" \t")) is None:
+            raise PeerError("invalid Host header")
+        return name, value.rstrip(b" \t").decode("latin-1")
+
 
 def _remember(memo: dict[bytes, V], key: bytes, value: V, most: int) -> None:
     if len(memo) >= most:
@@ -73,15 +92,9 @@ def _remember(memo: dict[bytes, V], key: bytes, value: V, most: int) -> None:
     memo[key] = value
 
 
-def _parse_field(line: bytes) -> tuple[str, str]:
-    found = _FIELD.fullmatch(line)
-    if found is None:
-        raise PeerError(_what_is_wrong(line))
-    name = found[1].decode("ascii").lower()
-    value = found[2].rstrip(b" \t").decode("latin-1")
-    if name == "host" and _HOST.fullmatch(value) is None:
-        raise PeerError("invalid Host header")
-    return _DROPPED if "." in name or name in _FRAMING_TWINS else (name, value)
+def _name_of(written: bytes) -> str:
+    name = written.decode("ascii").lower()
+    return "" if "." in name or name in _FRAMING_TWINS else name
 
 
 def _what_is_wrong(line: bytes) -> str:
@@ -137,14 +150,19 @@ class _RequestFields:
     __slots__ = ("block", "body", "expects_continue", "framing", "keep_alive")
 
     def __init__(self, block: FieldBlock, minor: int) -> None:
-        headers = Headers.of(block)
         if len(block.lines) > MOST_FIELDS:
             raise BadRequest("too many header fields", 494)
-        _check_host(headers, minor)
         self.block = block
-        self.body = _request_framing(headers, minor)
+        length = _plain_length(block)
+        if length is not None and minor and "host" in block.values:
+            self.body = max(length, NO_BODY)
+            self.keep_alive = True
+        else:
+            headers = Headers.of(block)
+            _check_host(headers, minor)
+            self.body = _request_framing(headers, minor)
+            self.keep_alive = _persists(headers, minor)
         self.framing = framing_field(self.body) if self.body or "content-length" in block.values else ""
-        self.keep_alive = _persists(headers, minor)
         # RFC 9110 10.1.1: an expectation from a 1.0 client is ignored.
         expect = block.values.get("expect", "") if minor else ""
         self.expects_continue = expect.lower() == "100-continue"
@@ -253,6 +271,20 @@ def _content_length(headers: Headers) -> int:
     return int(text)
 
 
+def _plain_length(block: FieldBlock) -> int | None:
+    """What most heads are: no field occurs twice, nothing is chunked, the connection stays open. The length
+    then, `UNTIL_CLOSE` if none is told; `None` for a head that wants a closer look."""
+    values = block.values
+    if block.names is not None or "transfer-encoding" in values:
+        return None
+    if values.get("connection", KEEP_ALIVE) != KEEP_ALIVE:
+        return None
+    text = values.get("content-length")
+    if text is None:
+        return UNTIL_CLOSE
+    return None if _LENGTH.fullmatch(text) is None else int(text)
+
+
 def _persists(headers: Headers, minor: int) -> bool:
     connection = headers.joined("connection")
     if connection is None or connection == KEEP_ALIVE:
@@ -305,10 +337,15 @@ class _ResponseFields:
     __slots__ = ("block", "body", "keep_alive")
 
     def __init__(self, block: FieldBlock, minor: int) -> None:
-        headers = Headers.of(block)
         self.block = block
-        self.body = _response_framing(headers)
-        self.keep_alive = _persists(headers, minor)
+        length = _plain_length(block)
+        if length is not None and minor:
+            self.body = length
+            self.keep_alive = True
+        else:
+            headers = Headers.of(block)
+            self.body = _response_framing(headers)
+            self.keep_alive = _persists(headers, minor)
 
 
 R = TypeVar("R", bound=ResponseHead)
