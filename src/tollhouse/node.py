@@ -117,7 +117,11 @@ class Node:
         self._compilation: Compilation | None = None
         self._gateway: Gateway | None = None
         self._listeners: list[Listener] = []
-        self._streams = Streams(self._tasks, settings.client_header_timeout)
+        self._streams = Streams(
+            self._tasks,
+            settings.client_header_timeout,
+            AccessLog.to(settings.proxy_stream_access_log, self._sinks, time.time),
+        )
         #: TLS of the listeners that have it, and what it shows
         self._tls: list[ServerTls] = []
         self._stream_tls: list[ServerTls] = []

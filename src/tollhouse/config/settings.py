@@ -27,8 +27,8 @@ from tollhouse.stores.vaults import Unresolvable, Vaults
 Flavor = Literal["traditional_compatible", "traditional", "expressions"]
 #: settings that name files; relative ones are under the prefix
 _LOG_FILES: Final = (
-    "proxy_error_log", "admin_error_log", "proxy_access_log", "admin_access_log", "status_access_log",
-    "admin_audit_log",
+    "proxy_error_log", "admin_error_log", "proxy_access_log", "proxy_stream_access_log", "admin_access_log",
+    "status_access_log", "admin_audit_log",
 )  # fmt: skip
 
 
@@ -59,6 +59,12 @@ class Settings(NginxSettings):
         readers.file_or_off,
         "File with a line for every request, or `off`. Kong's default is a file, ours is `off`: "
         "the line is the most expensive part of a plain request. It may be rotated at any time.",
+    )
+    proxy_stream_access_log: str | None = option(
+        "off",
+        readers.file_or_off,
+        "The same for connections of stream routes: a line for each that has ended, in nginx's format "
+        "`basic`.",
     )
     admin_access_log: str | None = option(
         "off", readers.file_or_off, "The same for requests to the Admin API."

@@ -45,6 +45,7 @@ _REASONS: Final[tuple[tuple[str, str], ...]] = (
     ("WASM.*", "there is no WebAssembly here"),
     ("NGINX_(HTTP_|PROXY_|LOCATION_|UPSTREAM_|ADMIN_|STATUS_|STREAM_|MAIN_|EVENTS_).*", _NO_NGINX),
     ("NGINX_(DAEMON|USER|CONF.*)", _NO_NGINX),
+    ("PROXY_STREAM_ERROR_LOG", "streams log to PROXY_ERROR_LOG"),
     ("(ADMIN_GUI|STREAM_PROXY|PROXY_STREAM).*(LOG|CERT).*", "there is no such listener here"),
     ("STATUS_(SSL_.*|ERROR_LOG|LISTEN_.*)", "the status API uses SSL_CERT and ADMIN_ERROR_LOG"),
     ("SSL_(SESSION_.*|DHPARAM)", "TLS sessions and groups are OpenSSL's defaults"),

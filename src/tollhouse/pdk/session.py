@@ -1,6 +1,7 @@
 """One connection without HTTP, as plugins see it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tollhouse.model.entities import Consumer, Credential, Route, Service
 from tollhouse.pdk.exchange import Try
@@ -21,6 +22,8 @@ class StreamSession:
     as client and target have them: without TLS where the node ends it.
     """
 
+    #: what carries it, as nginx calls it
+    transport: Literal["TCP", "UDP"] = "TCP"
     #: nobody proves who they are on such a connection
     consumer: Consumer | None = None
     credential: Credential | None = None

@@ -12,6 +12,7 @@ from tollhouse.flow.backend import Endpoint
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.routing import Connected
 from tollhouse.stream.routed import NO_TARGET, Routed
+from tollhouse.telemetry.access_log import AccessLog
 
 if TYPE_CHECKING:
     from tollhouse.stream.snapshot import StreamSnapshot
@@ -30,6 +31,8 @@ _USUAL_REST_SECONDS: Final = 60.0
 
 class DatagramSession(Routed):
     """What one client address sends and gets."""
+
+    transport = "UDP"
 
     def __init__(self, client: Any, listener: "DatagramListener") -> None:
         super().__init__((str(client[0]), int(client[1])), listener.port, perf_counter())
@@ -129,12 +132,19 @@ class _Target(asyncio.DatagramProtocol):
 class DatagramListener(asyncio.DatagramProtocol):
     """A socket that clients send datagrams to."""
 
-    def __init__(self, snapshot: "Callable[[], StreamSnapshot]", tasks: Tasks, port: int) -> None:
+    def __init__(
+        self,
+        snapshot: "Callable[[], StreamSnapshot]",
+        tasks: Tasks,
+        port: int,
+        access_log: AccessLog | None,
+    ) -> None:
         self.snapshot = snapshot
         self.port = port
         #: the address that was bound: of a datagram only that is known of where it went
         self.local = ("", port)
         self._tasks = tasks
+        self._access_log = access_log
         self._transport: asyncio.DatagramTransport | None = None
         self.sessions: dict[Any, DatagramSession] = {}
         self._serving: set[asyncio.Task[None]] = set()
@@ -167,6 +177,8 @@ class DatagramListener(asyncio.DatagramProtocol):
     async def _serve(self, session: DatagramSession, address: object) -> None:
         try:
             await session.serve()
+            if self._access_log is not None:
+                self._access_log.session(session)
         finally:
             del self.sessions[address]
 

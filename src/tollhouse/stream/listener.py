@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tollhouse.flow.accepting import Accepting
 from tollhouse.pdk.tasks import Tasks
 from tollhouse.stream.session import Session
+from tollhouse.telemetry.access_log import AccessLog
 
 if TYPE_CHECKING:
     from tollhouse.stream.snapshot import StreamSnapshot
@@ -30,6 +31,7 @@ class StreamListener:
         port: int,
         tls: ssl.SSLContext | None,
         handshake_seconds: float,
+        access_log: AccessLog | None,
     ) -> None:
         self._socket = sock
         self._accepting = Accepting(sock, self._begin)
@@ -40,6 +42,7 @@ class StreamListener:
         self.tls = tls
         self.protocols = _TLS if tls is not None else _CLEAR
         self.handshake_seconds = handshake_seconds
+        self._access_log = access_log
         self.sessions: dict[Session, asyncio.Task[None]] = {}
 
     def start(self) -> None:
@@ -52,6 +55,8 @@ class StreamListener:
     async def _serve(self, session: Session) -> None:
         try:
             await session.serve()
+            if self._access_log is not None:
+                self._access_log.session(session)
         finally:
             del self.sessions[session]
 

@@ -7,14 +7,16 @@ from tollhouse.pdk.tasks import Tasks
 from tollhouse.stream.datagrams import DatagramListener
 from tollhouse.stream.listener import StreamListener
 from tollhouse.stream.snapshot import StreamSnapshot
+from tollhouse.telemetry.access_log import AccessLog
 
 
 class Streams:
     """`serve` must have been called before connections come. Clients have so many seconds for what they
     have to say first."""
 
-    def __init__(self, tasks: Tasks, handshake_seconds: float) -> None:
+    def __init__(self, tasks: Tasks, handshake_seconds: float, access_log: AccessLog | None) -> None:
         self._tasks = tasks
+        self._access_log = access_log
         self._handshake_seconds = handshake_seconds
         self._snapshot: StreamSnapshot | None = None
         self._listeners: list[StreamListener | DatagramListener] = []
@@ -25,14 +27,20 @@ class Streams:
 
     async def listen_for_datagrams(self, sock: socket.socket, port: int) -> None:
         """Takes datagrams on one more socket."""
-        listener = DatagramListener(self._current, self._tasks, port)
+        listener = DatagramListener(self._current, self._tasks, port, self._access_log)
         await listener.start(sock)
         self._listeners.append(listener)
 
     def listen(self, sock: socket.socket, port: int, tls: ssl.SSLContext | None) -> None:
         """Accepts connections on one more socket."""
         listener = StreamListener(
-            sock, self._current, self._tasks, port=port, tls=tls, handshake_seconds=self._handshake_seconds
+            sock,
+            self._current,
+            self._tasks,
+            port=port,
+            tls=tls,
+            handshake_seconds=self._handshake_seconds,
+            access_log=self._access_log,
         )
         listener.start()
         self._listeners.append(listener)

@@ -1,4 +1,5 @@
-"""Access logs: a line for each request, in nginx's combined format as Kong extends it.
+"""Access logs: a line for each request, in nginx's combined format as Kong extends it, or for each connection
+without HTTP.
 
 Lines go to a sink, which writes them in batches; making one is the only cost that a request has. Without
 an access log a request has none.
@@ -16,6 +17,7 @@ from typing import Final
 from tollhouse.pdk.exchange import Exchange
 from tollhouse.pdk.messages import Request
 from tollhouse.pdk.services import Sink, Sinks
+from tollhouse.pdk.session import StreamSession
 
 _CLIENT_CLOSED: Final = 499
 #: nginx writes these as `\xHH`, so that no client can forge a line
@@ -61,6 +63,14 @@ class AccessLog:
     def call(self, client_ip: str, request: Request, status: int, size: int) -> None:
         """A line about a call of the Admin API."""
         self._sink.write(f"{self._line(client_ip, request, status, size)}\n".encode("latin-1"))
+
+    def session(self, session: StreamSession) -> None:
+        """A line about a connection of a stream route that has ended, in nginx's format `basic`."""
+        line = (
+            f"{session.client_ip} [{self._now()}] {session.transport} {session.status} "
+            f"{session.sent} {session.received} {session.session_ms / 1000:.3f}\n"
+        )
+        self._sink.write(line.encode("latin-1"))
 
     def _line(self, client_ip: str, request: Request, status: int, size: int) -> str:
         values = request.headers.values
