@@ -120,6 +120,29 @@ async def test_a_killed_worker_takes_no_request_of_the_others_along(
         assert (await node.request("GET", "/")).status == 200
 
 
+async def test_a_worker_that_is_told_to_end_finishes_and_is_replaced(
+    node: Gateway, upstream: SlowUpstream
+) -> None:
+    """It closes its sockets when it drains; the supervisor's are still open, for its successor."""
+    pids = await worker_pids(node)
+    connections = [await connected(node) for _ in range(20)]
+    for _, _, writer in connections:
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    await upstream.until(20, "/slow")
+
+    os.kill(pids[0], signal.SIGTERM)
+    waiting = [asyncio.ensure_future(node.request("GET", "/")) for _ in range(20)]
+    upstream.release.set()
+
+    for _, reader, writer in connections:
+        assert (await read_reply(reader)).status == 200
+        writer.close()
+    assert [reply.status for reply in await asyncio.gather(*waiting)] == [200] * 20
+    await node.until_logged(f"(pid {pids[0]}) ended by exit code 0")
+    assert [(await node.request("GET", "/")).status for _ in range(20)] == [200] * 20
+    assert pids[0] not in await worker_pids(node)
+
+
 async def test_fifty_reloads_under_load_lose_no_answer(node: Gateway, upstream: SlowUpstream) -> None:
     load = Load(node.proxy).start(16)
     await load.until(100)

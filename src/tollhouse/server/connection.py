@@ -20,6 +20,8 @@ NEVER: Final = float("inf")
 _ANY_SIZE: Final = 1 << 62
 #: idle from now on: the next look, a moment later, sets the deadline and spares reading the clock
 _FROM_NEXT_LOOK: Final = -1.0
+#: what a connection that has said nothing yet has for its request while the node drains
+_LAST_REQUEST_SECONDS: Final = 1.0
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 #: what no Host is: the forwarded headers have not been made yet
 _NOT_MADE: Final = "\n"
@@ -323,9 +325,14 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
 
     def drain(self) -> None:
-        """The node is going: an idle connection closes now, a busy one after its answer."""
-        if self.flow is None and not self._lingering:
+        """The node is going: an idle connection closes now, a busy one after its answer. One that has
+        said nothing yet has a moment for it: its request may be on its way."""
+        if self.flow is not None or self._lingering:
+            return
+        if self.requests or self._buffer:
             self._close(linger=False)
+        else:
+            self.deadline = self._listener.now() + _LAST_REQUEST_SECONDS
 
     def _close(self, *, linger: bool) -> None:
         self._closing, self._buffer = True, b""
