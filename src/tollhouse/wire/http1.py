@@ -81,9 +81,10 @@ class _FieldMemo(dict[bytes, tuple[str, str]]):
                 _remember(self._names, written, name, MEMO_LINES)
         if not name:
             return _DROPPED
-        if name == "host" and _HOST.fullmatch(value.decode("latin-1").rstrip(" \t")) is None:
+        text = value.rstrip(b" \t").decode("latin-1")
+        if name == "host" and _HOST.fullmatch(text) is None:
             raise PeerError("invalid Host header")
-        return name, value.rstrip(b" \t").decode("latin-1")
+        return name, text
 
 
 def _remember(memo: dict[bytes, V], key: bytes, value: V, most: int) -> None:
