@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from tollhouse.llm.chat import Chat, Citation, Image, Logprobs, OtherPart, Text
+from tollhouse.llm.formats.bedrock_converse.blocks import IMAGE_FORMATS
 from tollhouse.llm.provider import FormName
 
 #: forms that have a place for the pages that an answer is from
@@ -45,8 +46,10 @@ def _unshown(chat: Chat, client: FormName) -> Iterator[str]:
 def missing_of(piece: Image | Citation | Logprobs, client: FormName) -> tuple[str, ...]:
     """What of a piece that some forms have a place for, and others do not."""
     match piece:
-        case Image(data=data):
+        case Image(data=data, media_type=kind):
             fits = client in _PICTURING and (data is not None or client == _LINKING)
+            if client == "bedrock_converse":
+                fits = fits and kind in IMAGE_FORMATS
             return () if fits else ("image",)
         case Citation():
             return () if client in _CITING else ("citations",)

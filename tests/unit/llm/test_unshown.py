@@ -1,13 +1,14 @@
 """Pages that an answer is from, pictures in it, and what a client's form has no place for."""
 
 from base64 import b64encode
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import msgspec
 import pytest
 from tests.support.streams import decoded, encoded
 
-from tollhouse.llm.chat import Chat, Citation, Delta, Finish, Image, OtherPart, Start, Text
+from tollhouse.llm.chat import Chat, Citation, Delta, Finish, Image, OtherPart, Start, Text, Unshown
 from tollhouse.llm.dialogue import FORMS, Sent
 from tollhouse.llm.formats.bedrock_converse.eventstream import event
 from tollhouse.llm.provider import FormName
@@ -81,6 +82,35 @@ def test_a_form_without_pictures_says_that_they_are_missing(client: FormName) ->
 
     assert shown == encoded(FORMS[client], *(delta for delta in deltas if delta is not PICTURE))
     assert stream.unshown == unshown_in(DRAWN, client) == ("image",)
+
+
+def test_a_picture_of_a_kind_that_bedrock_does_not_know_is_named() -> None:
+    drawn = Image(data=PICTURE.data, media_type="image/svg+xml")
+
+    assert unshown_in(replace(DRAWN, parts=(drawn,)), "bedrock_converse") == ("image",)
+    assert unshown_in(replace(DRAWN, parts=(drawn,)), "gemini") == ()
+    assert encoded(FORMS["bedrock_converse"], drawn) == b""
+
+
+def test_sound_of_google_is_no_picture() -> None:
+    sound = {"inlineData": {"mimeType": "audio/L16;rate=24000", "data": "AAAA"}}
+    answer = {"candidates": [{"content": {"parts": [sound]}, "finishReason": "STOP"}]}
+    form = FORMS["gemini"]
+
+    chat = form.decode_response(msgspec.json.encode(answer))
+    read = decoded(form, b"data: %b\r\n\r\n" % msgspec.json.encode(answer))
+
+    assert unshown_in(chat, "openai_chat") == ("inlineData",)
+    assert form.encode_response(chat)["candidates"][0]["content"]["parts"] == [sound]
+    assert Unshown("inlineData") in read
+
+
+@pytest.mark.parametrize("odd", [["https://example.org/a.png"], [{}], "a", {"a": 1}])
+def test_pictures_in_another_shape_spoil_no_answer(odd: Any) -> None:
+    message = {"content": "Here.", "images": odd}
+    body = {"model": "m", "choices": [{"message": message, "finish_reason": "stop"}]}
+
+    assert FORMS["openai_chat"].decode_response(msgspec.json.encode(body)).parts[0] == Text("Here.")
 
 
 def test_a_picture_that_is_elsewhere_is_linked_where_that_can_be() -> None:

@@ -9,7 +9,8 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 from tollhouse.llm.formats.bedrock_converse.errors import decode_error, encode_error
 from tollhouse.llm.formats.bedrock_converse.request import decode_request, encode_request
 from tollhouse.llm.formats.bedrock_converse.response import decode_response, encode_response
-from tollhouse.llm.formats.bedrock_converse.stream import STREAM_TYPE, stream_decoder, stream_encoder
+from tollhouse.llm.formats.bedrock_converse.stream import STREAM_TYPE, stream_decoder
+from tollhouse.llm.formats.bedrock_converse.writing import stream_encoder
 
 __all__ = [
     "STREAM_TYPE",

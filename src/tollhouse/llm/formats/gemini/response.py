@@ -52,7 +52,6 @@ _REASONS: Final[dict[str | int, Reason]] = {
     8: "content_filter",
     11: "content_filter",
 }
-#: in streams they have no place in other forms
 _SHOWN_REASONS: Final[dict[Reason, str]] = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 SIGNATURE: Final = "thoughtSignature"
 
@@ -90,13 +89,17 @@ class PartRead(msgspec.Struct, rename="camel"):
 
     @property
     def picture(self) -> Image | None:
-        """What was drawn."""
+        """What was drawn; sound comes in the same way."""
         blob = self.inline_data
-        return None if blob is None else Image(data=blob.data, media_type=blob.mime_type)
+        if blob is None or not blob.mime_type.startswith("image/"):
+            return None
+        return Image(data=blob.data, media_type=blob.mime_type)
 
     @property
     def unshown(self) -> str | None:
         """What it is, where that has no place in streams of other forms."""
+        if self.inline_data is not None:
+            return "inlineData"
         if self.executable_code is not None:
             return "executableCode"
         return None if self.code_execution_result is None else "codeExecutionResult"
@@ -270,8 +273,10 @@ def _call(call: FunctionCall, signature: str | None, place: int, response_id: st
 
 
 def _hosted(part: PartRead) -> Iterator[OtherPart]:
-    """What Google's own tools did on the way."""
+    """What Google's own tools did on the way, and what is neither text nor picture."""
+    blob = part.inline_data
     for kind, raw in (
+        ("inlineData", None if blob is None else {"mimeType": blob.mime_type, "data": blob.data}),
         ("executableCode", part.executable_code),
         ("codeExecutionResult", part.code_execution_result),
     ):
@@ -303,7 +308,7 @@ def encoded_part(part: AnswerPart) -> dict[str, Any] | None:
             return encoded_call(part.id, part.name, part.arguments, part.signature)
         case Image(_, str(data), media_type):
             return {"inlineData": {"mimeType": media_type, "data": data}}
-        case OtherPart("executableCode" | "codeExecutionResult", raw):
+        case OtherPart("executableCode" | "codeExecutionResult" | "inlineData", raw):
             return dict(raw)
         case _:
             return None

@@ -63,7 +63,7 @@ class Said(msgspec.Struct):
     tool_calls: list[Call] | None = None
     annotations: list[dict[str, Any]] | None = None
     #: of models that answer with pictures or sound; the former as OpenRouter has it, for OpenAI has no name
-    images: list[dict[str, Any]] | None = None
+    images: Any = None
     audio: Any = None
 
     def pieces(self) -> Iterator[Text | Thinking | Image | Citation | OtherPart]:
@@ -81,18 +81,18 @@ class Said(msgspec.Struct):
             yield Text(self.refusal)
         for note in self.annotations or ():
             yield cited(note, note.get("url_citation"))
-        for picture in self.images or ():
-            yield _picture(picture)
+        for told in self.images if isinstance(self.images, list) else ():
+            yield _picture(told)
         if self.audio:
             yield OtherPart("audio", {})
 
 
-def _picture(told: dict[str, Any]) -> Image | OtherPart:
+def _picture(told: Any) -> Image | OtherPart:
     match told:
         case {"image_url": {"url": str(url)}}:
             return image_at(url)
         case _:
-            return OtherPart("images", told)
+            return OtherPart("images", {})
 
 
 def picture(image: Image, place: int) -> dict[str, Any]:
